@@ -1,0 +1,16 @@
+//! Floor 1: bytes <-> values, without state beyond one message.
+
+pub mod base64;
+pub mod body;
+pub mod dates;
+pub mod dns;
+pub mod job;
+pub mod job_error;
+pub mod job_line;
+pub mod json;
+pub mod names;
+pub mod report;
+pub mod request;
+pub mod response;
+pub mod text;
+pub mod url;
