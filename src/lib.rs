@@ -25,4 +25,5 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod engine;
 pub mod wire;

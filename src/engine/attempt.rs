@@ -1,0 +1,60 @@
+//! An attempt to deliver a job, and the limit it has.
+//!
+//! Not here: how it ends (`outcome`), how many a job has (`conclude`).
+
+use std::time::Duration;
+
+use crate::base::time::Instant;
+use crate::engine::policy::Endpoint;
+use crate::wire::job::Job;
+
+/// An attempt under way: it begins when a dial is made for the job or a connection found, and outlives both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began.
+    pub started: Instant,
+    /// When it must have its answer: the smaller of `timeout` and what is left of `ttl`.
+    pub deadline: Instant,
+    /// The limit that `deadline` comes from, and which it is.
+    pub limit: Limit,
+    /// How long the job waited before it.
+    pub queued: Duration,
+    /// Its request has gone out a second time, after a kept-alive connection died under it.
+    pub resent: bool,
+}
+
+/// Which of the two limits of an attempt is the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The attempt's own.
+    Timeout(Duration),
+    /// What was left of the job's time to live when the attempt began.
+    Ttl(Duration),
+}
+
+impl Attempt {
+    /// An attempt that begins now, for a job that waits since `since` and is worth delivering until `expires`:
+    /// its limit is the smaller of the job's or the endpoint's `timeout` and what is left of the time to live.
+    #[must_use]
+    pub fn begin(
+        now: Instant,
+        job: &Job,
+        since: Instant,
+        expires: Instant,
+        endpoint: &Endpoint,
+    ) -> Attempt {
+        let timeout = job.timeout.unwrap_or(endpoint.timeout);
+        let (deadline, limit) = if now + timeout <= expires {
+            (now + timeout, Limit::Timeout(timeout))
+        } else {
+            (expires, Limit::Ttl(expires.since(now)))
+        };
+        Attempt {
+            started: now,
+            deadline,
+            limit,
+            queued: now.since(since),
+            resent: false,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! How a connection comes up, or does not: look-up, guard, one address after the other.
+//!
+//! A connection that comes up takes the job it was made for, or the first in line if that job has left. A dial
+//! that fails ends the attempt of the job it was made for, and concerns nobody if that job has left.
+//!
+//! Not here: the stages of a dial (`dial`), when one is made for which job (`dispatch`).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::slab::Key;
+use crate::base::time::Now;
+use crate::engine::attempt::Attempt;
+use crate::engine::close_reason::CloseReason;
+use crate::engine::connection::Connection;
+use crate::engine::dial::{Dial, Next, Purpose};
+use crate::engine::event::{Cause, Note, Output, SockId};
+use crate::engine::origin::Origin;
+use crate::engine::outcome::Happened;
+use crate::engine::resolver::{Lookup, LookupError};
+use crate::engine::{Alarm, Engine, Owner, Place, STEPS_A_CALL, guard};
+use crate::wire::job::Job;
+use crate::wire::url::Host;
+
+impl Engine {
+    /// Dials while more jobs wait than dials are on their way, and there is room.
+    pub(super) fn dial_more(&mut self, now: Now, origin: Key) {
+        for _ in 0..STEPS_A_CALL {
+            let Origin { queue, pool, .. } = &self.origins[origin];
+            let room = pool.len() < self.policy.endpoint.max_connections as usize;
+            if queue.in_line() <= pool.dials() || !room || !self.find_place(origin) {
+                return;
+            }
+            let Some(job) = self.origins[origin].queue.take_undialed() else {
+                return;
+            };
+            self.dial(now, origin, Purpose::InLine(job));
+        }
+        self.backlog.push_back(origin);
+    }
+
+    /// Begins a dial, and with it an attempt of the job that it is for.
+    pub(super) fn dial(&mut self, now: Now, origin: Key, purpose: Purpose) {
+        let endpoint = &self.policy.endpoint;
+        let entry = &mut self.origins[origin];
+        let waiting = entry
+            .queue
+            .get_mut(purpose.job())
+            .expect("a dial is made for a job that waits");
+        let attempt = *waiting.attempt.get_or_insert_with(|| {
+            Attempt::begin(
+                now.mono,
+                &waiting.job,
+                waiting.since,
+                waiting.expires,
+                endpoint,
+            )
+        });
+        let dial = Dial::new(now.mono, purpose, endpoint.connect_timeout);
+        let connection = entry.pool.insert(Connection::dialing(dial));
+        let host = Arc::clone(&entry.name);
+        self.places.take();
+        let place = Place { origin, connection };
+        self.arm(place);
+        let alarm = Alarm::Waiting {
+            origin,
+            job: purpose.job(),
+        };
+        let timer = self.wheel.arm(attempt.deadline, alarm);
+        self.set_timer(origin, purpose.job(), timer);
+        match &host.host {
+            Host::Ip(ip) => self.on_addresses(now, place, &[*ip]),
+            Host::Name(name) => match self.resolver.lookup(now, name, origin) {
+                Lookup::Ready(ips) => self.on_addresses(now, place, &ips),
+                Lookup::Failed(error) => self.fail_dial(now, place, unresolved(name, &error)),
+                Lookup::Pending => self.pump_resolver(now),
+            },
+        }
+    }
+
+    /// A look-up that some dials of this origin wait for has ended.
+    pub(super) fn on_resolved(
+        &mut self,
+        now: Now,
+        origin: Key,
+        result: &Result<Arc<[IpAddr]>, LookupError>,
+    ) {
+        let Some(entry) = self.origins.get(origin) else {
+            return;
+        };
+        let name = Arc::clone(&entry.name);
+        let Host::Name(host) = &name.host else {
+            return;
+        };
+        let resolving: Vec<Key> = entry
+            .pool
+            .iter()
+            .filter(|(_, connection)| connection.dial().is_some_and(Dial::is_resolving))
+            .map(|(key, _)| key)
+            .collect();
+        for connection in resolving {
+            let place = Place { origin, connection };
+            match result {
+                Ok(ips) => self.on_addresses(now, place, ips),
+                Err(error) => self.fail_dial(now, place, unresolved(host, error)),
+            }
+        }
+    }
+
+    /// The addresses of a dial are known: those that the guard lets pass are tried in turn.
+    pub(super) fn on_addresses(&mut self, now: Now, place: Place, ips: &[IpAddr]) {
+        let port = self.origins[place.origin].name.port;
+        let mut allowed = Vec::with_capacity(ips.len());
+        let mut refused = None;
+        for ip in ips {
+            match guard::check(&self.policy, SocketAddr::new(*ip, port)) {
+                Ok(addr) => allowed.push(addr),
+                Err(rule) => refused = Some((*ip, rule.to_string())),
+            }
+        }
+        if allowed.is_empty() {
+            let entry = &mut self.origins[place.origin];
+            let purpose = entry.pool[place.connection].dial().map(Dial::purpose);
+            if let (Some((ip, rule)), Some(purpose)) = (refused, purpose)
+                && let Some(waiting) = entry.queue.get_mut(purpose.job())
+            {
+                let note = refused_note(&waiting.job, Some(ip), rule);
+                self.outputs.push_back(Output::Note(Box::new(note)));
+            }
+            return self.fail_dial(now, place, Happened::Forbidden);
+        }
+        let dial = self.origins[place.origin].pool[place.connection].dial_mut();
+        let first = dial
+            .expect("it waits for addresses")
+            .on_addresses(now.mono, allowed.into());
+        self.connect(now, place, first);
+    }
+
+    /// The only place that asks for a connection: the very address is checked once more.
+    pub(super) fn connect(&mut self, now: Now, place: Place, addr: SocketAddr) {
+        if guard::check(&self.policy, addr) != Ok(addr) {
+            return self.fail_dial(now, place, Happened::Forbidden);
+        }
+        let sock = SockId(self.sockets.insert(Owner::Connection(place)));
+        self.origins[place.origin].pool[place.connection].sock = Some(sock);
+        self.outputs.push_back(Output::Connect { sock, addr });
+    }
+
+    pub(super) fn on_connect_failed(&mut self, now: Now, sock: SockId, cause: Cause) {
+        let Some(place) = self.place_of(sock) else {
+            return;
+        };
+        self.sockets.remove(sock.0);
+        let connection = &mut self.origins[place.origin].pool[place.connection];
+        connection.sock = None;
+        let next = match connection.dial_mut() {
+            Some(dial) => dial.on_failed(now.mono, cause),
+            None => {
+                let turn = connection.on_closed(&cause);
+                return self.apply(now, place, turn);
+            }
+        };
+        match next {
+            Next::Connect(addr) => self.connect(now, place, addr),
+            Next::GiveUp(happened) => self.fail_dial(now, place, happened),
+        }
+    }
+
+    /// A dial has failed: so has the attempt of the job it was made for, unless that job has left.
+    pub(super) fn fail_dial(&mut self, now: Now, place: Place, happened: Happened) {
+        let dial = self.origins[place.origin].pool[place.connection].dial();
+        let job = dial.expect("only a dial can fail as one").purpose().job();
+        let reason = match &happened {
+            Happened::TimedOut(_) => CloseReason::ConnectTimeout,
+            Happened::Cancelled => CloseReason::Shutdown,
+            _ => CloseReason::ConnectFailed,
+        };
+        self.close(place, reason);
+        if let Some(waiting) = self.dequeue(place.origin, job) {
+            self.conclude(
+                now,
+                Some(place.origin),
+                waiting.job,
+                waiting.attempt,
+                happened,
+            );
+        }
+        self.backlog.push_back(place.origin);
+    }
+
+    /// A connection is up.
+    pub(super) fn on_up(&mut self, now: Now, place: Place) {
+        let Origin { pool, queue, .. } = &mut self.origins[place.origin];
+        let dial = pool[place.connection].dial().expect("it was on its way up");
+        let (purpose, spent) = (dial.purpose(), dial.spent());
+        pool.on_up(purpose);
+        // Shortened by up to 10 %, so that connections opened together don't all age together (F16).
+        let lifetime = self.policy.endpoint.connection_lifetime;
+        let spread = u64::try_from(lifetime.as_millis() / 10).unwrap_or(u64::MAX);
+        let lifetime = lifetime - Duration::from_millis(self.rng.below(spread + 1));
+        pool[place.connection].on_up(now.mono, lifetime, &self.policy.endpoint);
+        self.stats.connections_opened += 1;
+        let next = if queue.get_mut(purpose.job()).is_some() {
+            Some(purpose.job())
+        } else {
+            queue.front()
+        };
+        match next.and_then(|job| self.dequeue(place.origin, job)) {
+            Some(waiting) => self.start(now, place, waiting, spent),
+            None => self.set_idle(now, place),
+        }
+    }
+
+    pub(super) fn note_refused(&mut self, job: &Job, addr: Option<IpAddr>, rule: String) {
+        let note = refused_note(job, addr, rule);
+        self.outputs.push_back(Output::Note(Box::new(note)));
+    }
+}
+
+fn refused_note(job: &Job, addr: Option<IpAddr>, rule: String) -> Note {
+    Note::Refused {
+        id: job.id.clone(),
+        origin: Arc::clone(&job.origin),
+        addr,
+        rule: rule.into_boxed_str(),
+    }
+}
+
+fn unresolved(name: &str, error: &LookupError) -> Happened {
+    let message = format!("{name}: {error}").into_boxed_str();
+    if error.is_local() {
+        Happened::Unresolved(message)
+    } else {
+        Happened::NoAddress(message)
+    }
+}

@@ -1,0 +1,346 @@
+//! How jobs and connections find each other: the engine's second room.
+//!
+//! A job takes the newest idle connection; else it waits in line, and a dial is made if more wait than dials are
+//! on their way. A connection that comes free takes the first in line.
+//!
+//! Not here: how a connection comes up (`dialing`), what becomes of a job (`conclude`).
+
+use std::sync::Arc;
+
+use crate::base::slab::Key;
+use crate::base::time::Now;
+use crate::base::wheel::TimerId;
+use crate::engine::attempt::Attempt;
+use crate::engine::close_reason::CloseReason;
+use crate::engine::connection::{Connection, Then, Turn};
+use crate::engine::dial::Spent;
+use crate::engine::event::{Cause, CauseKind, Note, Output};
+use crate::engine::exchange::Exchange;
+use crate::engine::origin::{Origin, REMEMBERED};
+use crate::engine::outcome::Happened;
+use crate::engine::places::Idle;
+use crate::engine::queue::Waiting;
+use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL, guard};
+use crate::wire::job::Job;
+use crate::wire::request::{Head, USER_AGENT};
+use crate::wire::url;
+
+impl Engine {
+    pub(super) fn on_job(&mut self, now: Now, job: Box<Job>) {
+        self.jobs += 1;
+        self.reported = None;
+        if self.phase != Phase::Running {
+            return self.conclude(now, None, job, None, Happened::Cancelled);
+        }
+        if let Err(rule) = guard::check_scheme(&self.policy, job.origin.scheme) {
+            self.note_refused(&job, None, rule.to_string());
+            return self.conclude(now, None, job, None, Happened::Forbidden);
+        }
+        let ttl = job.ttl.unwrap_or(self.policy.endpoint.ttl);
+        let expires = job.accepted.mono + ttl;
+        if expires <= now.mono {
+            return self.conclude(now, None, job, None, Happened::Expired { ttl });
+        }
+        let origin = self.origin_named(now, &job.origin);
+        self.origins[origin].last_job = now.mono;
+        let waiting = Waiting::new(job, now.mono, expires);
+        match self.take_idle(now, origin) {
+            Some(connection) => {
+                self.start(now, Place { origin, connection }, waiting, Spent::default())
+            }
+            None => {
+                self.enqueue(origin, waiting);
+                self.dial_more(now, origin);
+            }
+        }
+    }
+
+    pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
+        if let Some(key) = self.by_name.get(&*name.text) {
+            return *key;
+        }
+        let key = self.origins.insert(Origin::new(now.mono, Arc::clone(name)));
+        self.by_name.insert(name.text.clone(), key);
+        self.wheel
+            .arm(now.mono + REMEMBERED, Alarm::Forget { origin: key });
+        key
+    }
+
+    pub(super) fn enqueue(&mut self, origin: Key, waiting: Waiting) {
+        let deadline = waiting.deadline();
+        let queue = &mut self.origins[origin].queue;
+        let job = queue.push_back(waiting);
+        self.waiting += 1;
+        let timer = self.wheel.arm(deadline, Alarm::Waiting { origin, job });
+        self.set_timer(origin, job, timer);
+    }
+
+    pub(super) fn set_timer(&mut self, origin: Key, job: Key, timer: TimerId) {
+        let waiting = self.origins[origin]
+            .queue
+            .get_mut(job)
+            .expect("the caller holds its key");
+        if let Some(old) = waiting.timer.replace(timer) {
+            self.wheel.cancel(old);
+        }
+    }
+
+    /// Takes a job out of the queue, wherever it stands, and its timer out of the wheel.
+    pub(super) fn dequeue(&mut self, origin: Key, job: Key) -> Option<Waiting> {
+        let queue = &mut self.origins[origin].queue;
+        let before = queue.in_line();
+        let mut waiting = queue.remove(job)?;
+        self.waiting -= before - queue.in_line();
+        if let Some(timer) = waiting.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        Some(waiting)
+    }
+
+    /// Takes the newest idle connection that is fit for a request; closes those that are not.
+    pub(super) fn take_idle(&mut self, now: Now, origin: Key) -> Option<Key> {
+        loop {
+            let pool = &mut self.origins[origin].pool;
+            let connection = pool.newest_idle()?;
+            let Some(reason) = pool[connection].unfit(now.mono) else {
+                pool.pop_newest_idle();
+                self.places.on_busy();
+                return Some(connection);
+            };
+            self.close(Place { origin, connection }, reason);
+        }
+    }
+
+    /// Gives idle connections to jobs in line, then dials for those that are left.
+    pub(super) fn feed(&mut self, now: Now, origin: Key) {
+        if self.origins.get(origin).is_none() || self.phase != Phase::Running {
+            return;
+        }
+        for _ in 0..STEPS_A_CALL {
+            let Some(first) = self.origins[origin].queue.front() else {
+                break;
+            };
+            let Some(connection) = self.take_idle(now, origin) else {
+                break;
+            };
+            let waiting = self.dequeue(origin, first).expect("the first in line");
+            self.start(now, Place { origin, connection }, waiting, Spent::default());
+        }
+        self.dial_more(now, origin);
+    }
+
+    /// Whether there is a place for one more socket; else the origin waits for one.
+    pub(super) fn find_place(&mut self, origin: Key) -> bool {
+        if self.places.open() < self.policy.max_connections_total {
+            return true;
+        }
+        let origins = &self.origins;
+        let is_idle = |idle: Idle| {
+            let connection = origins
+                .get(idle.origin)
+                .and_then(|origin| origin.pool.get(idle.connection));
+            connection.and_then(Connection::idle_since) == Some(idle.since)
+        };
+        if let Some(Idle {
+            origin, connection, ..
+        }) = self.places.longest_idle(is_idle)
+        {
+            self.close(Place { origin, connection }, CloseReason::Evicted);
+            return true;
+        }
+        let wanting = &mut self.origins[origin];
+        if wanting.wants_place.is_none() {
+            let connections = wanting.pool.len() as u32;
+            wanting.wants_place = Some(connections);
+            self.places.want(origin, connections);
+        }
+        false
+    }
+
+    /// A request goes out.
+    pub(super) fn start(&mut self, now: Now, place: Place, waiting: Waiting, spent: Spent) {
+        let Waiting {
+            mut job,
+            since,
+            expires,
+            attempt,
+            ..
+        } = waiting;
+        let connection = &mut self.origins[place.origin].pool[place.connection];
+        let attempt = attempt.unwrap_or_else(|| {
+            Attempt::begin(now.mono, &job, since, expires, &self.policy.endpoint)
+        });
+        let reused = connection.is_used();
+        job.progress.reused = reused;
+        let timings = &mut job.progress.timings;
+        timings.queued = attempt.queued;
+        (timings.dns, timings.connect, timings.tls) = (spent.dns, spent.connect, spent.tls);
+        let exchange = write_request(now, &mut job, attempt, reused);
+        let look = connection.start(now.mono, job, exchange);
+        let sock = connection
+            .sock
+            .expect("a connection that is up has a socket");
+        self.stats.requests += 1;
+        self.stats.reused += u64::from(reused);
+        self.outputs.push_back(Output::Transmit { sock, look });
+        self.arm(place);
+    }
+
+    /// Does what follows from a turn of a connection.
+    pub(super) fn apply(&mut self, now: Now, place: Place, turn: Turn) {
+        let closed = match turn.then {
+            Then::Wait => {
+                self.arm(place);
+                false
+            }
+            Then::Release => {
+                self.release(now, place);
+                false
+            }
+            Then::Close(CloseReason::ConnectFailed) if self.is_dialing(place) => {
+                let cause = Cause {
+                    kind: CauseKind::Reset,
+                    message: "the connection broke".into(),
+                };
+                return self.fail_dial(now, place, Happened::ConnectFailed(cause));
+            }
+            Then::Close(reason) => {
+                if reason == CloseReason::Stale {
+                    self.close_idle_like(place);
+                }
+                self.close(place, reason);
+                true
+            }
+        };
+        if let Some(ended) = turn.ended {
+            self.conclude(
+                now,
+                Some(place.origin),
+                ended.job,
+                Some(ended.attempt),
+                ended.happened,
+            );
+        }
+        if closed {
+            self.feed(now, place.origin);
+        }
+    }
+
+    pub(super) fn is_dialing(&self, place: Place) -> bool {
+        self.origins[place.origin].pool[place.connection]
+            .dial()
+            .is_some()
+    }
+
+    /// A connection is free for the next request.
+    pub(super) fn release(&mut self, now: Now, place: Place) {
+        let Origin { pool, queue, .. } = &mut self.origins[place.origin];
+        if self.phase != Phase::Running {
+            return self.close(place, CloseReason::Shutdown);
+        }
+        if let Some(reason) = pool[place.connection].unfit(now.mono) {
+            self.close(place, reason);
+            return self.dial_more(now, place.origin);
+        }
+        match queue.front() {
+            Some(first) => {
+                let waiting = self
+                    .dequeue(place.origin, first)
+                    .expect("the first in line");
+                self.start(now, place, waiting, Spent::default());
+            }
+            None => self.set_idle(now, place),
+        }
+    }
+
+    pub(super) fn set_idle(&mut self, now: Now, place: Place) {
+        let Place { origin, connection } = place;
+        self.origins[origin].pool.push_idle(now.mono, connection);
+        let origins = &self.origins;
+        let is_idle = |idle: Idle| {
+            let connection = origins
+                .get(idle.origin)
+                .and_then(|origin| origin.pool.get(idle.connection));
+            connection.and_then(Connection::idle_since) == Some(idle.since)
+        };
+        self.places.on_idle(
+            Idle {
+                origin,
+                connection,
+                since: now.mono,
+            },
+            is_idle,
+        );
+        self.arm(place);
+        self.offer_place();
+    }
+
+    /// If origins want a place and there may be one, the next of them is looked at soon.
+    pub(super) fn offer_place(&mut self) {
+        if let Some(origin) = self.places.next_wanting() {
+            self.origins[origin].wants_place = None;
+            self.backlog.push_back(origin);
+        }
+    }
+
+    /// The one place where a connection ends.
+    pub(super) fn close(&mut self, place: Place, reason: CloseReason) {
+        let entry = &mut self.origins[place.origin];
+        let Some(connection) = entry.pool.remove(place.connection) else {
+            return;
+        };
+        if let Some((timer, _)) = connection.alarm {
+            self.wheel.cancel(timer);
+        }
+        if let Some(sock) = connection.sock {
+            self.sockets.remove(sock.0);
+            self.outputs.push_back(Output::Close { sock });
+        }
+        // One that never came up is told of by the attempt that failed with it.
+        if connection.dial().is_none() {
+            let note = Note::ConnectionClosed {
+                origin: Arc::clone(&entry.name),
+                reason: reason.name(),
+            };
+            self.outputs.push_back(Output::Note(Box::new(note)));
+        }
+        self.places.give_back(connection.idle_since().is_some());
+        self.offer_place();
+    }
+
+    /// A kept-alive connection has died under a request: those that are idle for longer are as good as dead.
+    pub(super) fn close_idle_like(&mut self, dead: Place) {
+        while let Some((connection, _)) = self.origins[dead.origin].pool.oldest_idle() {
+            self.close(Place { connection, ..dead }, CloseReason::Stale);
+        }
+    }
+}
+
+/// Writes the head of this attempt in front of the job's body.
+fn write_request(now: Now, job: &mut Job, attempt: Attempt, reused: bool) -> Exchange {
+    let body_bytes = job.message.body().len() as u64;
+    let head = Head {
+        method: job.method,
+        target: &job.target,
+        authority: job.origin.authority(),
+        user_agent: (!job.has_user_agent).then_some(USER_AGENT),
+        content_type: job.content_type,
+        content_length: job
+            .method
+            .content_length((body_bytes > 0).then_some(body_bytes)),
+        id: &job.id,
+        timestamp: now.wall.unix_seconds(),
+        accepted: job.accepted.wall.unix_seconds(),
+        kind: job.kind.as_deref(),
+        signature: None,
+        fields: &job.headers,
+    };
+    match head.write_before(job.message.room()) {
+        Some(start) => Exchange::new(attempt, reused, &job.message, start),
+        None => {
+            let mut apart = Vec::with_capacity(head.len());
+            head.write_to(&mut apart);
+            Exchange::with_spilled_head(attempt, reused, &job.message, apart)
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The engine's vocabulary: everything that can happen to it, and everything it can ask for.
+//!
+//! Only ids, bytes, addresses and time cross this line. [`SockId`] names a socket of the shell; an input with
+//! a stale generation is counted and ignored. Outputs stay small: a job and a note travel boxed.
+//!
+//! Not here: what performs the outputs (`io/turn`, `tests/sim`).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::slab::Key;
+use crate::engine::policy::Policy;
+use crate::wire::job::Job;
+use crate::wire::names::Names;
+use crate::wire::report::{Ending, ErrorKind};
+use crate::wire::url::Origin;
+
+/// A socket's name: the shell indexes its streams by [`Key::index`] and packs the whole into a mio `Token`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SockId(pub Key);
+
+/// What the world tells the engine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A job to deliver. Exactly one [`Output::Done`] will give it back.
+    Job(Box<Job>),
+    /// TCP is up.
+    Connected {
+        /// The socket of an [`Output::Connect`].
+        sock: SockId,
+    },
+    /// TLS is up, the certificate verified.
+    Secured {
+        /// The socket of an [`Output::Secure`].
+        sock: SockId,
+        /// The session was resumed (RFC 8446 section 2.2).
+        resumed: bool,
+    },
+    /// TCP or TLS did not come up. The shell has closed the socket and forgotten it.
+    ConnectFailed {
+        /// The socket of an [`Output::Connect`].
+        sock: SockId,
+        /// Why.
+        cause: Cause,
+    },
+    /// So many of the bytes that [`super::Engine::transmit`] showed have been taken.
+    Sent {
+        /// The socket.
+        sock: SockId,
+        /// How many.
+        bytes: usize,
+    },
+    /// Writing failed; what the peer sent before may still be read, so the socket stays.
+    WriteFailed {
+        /// The socket.
+        sock: SockId,
+        /// Why.
+        cause: Cause,
+    },
+    /// Plaintext from the peer.
+    Received {
+        /// The socket.
+        sock: SockId,
+        /// The bytes, consumed whole; may be empty at the end.
+        bytes: &'a [u8],
+        /// These are the last: the peer has closed its side.
+        end: bool,
+    },
+    /// The connection broke. The shell has closed the socket and forgotten it.
+    Closed {
+        /// The socket.
+        sock: SockId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A datagram from the name server of an [`Output::Query`].
+    Answer {
+        /// The socket.
+        sock: SockId,
+        /// The DNS message.
+        message: &'a [u8],
+    },
+    /// `/etc/hosts` and `/etc/resolv.conf`, read anew.
+    Names(Arc<Names>),
+    /// New settings, checked whole.
+    Policy(Arc<Policy>),
+    /// Finish what is in flight, start nothing; what waits ends `cancelled`.
+    Drain,
+    /// Cut what is left.
+    Abort,
+}
+
+/// What the engine asks of the world. Performed in order, all of them, before the next input.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a TCP connection to exactly this address.
+    Connect {
+        /// The new socket.
+        sock: SockId,
+        /// Where to.
+        addr: SocketAddr,
+    },
+    /// Start TLS on a connected socket.
+    Secure {
+        /// The socket.
+        sock: SockId,
+        /// The origin: its host is the name to verify.
+        origin: Arc<Origin>,
+    },
+    /// There are bytes to send: pull them with [`super::Engine::transmit`].
+    Transmit {
+        /// The socket.
+        sock: SockId,
+        /// Read once before writing: the connection was idle for long (F04). If that yields bytes or an end,
+        /// hand them in and write only what `transmit` then still shows.
+        look: bool,
+    },
+    /// Close the socket, with close_notify under TLS, and forget it.
+    Close {
+        /// The socket.
+        sock: SockId,
+    },
+    /// Open a UDP socket to this name server, from a port of the kernel's choice, and send what
+    /// [`super::Engine::transmit`] shows as one datagram.
+    Query {
+        /// The new socket.
+        sock: SockId,
+        /// The name server.
+        server: SocketAddr,
+    },
+    /// The job is over: the value comes back with its ending.
+    Done {
+        /// The very job that came in.
+        job: Box<Job>,
+        /// How it ended.
+        ending: Ending,
+    },
+    /// An origin has nothing left and was forgotten.
+    OriginRetired {
+        /// Which.
+        origin: Arc<Origin>,
+    },
+    /// The engine's hunger has changed (at most one a call of `handle_input`, the newest counts).
+    Appetite(Appetite),
+    /// Something worth a log line.
+    Note(Box<Note>),
+}
+
+/// How much work an engine could do, and has: what decides how far the feed is read ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appetite {
+    /// Jobs that could run now and wait for a connection.
+    pub waiting: u32,
+    /// Connections with a request on them, or on their way up.
+    pub busy: u32,
+}
+
+/// Why something failed, sorted by whose trouble it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Whose trouble.
+    pub kind: CauseKind,
+    /// In words, lower case: the system's or the TLS library's own message.
+    pub message: Box<str>,
+}
+
+/// Whose trouble a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CauseKind {
+    /// Nobody listens: ECONNREFUSED.
+    Refused,
+    /// No way there: EHOSTUNREACH, ENETUNREACH.
+    Unreachable,
+    /// The peer ended or reset the connection: EOF, ECONNRESET, EPIPE.
+    Reset,
+    /// The TLS handshake failed, or a record was bad.
+    Tls,
+    /// Descriptors, ports or memory of this machine: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL.
+    Local,
+    /// Any other error of the system.
+    Other,
+}
+
+/// Something worth a log line. The shell renders it, in one place.
+#[derive(Debug)]
+pub enum Note {
+    /// An attempt failed.
+    AttemptFailed {
+        /// The job's id.
+        id: Box<str>,
+        /// Where it went.
+        origin: Arc<Origin>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// The failure's stable name.
+        kind: ErrorKind,
+        /// The failure in words.
+        message: Box<str>,
+        /// The status, 0 if there was none.
+        status: u16,
+        /// From the attempt's start.
+        elapsed: Duration,
+        /// What happens next: the outcome's name.
+        next: &'static str,
+    },
+    /// The guard refused a destination.
+    Refused {
+        /// The job's id.
+        id: Box<str>,
+        /// Where it would have gone.
+        origin: Arc<Origin>,
+        /// The forbidden address, where it came to that.
+        addr: Option<IpAddr>,
+        /// Which rule, and the flag that would allow it.
+        rule: Box<str>,
+    },
+    /// A connection was closed.
+    ConnectionClosed {
+        /// Of which origin.
+        origin: Arc<Origin>,
+        /// Why: the stable name that metrics use.
+        reason: &'static str,
+    },
+}
+
+impl SockId {
+    /// One number for the pair, never `u64::MAX`.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        self.0.to_bits()
+    }
+
+    /// The inverse of [`SockId::to_bits`].
+    #[must_use]
+    pub fn from_bits(bits: u64) -> SockId {
+        SockId(Key::from_bits(bits))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_stay_small() {
+        assert!(
+            size_of::<Output>() <= 64,
+            "an output is {} bytes",
+            size_of::<Output>()
+        );
+    }
+}

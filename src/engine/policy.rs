@@ -1,0 +1,363 @@
+//! The settings that the engine obeys, as plain values, checked whole by whoever built them.
+//!
+//! Not here: names, ranges and help of the settings (`settings` in the binary), which addresses are
+//! forbidden (`guard`).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What the engine obeys; shared by all loops, swapped whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// `http://` destinations are allowed.
+    pub allow_http: bool,
+    /// Ranges that are allowed although the guard's rules forbid them.
+    pub allow_net: Vec<AllowNet>,
+    /// Ports that are allowed beside the guard's own.
+    pub allow_port: Vec<u16>,
+    /// Sockets this engine may hold open at once: its share of `maxConnectionsTotal`.
+    pub max_connections_total: u32,
+    /// What holds for an endpoint that has no settings of its own.
+    pub endpoint: Endpoint,
+}
+
+/// The settings of one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// How long after its acceptance a job is worth delivering.
+    pub ttl: Duration,
+    /// Bytes of a non-2xx answer's body that its result shows.
+    pub response_bytes: u32,
+    /// Connections per origin: connecting, idle and active.
+    pub max_connections: u32,
+    /// Older connections are not reused.
+    pub connection_lifetime: Duration,
+    /// Connections that were idle for so long are closed.
+    pub idle_timeout: Duration,
+    /// Look-up, TCP and TLS together, all addresses together.
+    pub connect_timeout: Duration,
+    /// One attempt, to the end of the response head.
+    pub timeout: Duration,
+    /// For the rest of a response, after which its connection is closed instead of reused.
+    pub drain_timeout: Duration,
+    /// Bytes of the rest of a response, likewise.
+    pub max_drain_bytes: u32,
+    /// Bytes of a response's head, interim heads included.
+    pub max_response_header_bytes: u32,
+    /// A reused connection that dies before the first response byte is no failed attempt.
+    pub resend_stale: bool,
+}
+
+/// A range of addresses that is allowed: `--allow-net CIDR[:PORT]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowNet {
+    /// The range's first address.
+    pub net: IpAddr,
+    /// How many leading bits of an address must equal `net`'s.
+    pub prefix: u8,
+    /// Allowed on this port only; `None`: the port rule stays as it is.
+    pub port: Option<u16>,
+}
+
+/// Why a text is no [`AllowNet`]; the message says what was found and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowNetError {
+    /// Not an address, or brackets that don't match.
+    Address(Box<str>),
+    /// Not a prefix length of this address family.
+    Prefix(Box<str>),
+    /// Not a port from 1 to 65535.
+    Port(Box<str>),
+    /// The address goes on behind the prefix.
+    HostBits {
+        /// As it was written.
+        found: Box<str>,
+        /// The range that has no such bits.
+        expected: AllowNet,
+    },
+    /// IPv4 written as `::ffff:…`: such addresses are judged as IPv4.
+    Mapped(Box<str>),
+}
+
+impl AllowNet {
+    /// Reads `CIDR[:PORT]`: `10.2.0.0/16`, `10.2.0.0/16:8443`, `127.0.0.1`, `127.0.0.1:8080`, `fd00::/8`,
+    /// `fd00::/8:443`, `[fd00::]/8:443`, `::1`, `[::1]:8080`. Without a prefix it is one address. An IPv6 address
+    /// without prefix needs brackets in front of a port, as in a URL; names are not taken, since whoever
+    /// serves the name would say what is allowed.
+    ///
+    /// # Errors
+    /// [`AllowNetError`], also for bits behind the prefix: `10.2.3.4/16` may mean one address or 65,536.
+    pub fn parse(text: &str) -> Result<AllowNet, AllowNetError> {
+        let (addr, prefix, port) = split(text)?;
+        let net: IpAddr = addr
+            .parse()
+            .map_err(|_| AllowNetError::Address(text.into()))?;
+        if let IpAddr::V6(v6) = net
+            && v6.to_ipv4_mapped().is_some()
+        {
+            return Err(AllowNetError::Mapped(text.into()));
+        }
+        let bits = if net.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => bits,
+            Some(digits) => number(digits)
+                .and_then(|n| u8::try_from(n).ok())
+                .filter(|&n| n <= bits)
+                .ok_or_else(|| AllowNetError::Prefix(text.into()))?,
+        };
+        let port = match port {
+            None => None,
+            Some(digits) => Some(
+                number(digits)
+                    .filter(|&port| port != 0)
+                    .ok_or_else(|| AllowNetError::Port(text.into()))?,
+            ),
+        };
+        let expected = AllowNet {
+            net: clear_host_bits(net, prefix),
+            prefix,
+            port,
+        };
+        if expected.net != net {
+            return Err(AllowNetError::HostBits {
+                found: text.into(),
+                expected,
+            });
+        }
+        Ok(expected)
+    }
+
+    /// Whether the address lies in the range; the port is not looked at.
+    #[must_use]
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        addr.is_ipv4() == self.net.is_ipv4() && clear_host_bits(addr, self.prefix) == self.net
+    }
+
+    /// Whether the range is one address.
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.prefix == if self.net.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+impl fmt::Display for AllowNet {
+    /// As [`AllowNet::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.net, self.port) {
+            (IpAddr::V6(net), Some(port)) => write!(f, "[{net}]/{}:{port}", self.prefix),
+            (net, Some(port)) => write!(f, "{net}/{}:{port}", self.prefix),
+            (net, None) => write!(f, "{net}/{}", self.prefix),
+        }
+    }
+}
+
+impl fmt::Display for AllowNetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, expected) = match self {
+            AllowNetError::Address(found) => (
+                found,
+                "an IP address with or without /PREFIX and :PORT, such as 10.2.0.0/16:8443",
+            ),
+            AllowNetError::Prefix(found) => (
+                found,
+                "a prefix length of at most 32 (IPv4) or 128 (IPv6) behind the /",
+            ),
+            AllowNetError::Port(found) => (found, "a port from 1 to 65535 behind the :"),
+            AllowNetError::Mapped(found) => (found, "the IPv4 form, such as 10.2.0.0/16"),
+            AllowNetError::HostBits { found, expected } => {
+                return write!(
+                    f,
+                    "expected {expected}, found \"{}\", which has bits behind the prefix",
+                    found.escape_debug()
+                );
+            }
+        };
+        write!(f, "expected {expected}, found \"{}\"", found.escape_debug())
+    }
+}
+
+impl std::error::Error for AllowNetError {}
+
+impl Default for Endpoint {
+    /// The built-in values that the README lists.
+    fn default() -> Endpoint {
+        Endpoint {
+            ttl: Duration::from_secs(3600),
+            response_bytes: 1024,
+            max_connections: 50,
+            connection_lifetime: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(120),
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+            max_drain_bytes: 64 * 1024,
+            max_response_header_bytes: 64 * 1024,
+            resend_stale: true,
+        }
+    }
+}
+
+impl Default for Policy {
+    /// The built-in values; nothing that is not globally routable is allowed.
+    fn default() -> Policy {
+        Policy {
+            allow_http: false,
+            allow_net: Vec::new(),
+            allow_port: Vec::new(),
+            max_connections_total: 1024,
+            endpoint: Endpoint::default(),
+        }
+    }
+}
+
+/// Cuts `CIDR[:PORT]` into address, prefix and port.
+fn split(text: &str) -> Result<(&str, Option<&str>, Option<&str>), AllowNetError> {
+    let (addr, rest) = if let Some(inner) = text.strip_prefix('[') {
+        // Brackets are for IPv6 only.
+        inner
+            .split_once(']')
+            .filter(|(addr, _)| addr.contains(':'))
+            .ok_or_else(|| AllowNetError::Address(text.into()))?
+    } else {
+        let end = match text.find('/') {
+            Some(slash) => slash,
+            // Without a prefix a single colon can only part a port from IPv4.
+            None if text.matches(':').count() == 1 => text.find(':').unwrap_or(text.len()),
+            None => text.len(),
+        };
+        text.split_at(end)
+    };
+    match (rest.strip_prefix('/'), rest.strip_prefix(':')) {
+        (Some(rest), _) => match rest.split_once(':') {
+            Some((prefix, port)) => Ok((addr, Some(prefix), Some(port))),
+            None => Ok((addr, Some(rest), None)),
+        },
+        (None, Some(port)) => Ok((addr, None, Some(port))),
+        (None, None) if rest.is_empty() => Ok((addr, None, None)),
+        (None, None) => Err(AllowNetError::Address(text.into())),
+    }
+}
+
+/// Decimal digits only: no sign, no leading zero.
+fn number(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'));
+    if plain { digits.parse().ok() } else { None }
+}
+
+fn clear_host_bits(addr: IpAddr, prefix: u8) -> IpAddr {
+    match addr {
+        IpAddr::V4(v4) => {
+            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            IpAddr::V4((v4.to_bits() & !host).into())
+        }
+        IpAddr::V6(v6) => {
+            let host = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            IpAddr::V6((v6.to_bits() & !host).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_net_reads_ranges_with_and_without_port() {
+        let table = [
+            ("10.2.0.0/16:8443", "10.2.0.0/16:8443"),
+            ("10.2.0.0/16", "10.2.0.0/16"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("127.0.0.1:8080", "127.0.0.1/32:8080"),
+            ("fd00::/8", "fd00::/8"),
+            ("fd00::/8:443", "[fd00::]/8:443"),
+            ("[fd00::]/8:443", "[fd00::]/8:443"),
+            ("[fd00::]/8", "fd00::/8"),
+            ("::/0", "::/0"),
+            ("::1", "::1/128"),
+            ("[::1]", "::1/128"),
+            ("[::1]:65535", "[::1]/128:65535"),
+            ("FD00::1:443", "fd00::1:443/128"),
+        ];
+        for (text, expected) in table {
+            let allow = AllowNet::parse(text).unwrap();
+            assert_eq!(allow.to_string(), expected);
+            assert_eq!(AllowNet::parse(expected), Ok(allow));
+        }
+    }
+
+    #[test]
+    fn allow_net_refuses_the_rest_and_says_why() {
+        let table = [
+            ("", "expected an IP address"),
+            ("localhost", "expected an IP address"),
+            ("internal.example:80", "expected an IP address"),
+            ("10.0.0/8", "expected an IP address"),
+            ("010.0.0.0/8", "expected an IP address"),
+            ("[10.0.0.0]/8", "expected an IP address"),
+            ("[fd00::/8", "expected an IP address"),
+            ("[fd00::]x", "expected an IP address"),
+            ("fe80::1%eth0", "expected an IP address"),
+            (" 10.0.0.0/8", "expected an IP address"),
+            ("10.0.0.0/33", "expected a prefix length"),
+            ("10.0.0.0/", "expected a prefix length"),
+            ("10.0.0.0/08", "expected a prefix length"),
+            ("10.0.0.0/+8", "expected a prefix length"),
+            ("fd00::/129", "expected a prefix length"),
+            ("10.0.0.0/8:0", "expected a port"),
+            ("10.0.0.0/8:65536", "expected a port"),
+            ("10.0.0.0/8:", "expected a port"),
+            ("10.0.0.0/8:1:2", "expected a port"),
+            ("::ffff:10.0.0.0/104", "expected the IPv4 form"),
+            (
+                "10.2.3.4/16:80",
+                "expected 10.2.0.0/16:80, found \"10.2.3.4/16:80\"",
+            ),
+            ("fd00::1/8", "expected fd00::/8, found \"fd00::1/8\""),
+        ];
+        for (text, expected) in table {
+            let message = AllowNet::parse(text).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{text}: {message}");
+            assert!(
+                message.contains(&format!("found \"{text}\"")),
+                "{text}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn allow_net_contains_its_first_and_last_address_only() {
+        let table = [
+            (
+                "10.2.0.0/16",
+                "10.2.0.0",
+                "10.2.255.255",
+                "10.1.255.255",
+                "10.3.0.0",
+            ),
+            ("0.0.0.0/0", "0.0.0.0", "255.255.255.255", "::", "::1"),
+            (
+                "127.0.0.1",
+                "127.0.0.1",
+                "127.0.0.1",
+                "127.0.0.0",
+                "127.0.0.2",
+            ),
+            (
+                "fd00::/8",
+                "fd00::",
+                "fdff:ffff::1",
+                "fcff:ffff::",
+                "fe00::",
+            ),
+        ];
+        for (range, first, last, before, behind) in table {
+            let range = AllowNet::parse(range).unwrap();
+            let contains = |addr: &str| range.contains(addr.parse().unwrap());
+            assert!(contains(first) && contains(last), "{range}");
+            assert!(!contains(before) && !contains(behind), "{range}");
+        }
+    }
+}

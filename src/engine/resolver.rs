@@ -1,0 +1,527 @@
+//! The stub resolver: turns names into addresses by `/etc/hosts`, its cache and the name servers.
+//!
+//!   lookup --hosts, cache--> Ready, Failed
+//!      \--> Queued --a place is free--> Open --one family has addresses--> Grace --50 ms--> Told
+//!                                          \______ both families have ended ____|____________/--> cache
+//!
+//! A look-up asks for AAAA and A side by side. Each of the two goes through the servers in turn until one knows:
+//! after `timeout` the next is asked as well (an answer of the first still counts), after a failure instead.
+//! Invariants: a name has at most one look-up, an asker waits for at most one name, an armed timer has an owner,
+//! what is asked is forgotten (`Output::Forget`) when its family has ended.
+//! Not here: sockets (`io/udp`), messages (`wire/dns`), what may be connected to (`guard`).
+
+mod cache;
+mod error;
+mod inquiry;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::map::Map;
+use crate::base::rng::Rng;
+use crate::base::slab::{Key, Slab};
+use crate::base::time::{Instant, Now};
+use crate::wire::dns::{self, Answer, Family, Question};
+use crate::wire::names::Names;
+use cache::{Cache, Fact};
+pub use cache::{FAILURE_TTL_MAX, NAMES_MAX};
+pub use error::{LookupError, ServerTrouble};
+use inquiry::{Half, Inquiry, Plan, Server, Stage, Try, interleave};
+
+/// Look-ups that ask at the same time, two questions each: dnsmasq takes 150 questions before it refuses.
+pub const LOOKUPS_OPEN_MAX: usize = 64;
+/// Look-ups that ask or wait for their turn.
+pub const LOOKUPS_MAX: usize = 65_536;
+/// How long addresses of one family wait for those of the other (RFC 8305 section 3).
+pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// Addresses are not believed for longer, whatever their TTL.
+pub const ADDRESS_TTL_MAX: Duration = Duration::from_secs(300);
+/// Nor is their absence …
+pub const ABSENCE_TTL_MAX: Duration = Duration::from_secs(60);
+/// … which, without a TTL, is believed for as long as the shortest failure.
+pub const ABSENCE_TTL_MIN: Duration = Duration::from_secs(1);
+/// For how long a server that kept silent or could not be reached is asked last.
+pub const SUSPICION: Duration = Duration::from_secs(30);
+
+/// Names to addresses.
+#[derive(Debug)]
+pub struct Resolver {
+    rng: Rng,
+    names: Arc<Names>,
+    /// In the order of resolv.conf.
+    servers: Vec<Server>,
+    /// Counts the changes of the servers: what older ones said is not cached.
+    epoch: u32,
+    /// Look-ups that began, for `options rotate`.
+    turn: usize,
+    cache: Cache,
+    inquiries: Slab<Inquiry>,
+    by_name: Map<Arc<str>, Key>,
+    by_asker: Map<Key, Key>,
+    queued: VecDeque<Key>,
+    open: usize,
+    tries: Slab<Try>,
+    timers: BTreeSet<(Instant, Timer)>,
+    outputs: VecDeque<Output>,
+}
+
+/// What a look-up gives at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The addresses, never none; IPv6 and IPv4 in turn (RFC 8305 section 4).
+    Ready(Arc<[IpAddr]>),
+    /// There is nothing to wait for.
+    Failed(LookupError),
+    /// [`Output::Resolved`] will follow.
+    Pending,
+}
+
+/// What the resolver asks of the world.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send [`Resolver::message`] to this server, from a socket of its own, connected to it: other ports and
+    /// servers can't answer then (RFC 5452 section 9).
+    Query {
+        /// Names the socket in [`Resolver::handle_answer`] and [`Resolver::handle_query_failed`].
+        query: Key,
+        /// The name server.
+        server: SocketAddr,
+    },
+    /// Close that socket; no answer is waited for any more.
+    Forget {
+        /// Of an [`Output::Query`].
+        query: Key,
+    },
+    /// The look-up of this asker has ended.
+    Resolved {
+        /// As given to [`Resolver::lookup`].
+        asker: Key,
+        /// The addresses as in [`Lookup::Ready`].
+        result: Result<Arc<[IpAddr]>, LookupError>,
+    },
+}
+
+impl Resolver {
+    /// A resolver that knows no files yet: it asks the loopback addresses, as without a resolv.conf. `seed` is
+    /// for its hash maps.
+    #[must_use]
+    pub fn new(rng: Rng, seed: [u64; 2]) -> Resolver {
+        let names = Arc::new(Names::default());
+        Resolver {
+            rng,
+            servers: Server::all_of(&names),
+            names,
+            epoch: 0,
+            turn: 0,
+            cache: Cache::new(seed),
+            inquiries: Slab::new(),
+            by_name: Map::new(seed),
+            by_asker: Map::new(seed),
+            queued: VecDeque::new(),
+            open: 0,
+            tries: Slab::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what the files say now. With other name servers everything they said before is forgotten;
+    /// look-ups that have begun end with the servers they began with.
+    pub fn set_names(&mut self, names: Arc<Names>) {
+        let servers = Server::all_of(&names);
+        let is_same = |(one, other): (&Server, &Server)| one.addr == other.addr;
+        if servers.len() != self.servers.len() || !servers.iter().zip(&self.servers).all(is_same) {
+            self.servers = servers;
+            self.epoch += 1;
+            self.cache.clear();
+        }
+        self.names = names;
+    }
+
+    /// Looks up an absolute name, in lower case and without the root's dot. `asker` is given back with the result.
+    ///
+    /// # Panics
+    /// If the asker already waits for a name.
+    pub fn lookup(&mut self, now: Now, name: &str, asker: Key) -> Lookup {
+        if is_under(name, "onion") {
+            return Lookup::Failed(LookupError::Onion);
+        }
+        if let Some(addrs) = self.local(name) {
+            return Lookup::Ready(addrs);
+        }
+        match self.cache.get(now.mono, name) {
+            Some(Ok(addrs)) => return Lookup::Ready(Arc::clone(addrs)),
+            Some(Err(error)) => return Lookup::Failed(*error),
+            None => {}
+        }
+        let known = self.by_name.get(name).copied();
+        let key = match known {
+            Some(key) => key,
+            None if dns::check_name(name).is_err() => return Lookup::Failed(LookupError::BadName),
+            None if self.inquiries.len() >= LOOKUPS_MAX => {
+                return Lookup::Failed(LookupError::Busy);
+            }
+            None => self.enqueue(name),
+        };
+        let inquiry = &mut self.inquiries[key];
+        if let Stage::Told { addrs } = &inquiry.stage {
+            return Lookup::Ready(Arc::clone(addrs));
+        }
+        inquiry.askers.push(asker);
+        let before = self.by_asker.insert(asker, key);
+        assert!(before.is_none(), "an asker waits for one name at a time");
+        self.open_queued(now);
+        Lookup::Pending
+    }
+
+    /// The asker has no use for the result any more. Its look-up, once it has begun, goes on for the cache.
+    pub fn cancel(&mut self, asker: Key) {
+        if let Some(key) = self.by_asker.remove(&asker) {
+            self.inquiries[key].askers.retain(|other| *other != asker);
+        }
+    }
+
+    /// A datagram came. One that doesn't answer the query (RFC 5452 section 9) or is malformed changes nothing.
+    pub fn handle_answer(&mut self, now: Now, query: Key, message: &[u8]) {
+        let Some(tried) = self.tries.get(query) else {
+            return;
+        };
+        let (key, family, server) = (tried.inquiry, tried.family, tried.server);
+        let name = &*self.inquiries[key].name;
+        let Ok(answer) = dns::decode(message, tried.id, Question { name, family }) else {
+            return;
+        };
+        let had_edns = tried.edns;
+        if let Some(server) = self.server_mut(server) {
+            server.heard = now.mono;
+            server.suspect_until = Instant::default();
+        }
+        let absent_until = |ttl: Duration| now.mono + ttl.clamp(ABSENCE_TTL_MIN, ABSENCE_TTL_MAX);
+        let half = match answer {
+            Answer::Addresses { addrs, ttl } => Half::Addresses {
+                addrs,
+                expires: now.mono + ttl.min(ADDRESS_TTL_MAX),
+            },
+            Answer::NoData { ttl } => Half::NoAddress {
+                expires: absent_until(ttl),
+            },
+            Answer::NoSuchName { ttl } => Half::NoSuchName {
+                expires: absent_until(ttl),
+            },
+            Answer::AliasChain => Half::Failed(LookupError::AliasChain),
+            Answer::FormatError | Answer::NotImplemented if had_edns => {
+                return self.ask_without_edns(now, query);
+            }
+            Answer::FormatError => return self.fail(now, query, ServerTrouble::Code(1)),
+            Answer::NotImplemented => return self.fail(now, query, ServerTrouble::Code(4)),
+            Answer::ServerFailure(rcode) => {
+                return self.fail(now, query, ServerTrouble::Code(rcode));
+            }
+            Answer::Truncated => return self.fail(now, query, ServerTrouble::Truncated),
+        };
+        self.end_half(now, key, family, half);
+    }
+
+    /// The query's socket could not be opened, or broke; the world has forgotten it.
+    pub fn handle_query_failed(&mut self, now: Now, query: Key) {
+        let Some(tried) = self.tries.get(query) else {
+            return;
+        };
+        let addr = tried.server;
+        if let Some(server) = self.server_mut(addr) {
+            server.suspect_until = now.mono + SUSPICION;
+        }
+        self.fail(now, query, ServerTrouble::Unreachable);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(&(at, timer)) = self.timers.first()
+            && at <= now.mono
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::Silence { inquiry, family } => self.on_silence(now, inquiry, family),
+                Timer::Grace { inquiry } => self.on_grace(inquiry),
+            }
+        }
+    }
+
+    /// When [`Resolver::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// What to do next, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The datagram of a query; empty if the query has been forgotten.
+    #[must_use]
+    pub fn message(&self, query: Key) -> &[u8] {
+        self.tries.get(query).map_or(&[], |tried| &tried.message)
+    }
+
+    /// What needs no query: the hosts file, then the names that are always this machine (RFC 6761 section 6.3).
+    fn local(&self, name: &str) -> Option<Arc<[IpAddr]>> {
+        let addrs: Vec<IpAddr> = self.names.hosts.addresses(name).collect();
+        if !addrs.is_empty() {
+            let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = addrs.iter().partition(|a| a.is_ipv6());
+            return Some(interleave(&v6, &v4));
+        }
+        is_under(name, "localhost")
+            .then(|| interleave(&[Ipv6Addr::LOCALHOST.into()], &[Ipv4Addr::LOCALHOST.into()]))
+    }
+
+    fn enqueue(&mut self, name: &str) -> Key {
+        let name: Arc<str> = name.into();
+        let key = self.inquiries.insert(Inquiry::new(Arc::clone(&name)));
+        self.by_name.insert(name, key);
+        self.queued.push_back(key);
+        key
+    }
+
+    /// Begins look-ups while there are places; those whose askers have gone are dropped.
+    fn open_queued(&mut self, now: Now) {
+        while self.open < LOOKUPS_OPEN_MAX {
+            let Some(key) = self.queued.pop_front() else {
+                return;
+            };
+            if self.inquiries[key].askers.is_empty() {
+                self.remove(key);
+                continue;
+            }
+            self.open += 1;
+            let plan = self.plan(now);
+            let inquiry = &mut self.inquiries[key];
+            inquiry.stage = Stage::Open;
+            inquiry.plan = plan;
+            for family in [Family::V6, Family::V4] {
+                self.ask_next(now, key, family);
+            }
+        }
+    }
+
+    /// The servers in the order in which a look-up that begins now asks them.
+    fn plan(&mut self, now: Now) -> Plan {
+        let conf = &self.names.resolv_conf;
+        let mut servers: Vec<&Server> = self.servers.iter().collect();
+        if conf.rotate {
+            servers.rotate_left(self.turn % self.servers.len());
+            self.turn = self.turn.wrapping_add(1);
+        }
+        servers.sort_by_key(|server| server.suspect_until > now.mono);
+        Plan {
+            epoch: self.epoch,
+            servers: servers.iter().map(|server| server.addr).collect(),
+            rounds: usize::from(conf.attempts),
+            timeout: conf.timeout,
+        }
+    }
+
+    /// Asks the next server; if none is left, the family has failed.
+    fn ask_next(&mut self, now: Now, key: Key, family: Family) {
+        let inquiry = &mut self.inquiries[key];
+        let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
+            return;
+        };
+        match asking.next_server(&inquiry.plan) {
+            Some(server) => self.ask(now, key, family, server),
+            None => {
+                let error = LookupError::Servers(asking.trouble);
+                self.end_half(now, key, family, Half::Failed(error));
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Now, key: Key, family: Family, server: SocketAddr) {
+        let edns = self.server_mut(server).is_some_and(|known| known.edns);
+        let id = self.rng.next_u32() as u16;
+        let inquiry = &mut self.inquiries[key];
+        let name = &*inquiry.name;
+        let mut message = Vec::new();
+        dns::encode(id, Question { name, family }, edns, &mut message)
+            .expect("lookup has checked the name");
+        let query = self.tries.insert(Try {
+            inquiry: key,
+            family,
+            server,
+            sent: now.mono,
+            id,
+            edns,
+            message,
+        });
+        let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
+            unreachable!("only a family that is asked for asks on")
+        };
+        let timer = Timer::Silence {
+            inquiry: key,
+            family,
+        };
+        self.timers.remove(&(asking.deadline, timer));
+        asking.deadline = now.mono + inquiry.plan.timeout;
+        self.timers.insert((asking.deadline, timer));
+        asking.tries.push(query);
+        self.outputs.push_back(Output::Query { query, server });
+    }
+
+    /// FORMERR or NOTIMP to a query with EDNS: the same server without (RFC 6891 section 7), now and later.
+    fn ask_without_edns(&mut self, now: Now, query: Key) {
+        let (tried, _) = self.drop_try(query);
+        if let Some(server) = self.server_mut(tried.server) {
+            server.edns = false;
+        }
+        self.outputs.push_back(Output::Forget { query });
+        self.ask(now, tried.inquiry, tried.family, tried.server);
+    }
+
+    /// A server has said that it doesn't know, or can't be asked: this look-up doesn't ask it again.
+    fn fail(&mut self, now: Now, query: Key, trouble: ServerTrouble) {
+        let (tried, was_newest) = self.drop_try(query);
+        if trouble != ServerTrouble::Unreachable {
+            self.outputs.push_back(Output::Forget { query });
+        }
+        let inquiry = &mut self.inquiries[tried.inquiry];
+        let Half::Asking(asking) = &mut inquiry.halves[tried.family as usize] else {
+            unreachable!("a family that has ended has no tries")
+        };
+        asking.trouble = trouble;
+        asking.given_up.push(tried.server);
+        // While a later server has its time, the one after it has to wait.
+        if was_newest {
+            self.ask_next(now, tried.inquiry, tried.family);
+        }
+    }
+
+    /// Takes a try out, and says whether its family has not asked anybody since.
+    fn drop_try(&mut self, query: Key) -> (Try, bool) {
+        let tried = self
+            .tries
+            .remove(query)
+            .expect("the caller has just looked at it");
+        let inquiry = &mut self.inquiries[tried.inquiry];
+        let Half::Asking(asking) = &mut inquiry.halves[tried.family as usize] else {
+            unreachable!("a family that has ended has no tries")
+        };
+        let was_newest = asking.tries.last() == Some(&query);
+        asking.tries.retain(|other| *other != query);
+        (tried, was_newest)
+    }
+
+    fn on_silence(&mut self, now: Now, key: Key, family: Family) {
+        let Half::Asking(asking) = &mut self.inquiries[key].halves[family as usize] else {
+            unreachable!("a family that has ended has no timer")
+        };
+        asking.trouble = ServerTrouble::Silent;
+        let newest = asking.tries.last().map(|query| &self.tries[*query]);
+        if let Some((addr, sent)) = newest.map(|tried| (tried.server, tried.sent))
+            && let Some(server) = self.server_mut(addr)
+            // A server that has answered others meanwhile is not dead: this name takes long.
+            && server.heard < sent
+        {
+            server.suspect_until = now.mono + SUSPICION;
+        }
+        self.ask_next(now, key, family);
+    }
+
+    /// The other family is late: the askers get what is there.
+    fn on_grace(&mut self, key: Key) {
+        let inquiry = &mut self.inquiries[key];
+        let addrs = inquiry.addresses();
+        inquiry.stage = Stage::Told {
+            addrs: Arc::clone(&addrs),
+        };
+        self.tell(key, &Ok(addrs));
+    }
+
+    fn end_half(&mut self, now: Now, key: Key, family: Family, half: Half) {
+        let inquiry = &mut self.inquiries[key];
+        let before = std::mem::replace(&mut inquiry.halves[family as usize], half);
+        let Half::Asking(asking) = before else {
+            unreachable!("a family ends once")
+        };
+        let timer = Timer::Silence {
+            inquiry: key,
+            family,
+        };
+        self.timers.remove(&(asking.deadline, timer));
+        for query in asking.tries {
+            self.tries.remove(query);
+            self.outputs.push_back(Output::Forget { query });
+        }
+        let [v4, v6] = &inquiry.halves;
+        match (&inquiry.stage, v4, v6) {
+            (Stage::Open, Half::Asking(_), Half::Addresses { .. })
+            | (Stage::Open, Half::Addresses { .. }, Half::Asking(_)) => {
+                let ends = now.mono + RESOLUTION_DELAY;
+                inquiry.stage = Stage::Grace { ends };
+                self.timers.insert((ends, Timer::Grace { inquiry: key }));
+            }
+            (_, Half::Asking(_), _) | (_, _, Half::Asking(_)) => {}
+            _ => self.conclude(now, key),
+        }
+    }
+
+    /// Both families have ended.
+    fn conclude(&mut self, now: Now, key: Key) {
+        let inquiry = &self.inquiries[key];
+        if let Stage::Grace { ends } = inquiry.stage {
+            self.timers.remove(&(ends, Timer::Grace { inquiry: key }));
+        }
+        let (fact, expires) = inquiry.conclusion(now.mono);
+        if inquiry.plan.epoch == self.epoch {
+            let name = Arc::clone(&inquiry.name);
+            match (&fact, expires) {
+                (Err(error), None) => self.cache.insert_failure(now.mono, name, *error),
+                (_, expires) => {
+                    let expires = expires.unwrap_or(now.mono);
+                    self.cache.insert(name, fact.clone(), expires);
+                }
+            }
+        }
+        self.tell(key, &fact);
+        self.remove(key);
+        self.open -= 1;
+        self.open_queued(now);
+    }
+
+    fn tell(&mut self, key: Key, fact: &Fact) {
+        for asker in std::mem::take(&mut self.inquiries[key].askers) {
+            self.by_asker.remove(&asker);
+            let result = fact.clone();
+            self.outputs.push_back(Output::Resolved { asker, result });
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(inquiry) = self.inquiries.remove(key) {
+            self.by_name.remove(&*inquiry.name);
+        }
+    }
+
+    fn server_mut(&mut self, addr: SocketAddr) -> Option<&mut Server> {
+        self.servers.iter_mut().find(|server| server.addr == addr)
+    }
+}
+
+/// What falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The newest try of a family has had its time.
+    Silence { inquiry: Key, family: Family },
+    /// The late family has had its 50 ms.
+    Grace { inquiry: Key },
+}
+
+/// Whether a name is this one or lies under it.
+fn is_under(name: &str, suffix: &str) -> bool {
+    name.strip_suffix(suffix)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The resolver between a virtual clock and scripted servers; time jumps to whatever comes next.
+
+mod answers;
+mod servers;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::base::time::Wall;
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+const V4: [u8; 4] = [192, 0, 2, 1];
+const V6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// One datagram as a server gets it.
+#[derive(Clone, Debug)]
+struct Asked {
+    at_ms: u64,
+    server: u8,
+    family: Family,
+    edns: bool,
+    message: Vec<u8>,
+}
+
+/// What comes of a datagram.
+enum Reply {
+    Silence,
+    Refused,
+    Messages(Vec<(u64, Vec<u8>)>),
+}
+
+enum Event {
+    Answer(Vec<u8>),
+    Refused,
+}
+
+struct World {
+    resolver: Resolver,
+    now: Now,
+    script: Box<dyn FnMut(&Asked) -> Reply>,
+    asked: Vec<Asked>,
+    /// What is under way, by arrival and order of sending.
+    events: BTreeMap<(Instant, usize), (Key, Event)>,
+    sockets: Vec<Key>,
+    sockets_peak: usize,
+    askers: Slab<()>,
+    results: Vec<(u64, Key, Fact)>,
+}
+
+impl World {
+    /// Servers 192.0.2.1 … as many as told.
+    fn new(servers: u8, options: &str, script: impl FnMut(&Asked) -> Reply + 'static) -> World {
+        let mut resolver = Resolver::new(Rng::from_seed([7; 32]), [1, 2]);
+        resolver.set_names(names(1, servers, options));
+        World {
+            resolver,
+            now: Now {
+                mono: Instant::from_nanos(1_000_000_000_000),
+                wall: Wall::from_unix_seconds(1_700_000_000),
+            },
+            script: Box::new(script),
+            asked: Vec::new(),
+            events: BTreeMap::new(),
+            sockets: Vec::new(),
+            sockets_peak: 0,
+            askers: Slab::new(),
+            results: Vec::new(),
+        }
+    }
+
+    fn ms(&self) -> u64 {
+        (self.now.mono.as_nanos() - 1_000_000_000_000) / 1_000_000
+    }
+
+    fn lookup(&mut self, name: &str) -> Lookup {
+        let asker = self.askers.insert(());
+        let lookup = self.resolver.lookup(self.now, name, asker);
+        self.drain();
+        lookup
+    }
+
+    /// Looks up, waits, and gives the result; `at` is told in `results`.
+    fn resolve(&mut self, name: &str) -> Fact {
+        match self.lookup(name) {
+            Lookup::Ready(addrs) => Ok(addrs),
+            Lookup::Failed(error) => Err(error),
+            Lookup::Pending => {
+                let before = self.results.len();
+                self.drive();
+                assert_eq!(self.results.len(), before + 1);
+                self.results[before].2.clone()
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.resolver.poll_output() {
+            match output {
+                Output::Query { query, server } => self.send(query, server),
+                Output::Forget { query } => self.close(query),
+                Output::Resolved { asker, result } => self.results.push((self.ms(), asker, result)),
+            }
+        }
+    }
+
+    fn send(&mut self, query: Key, server: SocketAddr) {
+        let message = self.resolver.message(query).to_vec();
+        assert!(!self.sockets.contains(&query), "one datagram a socket");
+        self.sockets.push(query);
+        self.sockets_peak = self.sockets_peak.max(self.sockets.len());
+        let IpAddr::V4(server) = server.ip() else {
+            panic!("the servers have IPv4 addresses")
+        };
+        let question_end = 12 + message[12..].iter().position(|b| *b == 0).unwrap() + 1;
+        let asked = Asked {
+            at_ms: self.ms(),
+            server: server.octets()[3],
+            family: match message[question_end + 1] {
+                1 => Family::V4,
+                28 => Family::V6,
+                kind => panic!("type {kind}"),
+            },
+            edns: message[11] == 1,
+            message,
+        };
+        let reply = (self.script)(&asked);
+        self.asked.push(asked);
+        let count = self.asked.len() * 100;
+        match reply {
+            Reply::Silence => {}
+            Reply::Refused => {
+                self.events
+                    .insert((self.now.mono, count), (query, Event::Refused));
+            }
+            Reply::Messages(messages) => {
+                for (n, (ms, message)) in messages.into_iter().enumerate() {
+                    let at = self.now.mono + Duration::from_millis(ms);
+                    self.events
+                        .insert((at, count + n), (query, Event::Answer(message)));
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, query: Key) {
+        let before = self.sockets.len();
+        self.sockets.retain(|other| *other != query);
+        assert_eq!(self.sockets.len() + 1, before, "a socket is closed once");
+    }
+
+    /// Does what comes next; false if nothing will.
+    fn step(&mut self) -> bool {
+        let event = self.events.first_key_value().map(|(key, _)| key.0);
+        let timer = self.resolver.poll_timeout();
+        let Some(next) = event.into_iter().chain(timer).min() else {
+            return false;
+        };
+        self.now.mono = self.now.mono.max(next);
+        if event == Some(next) {
+            let (_, (query, event)) = self.events.pop_first().unwrap();
+            // What comes to a closed socket is the kernel's affair.
+            match event {
+                _ if !self.sockets.contains(&query) => {}
+                Event::Answer(message) => self.resolver.handle_answer(self.now, query, &message),
+                Event::Refused => {
+                    self.close(query);
+                    self.resolver.handle_query_failed(self.now, query);
+                }
+            }
+        } else {
+            self.resolver.handle_timeout(self.now);
+            let timer = self.resolver.poll_timeout();
+            assert!(timer.is_none_or(|at| at > self.now.mono), "a busy loop");
+        }
+        self.drain();
+        true
+    }
+
+    /// Until nothing is left to happen, and nothing left over.
+    fn drive(&mut self) {
+        while self.step() {}
+        assert_eq!(self.sockets, []);
+        assert!(self.resolver.tries.is_empty());
+        assert!(self.resolver.inquiries.is_empty());
+        assert!(self.resolver.by_name.is_empty());
+        assert!(self.resolver.by_asker.is_empty());
+        assert_eq!(self.resolver.open, 0);
+    }
+
+    fn sleep(&mut self, duration: Duration) {
+        assert_eq!(self.resolver.poll_timeout(), None);
+        self.now.mono = self.now.mono + duration;
+    }
+
+    /// Times and servers that were asked for IPv4 addresses.
+    fn asked_v4(&self) -> Vec<(u64, u8)> {
+        let v4 = self.asked.iter().filter(|a| a.family == Family::V4);
+        v4.map(|asked| (asked.at_ms, asked.server)).collect()
+    }
+}
+
+fn names(first: u8, count: u8, options: &str) -> Arc<Names> {
+    let servers: String = (first..first + count)
+        .map(|n| format!("nameserver 192.0.2.{n}\n"))
+        .collect();
+    let hosts = "10.0.0.9 db\n10.0.0.8 api.example\nfd00::8 api.example\n10.0.0.7 api.example\n";
+    let conf = format!("{servers}options {options}\n");
+    Arc::new(Names::parse(hosts.as_bytes(), conf.as_bytes()))
+}
+
+/// The answer to a query: flags, code and records (owner: the question).
+fn answer(query: &[u8], flags: u8, rcode: u8, records: &[(u16, u32, &[u8])]) -> Vec<u8> {
+    let question_end = 12 + query[12..].iter().position(|b| *b == 0).unwrap() + 5;
+    let mut message = query[..question_end].to_vec();
+    message[2] = 0x81 | flags;
+    message[3] = 0x80 | rcode;
+    message[7] = u8::try_from(records.len()).unwrap();
+    message[11] = 0;
+    for (kind, ttl, data) in records {
+        message.extend([0xc0, 12]);
+        message.extend(kind.to_be_bytes());
+        message.extend([0, 1]);
+        message.extend(ttl.to_be_bytes());
+        message.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        message.extend_from_slice(data);
+    }
+    message
+}
+
+/// One address of the asked family, after 5 ms.
+fn address(asked: &Asked, ttl: u32) -> Reply {
+    let record: (u16, u32, &[u8]) = match asked.family {
+        Family::V4 => (A, ttl, &V4),
+        Family::V6 => (AAAA, ttl, &V6),
+    };
+    Reply::Messages(vec![(5, answer(&asked.message, 0, 0, &[record]))])
+}
+
+fn code(asked: &Asked, rcode: u8) -> Reply {
+    Reply::Messages(vec![(5, answer(&asked.message, 0, rcode, &[]))])
+}
+
+fn ips(texts: &[&str]) -> Arc<[IpAddr]> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn both() -> Fact {
+    Ok(ips(&["2001:db8::1", "192.0.2.1"]))
+}
+
+const SERVFAIL: Fact = Err(LookupError::Servers(ServerTrouble::Code(2)));
+const SILENT: Fact = Err(LookupError::Servers(ServerTrouble::Silent));

@@ -1,0 +1,403 @@
+//! Golden traces: what goes into the engine and what comes out, as text. They are the tutorial of the engine.
+//!
+//! A trace (`tests/golden/*.trace`) has inputs at the margin and, indented below each, the outputs that it
+//! caused. Here every trace is played again and must come out as it stands. With `CONDUIT_GOLDEN=write` the
+//! files are written anew: read the diff before you commit it.
+//!
+//! ```text
+//! policy NAME=VALUE …      first line, optional: endpoint settings in seconds or counts
+//! hosts LINE               a line of /etc/hosts (before the first job)
+//! job {…}                  a job line, with its id
+//! connected|secured SOCK   failed|closed SOCK KIND MESSAGE   write-failed SOCK
+//! sent SOCK [BYTES]        all that there was to send, or so many bytes
+//! received SOCK "…"        end SOCK "…"    (with the usual escapes)
+//! show SOCK                prints the bytes to send
+//! at SECONDS               the clock moves there; each timer on the way fires at its time
+//! drain | abort
+//! ```
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit::base::time::{Instant, Now, Wall};
+use conduit::engine::Engine;
+use conduit::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
+use conduit::engine::policy::{AllowNet, Policy};
+use conduit::wire::job::Source;
+use conduit::wire::job_line::JobLine;
+use conduit::wire::names::Names;
+
+/// 2026-01-01T00:00:00Z: where the civil clock of a trace starts.
+const EPOCH_SECONDS: u64 = 1_767_225_600;
+
+#[test]
+fn every_trace_comes_out_as_it_stands() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .expect("tests/golden is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "trace")
+        })
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no trace in {}", folder.display());
+    let write = std::env::var_os("CONDUIT_GOLDEN").is_some_and(|value| value == "write");
+    let mut wrong = String::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("a trace is text");
+        let played = Player::play(&text);
+        if write {
+            std::fs::write(&path, &played).expect("the trace can be written");
+        } else if let Some(at) = first_difference(&text, &played) {
+            let _ = writeln!(wrong, "{}:{at}", path.display());
+        }
+    }
+    assert!(wrong.is_empty(), "traces that come out otherwise:\n{wrong}");
+}
+
+#[test]
+fn a_trace_that_differs_is_seen() {
+    let text = "job {\"id\":\"a\",\"url\":\"http://127.0.0.1:8080/\"}\n    done a delivered 200\n";
+    let played = Player::play(text);
+    assert!(first_difference(text, &played).is_some(), "{played}");
+}
+
+fn first_difference(text: &str, played: &str) -> Option<String> {
+    let lines = text.lines().map(Some).chain(std::iter::repeat(None));
+    let played = played.lines().map(Some).chain(std::iter::repeat(None));
+    for (number, (stands, comes)) in lines.zip(played).enumerate() {
+        if stands == comes {
+            stands?;
+            continue;
+        }
+        let (stands, comes) = (stands.unwrap_or("(end)"), comes.unwrap_or("(end)"));
+        return Some(format!(
+            "{}\n    stands: {stands}\n    comes:  {comes}",
+            number + 1
+        ));
+    }
+    None
+}
+
+/// Plays a trace: the engine, the clock, and the names of its sockets in order of appearance.
+struct Player {
+    engine: Option<Engine>,
+    policy: Policy,
+    hosts: String,
+    mono: Instant,
+    socks: Vec<SockId>,
+    line: u64,
+    out: String,
+}
+
+impl Player {
+    fn play(text: &str) -> String {
+        let mut policy = Policy {
+            allow_http: true,
+            ..Policy::default()
+        };
+        policy.allow_net.push(AllowNet {
+            net: [127, 0, 0, 0].into(),
+            prefix: 8,
+            port: None,
+        });
+        let mut player = Player {
+            engine: None,
+            policy,
+            hosts: String::new(),
+            mono: Instant::from_nanos(0),
+            socks: Vec::new(),
+            line: 0,
+            out: String::new(),
+        };
+        for line in text.lines().filter(|line| !line.starts_with(' ')) {
+            let _ = writeln!(player.out, "{line}");
+            let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+            if !line.is_empty() && verb != "#" {
+                player.perform(verb, rest);
+            }
+        }
+        player.out
+    }
+
+    fn now(&self) -> Now {
+        let wall = Wall::from_unix_nanos(EPOCH_SECONDS * 1_000_000_000 + self.mono.as_nanos());
+        Now {
+            mono: self.mono,
+            wall,
+        }
+    }
+
+    fn engine(&mut self) -> &mut Engine {
+        let (now, policy) = (self.now(), Arc::new(self.policy.clone()));
+        let names = Arc::new(Names::parse(
+            self.hosts.as_bytes(),
+            b"nameserver 192.0.2.53\n",
+        ));
+        self.engine
+            .get_or_insert_with(|| Engine::new(now, policy, names, [7; 32]))
+    }
+
+    fn perform(&mut self, verb: &str, rest: &str) {
+        match verb {
+            "policy" => rest.split(' ').for_each(|word| self.set(word)),
+            "hosts" => self.hosts += &format!("{rest}\n"),
+            "at" => self.advance(rest.parse().expect("seconds")),
+            "job" => self.job(rest),
+            "drain" => self.input(Input::Drain),
+            "abort" => self.input(Input::Abort),
+            _ => self.on_socket(verb, rest),
+        }
+    }
+
+    fn on_socket(&mut self, verb: &str, rest: &str) {
+        let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let index: usize = name
+            .strip_prefix('s')
+            .and_then(|n| n.parse().ok())
+            .expect("a socket");
+        let Some(sock) = self.socks.get(index).copied() else {
+            panic!("no {name} yet:\n{}", self.out)
+        };
+        match verb {
+            "connected" => self.input(Input::Connected { sock }),
+            "secured" => self.input(Input::Secured {
+                sock,
+                resumed: false,
+            }),
+            "failed" => self.input(Input::ConnectFailed {
+                sock,
+                cause: cause(rest),
+            }),
+            "closed" => self.input(Input::Closed {
+                sock,
+                cause: cause(rest),
+            }),
+            "write-failed" => self.input(Input::WriteFailed {
+                sock,
+                cause: cause(rest),
+            }),
+            "received" => self.input(Input::Received {
+                sock,
+                bytes: &unescape(rest),
+                end: false,
+            }),
+            "end" => self.input(Input::Received {
+                sock,
+                bytes: &unescape(rest),
+                end: true,
+            }),
+            "answer" => self.input(Input::Answer {
+                sock,
+                message: &unescape(rest),
+            }),
+            "sent" => {
+                let shown = self.engine().transmit(sock).concat().len();
+                let bytes = if rest.is_empty() {
+                    shown
+                } else {
+                    rest.parse().expect("bytes")
+                };
+                self.input(Input::Sent { sock, bytes });
+            }
+            "show" => {
+                let bytes = self.engine().transmit(sock).concat();
+                for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                    let _ = writeln!(self.out, "    | {}", line.escape_ascii());
+                }
+            }
+            _ => panic!("{verb:?} is no verb of a trace"),
+        }
+    }
+
+    fn set(&mut self, word: &str) {
+        let (name, value) = word.split_once('=').expect("NAME=VALUE");
+        let number: f64 = value.parse().expect("a number");
+        let seconds = Duration::from_secs_f64(number);
+        let endpoint = &mut self.policy.endpoint;
+        match name {
+            "maxConnections" => endpoint.max_connections = number as u32,
+            "maxConnectionsTotal" => self.policy.max_connections_total = number as u32,
+            "timeout" => endpoint.timeout = seconds,
+            "connectTimeout" => endpoint.connect_timeout = seconds,
+            "connectionLifetime" => endpoint.connection_lifetime = seconds,
+            "idleTimeout" => endpoint.idle_timeout = seconds,
+            "drainTimeout" => endpoint.drain_timeout = seconds,
+            "maxDrainBytes" => endpoint.max_drain_bytes = number as u32,
+            "maxResponseHeaderBytes" => endpoint.max_response_header_bytes = number as u32,
+            "responseBytes" => endpoint.response_bytes = number as u32,
+            "resendStale" => endpoint.resend_stale = number != 0.0,
+            "allowHttp" => self.policy.allow_http = number != 0.0,
+            _ => panic!("{name:?} is no setting of a trace"),
+        }
+    }
+
+    fn job(&mut self, line: &str) {
+        let parsed = JobLine::parse(line.as_bytes()).expect("a trace's jobs are right");
+        let id = parsed
+            .id
+            .as_deref()
+            .expect("a trace's jobs have ids")
+            .into();
+        let origin = Arc::new(parsed.url.to_origin());
+        self.line += 1;
+        let source = Source {
+            client: 0,
+            line: self.line,
+        };
+        let job = parsed.into_job(id, source, origin, self.now());
+        self.input(Input::Job(job));
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.engine().handle_input(now, input);
+        self.drain_outputs("");
+    }
+
+    fn advance(&mut self, seconds: f64) {
+        let target = Instant::from_nanos((seconds * 1e9) as u64);
+        assert!(target >= self.mono, "a trace's clock does not go back");
+        loop {
+            let due = self.engine().poll_timeout().filter(|due| *due <= target);
+            self.mono = due.unwrap_or(target).max(self.mono);
+            let now = self.now();
+            self.engine().handle_timeout(now);
+            self.drain_outputs(&format!("@{:.3} ", self.mono.as_nanos() as f64 / 1e9));
+            if due.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn drain_outputs(&mut self, prefix: &str) {
+        while let Some(output) = self.engine().poll_output() {
+            let text = self.render(output);
+            let _ = writeln!(self.out, "    {prefix}{text}");
+            self.engine().check_invariants();
+        }
+        self.engine().check_invariants();
+    }
+
+    fn name(&mut self, sock: SockId) -> String {
+        let known = self.socks.iter().position(|known| *known == sock);
+        let index = known.unwrap_or_else(|| {
+            self.socks.push(sock);
+            self.socks.len() - 1
+        });
+        format!("s{index}")
+    }
+
+    fn render(&mut self, output: Output) -> String {
+        match output {
+            Output::Connect { sock, addr } => self.socket_output("connect", sock, Some(addr)),
+            Output::Query { sock, server } => self.socket_output("query", sock, Some(server)),
+            Output::Close { sock } => self.socket_output("close", sock, None),
+            Output::Secure { sock, origin } => {
+                format!("secure {} {}", self.name(sock), origin.text)
+            }
+            Output::Transmit { sock, look } => {
+                let bytes = self.engine().transmit(sock).concat().len();
+                let look = if look { " after a look" } else { "" };
+                format!("transmit {} {bytes} bytes{look}", self.name(sock))
+            }
+            Output::Done { job, ending } => {
+                let mut text = format!("done {} {}", job.id, ending.outcome.name());
+                if job.progress.status > 0 {
+                    let _ = write!(text, " {}", job.progress.status);
+                }
+                let _ = write!(text, " attempts={}", job.progress.attempts);
+                if let Some(failure) = ending.failure {
+                    let _ = write!(text, " {}: {}", failure.kind.name(), failure.message);
+                    if let Some(excerpt) = failure.excerpt {
+                        let _ = write!(text, " \"{}\"", excerpt.escape_ascii());
+                    }
+                }
+                text
+            }
+            Output::OriginRetired { origin } => format!("retired {}", origin.text),
+            Output::Appetite(appetite) => {
+                format!(
+                    "appetite waiting={} busy={}",
+                    appetite.waiting, appetite.busy
+                )
+            }
+            Output::Note(note) => render_note(&note),
+        }
+    }
+
+    fn socket_output(&mut self, verb: &str, sock: SockId, addr: Option<SocketAddr>) -> String {
+        let addr = addr.map(|addr| format!(" {addr}")).unwrap_or_default();
+        format!("{verb} {}{addr}", self.name(sock))
+    }
+}
+
+fn render_note(note: &Note) -> String {
+    match note {
+        Note::AttemptFailed {
+            id,
+            attempt,
+            kind,
+            next,
+            ..
+        } => {
+            format!(
+                "note attempt {attempt} of {id} failed: {}, next {next}",
+                kind.name()
+            )
+        }
+        Note::Refused { id, rule, .. } => format!("note {id} refused: {rule}"),
+        Note::ConnectionClosed { reason, .. } => format!("note connection closed: {reason}"),
+    }
+}
+
+fn cause(words: &str) -> Cause {
+    let (kind, message) = words.split_once(' ').unwrap_or((words, words));
+    let kind = match kind {
+        "refused" => CauseKind::Refused,
+        "unreachable" => CauseKind::Unreachable,
+        "reset" => CauseKind::Reset,
+        "tls" => CauseKind::Tls,
+        "local" => CauseKind::Local,
+        "other" => CauseKind::Other,
+        _ => panic!("{kind:?} is no kind of cause"),
+    };
+    Cause {
+        kind,
+        message: message.into(),
+    }
+}
+
+/// The bytes of a quoted text with the escapes of Rust's byte strings; nothing for nothing.
+fn unescape(text: &str) -> Vec<u8> {
+    let text = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        bytes.push(match rest.next().expect("an escape") {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'0' => 0,
+            b'x' => {
+                let digits = [rest.next().expect("hex"), rest.next().expect("hex")];
+                let digits = std::str::from_utf8(&digits).expect("ASCII");
+                u8::from_str_radix(digits, 16).expect("hex")
+            }
+            other => other,
+        });
+    }
+    bytes
+}
