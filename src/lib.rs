@@ -26,4 +26,5 @@
 
 pub mod base;
 pub mod engine;
+pub mod intake;
 pub mod wire;

@@ -1,0 +1,98 @@
+//! Intake's vocabulary: everything that can happen to it, and everything it can ask for.
+//!
+//! Clients are byte streams with lines on them (stdin and stdout are one client). Engines are numbered; which
+//! thread one lives on is the shell's affair. Outputs are pulled, and a line is parsed only when its output is
+//! pulled: how many are pulled a turn is the shell's budget, how far the feed may be read ahead is intake's.
+
+use std::sync::Arc;
+
+use crate::base::slab::Key;
+use crate::wire::job::Job;
+use crate::wire::report::Ending;
+use crate::wire::url::Origin;
+
+/// A client's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(pub Key);
+
+/// An engine's number, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EngineId(pub u16);
+
+/// What the world tells intake.
+#[derive(Debug)]
+pub enum Input {
+    /// The chunk that an [`Output::Read`] asked for: bytes as they came, lines cut anywhere.
+    Chunk {
+        /// Whose.
+        client: ClientId,
+        /// The bytes, at least one.
+        bytes: Vec<u8>,
+    },
+    /// The client's stream has ended, or can't be read any more (then with the reason).
+    End {
+        /// Whose.
+        client: ClientId,
+        /// Why it can't be read, in words.
+        error: Option<Box<str>>,
+    },
+    /// So many bytes of results, handed out by [`super::Intake::take_results`], have been written.
+    Written {
+        /// Whose.
+        client: ClientId,
+        /// How many.
+        bytes: usize,
+    },
+    /// Nobody reads this client's results any more: no more intake from it, its results are dropped.
+    Gone {
+        /// Whose.
+        client: ClientId,
+    },
+    /// A job has come back.
+    Done {
+        /// From which engine.
+        engine: EngineId,
+        /// The job.
+        job: Box<Job>,
+        /// Its ending.
+        ending: Ending,
+    },
+    /// An engine's hunger, as it is after all jobs handed to it so far: told when it has changed, and once
+    /// after jobs came in even if it has not (else those jobs would count as waiting for ever).
+    Appetite {
+        /// Whose.
+        engine: EngineId,
+        /// Jobs that could run now and wait for a connection.
+        waiting: u32,
+        /// Connections with a request on them, or on their way up.
+        busy: u32,
+    },
+    /// An engine has forgotten an origin that it had nothing left of.
+    OriginRetired {
+        /// Which engine.
+        engine: EngineId,
+        /// Which origin.
+        origin: Arc<Origin>,
+    },
+    /// No more intake: lines not parsed yet are dropped, jobs handed out are awaited.
+    Stop,
+}
+
+/// What intake asks of the world.
+#[derive(Debug)]
+pub enum Output {
+    /// Hand this job to this engine.
+    Deliver {
+        /// Which.
+        engine: EngineId,
+        /// The job.
+        job: Box<Job>,
+    },
+    /// Read the client's next chunk. At most as many are asked for as fit the read-ahead.
+    Read {
+        /// Whose.
+        client: ClientId,
+        /// An empty buffer to read into, if one is at hand: a chunk's buffer comes back.
+        buffer: Option<Vec<u8>>,
+    },
+}

@@ -1,0 +1,287 @@
+//! What is handed out and not yet back: by origin, by engine, in all; and from it, whether to read on.
+//!
+//! An origin belongs to one engine for as long as it has jobs there, and after that until the engine retires
+//! it. A new one goes to the engine with the least outstanding jobs, the lowest number among equals.
+//!
+//! Reading on is a question of two kinds of limits. The hard ones (`maxPending`, `maxPendingBytes`) say what
+//! may be in memory, and are never passed but by the one job that reaches them. Below them *appetite* says how
+//! much read-ahead is of use: once enough jobs wait for a connection, more of them deliver nothing sooner and
+//! cost memory. But the feed is one line after the other, and appetite alone would let one slow origin, whose
+//! jobs are what waits, hide the jobs of all healthy ones behind its own. So while appetite holds the feed,
+//! *grants* let a bounded batch through, from two sources:
+//!
+//! - low water: a job came back from an origin that is running dry while the origins on average are not, so
+//!   the backlog is somebody else's. Healthy origins thus pull their own next jobs, at the speed at which they
+//!   deliver, and the slow one's in between pile up towards the hard limits. Where all origins hold about the
+//!   same, nothing is granted, and memory stays flat.
+//! - pace: appetite read fewer lines than a batch in a second. An origin whose first job stands behind a block of
+//!   another's returns no job that could pull it; this finds it, slowly.
+//!
+//! Not here: how long queues are inside an engine, the results' limits (`mod`, `client`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::map::Map;
+use crate::base::time::Instant;
+use crate::intake::event::EngineId;
+use crate::wire::job::Job;
+use crate::wire::url::{Origin, Url};
+
+/// Jobs that may wait for a connection whatever is busy: enough to fill the pools of a cold start.
+pub const WAITING_MIN: u64 = 1_024;
+
+/// Jobs that may wait for each busy connection: a connection finds its next job at hand.
+pub const WAITING_PER_BUSY: u64 = 8;
+
+/// Bytes of the jobs that wait for a connection.
+pub const WAITING_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// An origin with fewer outstanding jobs than this is running dry.
+pub const LOW_WATER_JOBS: u32 = 16;
+
+/// Lines of one grant.
+pub const GRANT_LINES: u32 = 256;
+
+/// Bytes of one grant: it ends at whichever comes first.
+pub const GRANT_BYTES: usize = 1024 * 1024;
+
+/// In each of these, one grant's lines are read even without appetite.
+pub const PACE: Duration = Duration::from_secs(1);
+
+/// Whether to read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// Read on.
+    Open,
+    /// Enough waits for connections already.
+    Sated,
+    /// `maxPending` or `maxPendingBytes` is reached.
+    Full,
+}
+
+/// The books.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    jobs_max: usize,
+    bytes_max: usize,
+    origins: Map<Box<str>, Account>,
+    engines: Vec<Share>,
+    /// Outstanding, in all.
+    jobs: usize,
+    bytes: usize,
+    /// Origins with outstanding jobs.
+    origins_busy: usize,
+    grant: Grant,
+    /// When the second began in which the pace is measured, and what appetite has read in it.
+    pace_since: Instant,
+    pace_lines: u32,
+    /// The origin being looked up; kept for its allocation.
+    name: String,
+}
+
+#[derive(Debug)]
+struct Account {
+    origin: Arc<Origin>,
+    engine: EngineId,
+    jobs: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    jobs: usize,
+    waiting: u32,
+    busy: u32,
+    /// Jobs handed out since the engine last spoke of its appetite: taken as waiting.
+    unheard: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Grant {
+    lines: u32,
+    bytes: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(jobs_max: usize, bytes_max: usize, engines: u16, seed: [u64; 2]) -> Ledger {
+        assert!(engines > 0, "jobs need an engine");
+        Ledger {
+            jobs_max,
+            bytes_max,
+            origins: Map::new(seed),
+            engines: vec![Share::default(); usize::from(engines)],
+            jobs: 0,
+            bytes: 0,
+            origins_busy: 0,
+            grant: Grant::default(),
+            pace_since: Instant::default(),
+            pace_lines: 0,
+            name: String::new(),
+        }
+    }
+
+    /// Whose job this is. Makes an account where there is none, so a job must follow.
+    pub(super) fn assign(&mut self, url: &Url<'_>) -> (EngineId, Arc<Origin>) {
+        self.name.clear();
+        url.write_origin(&mut self.name);
+        if let Some(account) = self.origins.get(self.name.as_str()) {
+            return (account.engine, Arc::clone(&account.origin));
+        }
+        let engine = self.least_loaded();
+        let origin = Arc::new(url.to_origin());
+        let account = Account {
+            origin: Arc::clone(&origin),
+            engine,
+            jobs: 0,
+        };
+        self.origins.insert(origin.text.clone(), account);
+        (engine, origin)
+    }
+
+    /// The job goes out to the engine that its origin was assigned to.
+    pub(super) fn on_handed_out(&mut self, job: &Job) {
+        let account = self
+            .origins
+            .get_mut(&*job.origin.text)
+            .expect("an origin is assigned before its job goes out");
+        self.origins_busy += usize::from(account.jobs == 0);
+        account.jobs += 1;
+        let share = &mut self.engines[usize::from(account.engine.0)];
+        share.jobs += 1;
+        share.unheard = share.unheard.saturating_add(1);
+        self.jobs += 1;
+        self.bytes += job.footprint();
+        self.grant.bytes = self.grant.bytes.saturating_sub(job.footprint());
+    }
+
+    /// The job is back.
+    ///
+    /// # Panics
+    /// If it was not out.
+    pub(super) fn on_done(&mut self, job: &Job) {
+        let account = self
+            .origins
+            .get_mut(&*job.origin.text)
+            .filter(|account| account.jobs > 0)
+            .expect("a job that comes back was handed out");
+        account.jobs -= 1;
+        let left = account.jobs;
+        self.engines[usize::from(account.engine.0)].jobs -= 1;
+        self.origins_busy -= usize::from(left == 0);
+        self.jobs -= 1;
+        self.bytes -= job.footprint();
+        let others_have_plenty = self.jobs >= self.origins_busy * LOW_WATER_JOBS as usize;
+        if left < LOW_WATER_JOBS && self.jobs > 0 && others_have_plenty && self.is_sated() {
+            self.grant(GRANT_LINES);
+        }
+    }
+
+    /// An engine says how hungry it is.
+    pub(super) fn on_appetite(&mut self, engine: EngineId, waiting: u32, busy: u32) {
+        let share = &mut self.engines[usize::from(engine.0)];
+        share.waiting = waiting;
+        share.busy = busy;
+        share.unheard = 0;
+    }
+
+    /// An engine has forgotten the origin. Jobs that are still on their way there will call it back, and it
+    /// will be retired again: so only an account without jobs is closed.
+    pub(super) fn on_retired(&mut self, engine: EngineId, origin: &Origin) {
+        let account = self.origins.get(&*origin.text);
+        if account.is_some_and(|account| account.engine == engine && account.jobs == 0) {
+            self.origins.remove(&*origin.text);
+        }
+    }
+
+    /// A line is about to be read: out of appetite, or as part of a grant.
+    pub(super) fn on_line(&mut self) {
+        if self.is_sated() {
+            self.grant.lines = self.grant.lines.saturating_sub(1);
+        } else {
+            self.pace_lines = self.pace_lines.saturating_add(1);
+        }
+    }
+
+    /// Keeps the pace: grants what is missing once a [`PACE`] is over.
+    pub(super) fn keep_pace(&mut self, now: Instant) {
+        if now < self.pace_since + PACE || !self.is_sated() {
+            return;
+        }
+        self.pace_since = now;
+        let missing = GRANT_LINES.saturating_sub(std::mem::take(&mut self.pace_lines));
+        if missing > self.grant.lines {
+            self.grant(missing);
+        }
+    }
+
+    /// When [`Ledger::keep_pace`] has something to do, if nothing else happens.
+    pub(super) fn pace_end(&self) -> Instant {
+        self.pace_since + PACE
+    }
+
+    /// Whether to read on while `result_bytes` of results wait to be written: they take memory too.
+    pub(super) fn feed(&self, result_bytes: usize) -> Feed {
+        if self.jobs >= self.jobs_max || self.bytes + result_bytes >= self.bytes_max {
+            return Feed::Full;
+        }
+        if self.is_sated() && (self.grant.lines == 0 || self.grant.bytes == 0) {
+            return Feed::Sated;
+        }
+        Feed::Open
+    }
+
+    /// Outstanding jobs.
+    pub(super) const fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// What they take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Origins with an account.
+    pub(super) fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Panics if the books don't agree.
+    pub(super) fn check_invariants(&self) {
+        let shares: usize = self.engines.iter().map(|share| share.jobs).sum();
+        assert_eq!(self.jobs, shares, "every job is at one engine");
+        assert_eq!(self.jobs == 0, self.bytes == 0, "only jobs take memory");
+        assert_eq!(
+            self.jobs == 0,
+            self.origins_busy == 0,
+            "every job is of an origin"
+        );
+        assert!(self.origins_busy <= self.jobs.min(self.origins.len()));
+        assert!(self.grant.lines <= GRANT_LINES && self.grant.bytes <= GRANT_BYTES);
+    }
+
+    fn is_sated(&self) -> bool {
+        let mut waiting = 0;
+        let mut busy = 0;
+        for share in &self.engines {
+            waiting += u64::from(share.waiting) + u64::from(share.unheard);
+            busy += u64::from(share.busy);
+        }
+        // Which of the outstanding jobs wait is the engine's business: taken to be of average size.
+        let average = self.bytes as u64 / (self.jobs as u64).max(1);
+        waiting >= WAITING_MIN.max(WAITING_PER_BUSY * busy)
+            || waiting.saturating_mul(average) >= WAITING_BYTES_MAX
+    }
+
+    const fn grant(&mut self, lines: u32) {
+        self.grant = Grant {
+            lines,
+            bytes: GRANT_BYTES,
+        };
+    }
+
+    fn least_loaded(&self) -> EngineId {
+        let shares = self.engines.iter().zip(0_u16..);
+        let least = shares.min_by_key(|(share, _)| share.jobs);
+        EngineId(least.map_or(0, |(_, number)| number))
+    }
+}
