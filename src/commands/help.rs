@@ -1,0 +1,296 @@
+//! The texts of `--help` and `--version`, rendered from the table of settings for 80 columns.
+//!
+//! Not here: what a flag means (`flags`), ranges and defaults (`config/table`).
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::commands::exit;
+use crate::config::table::{Default, Group, Kind, Setting};
+use crate::flags::{Flag, SINK_FLAGS, Topic};
+
+/// Columns that every terminal has.
+const WIDTH: usize = 80;
+
+/// Where the explanations start: behind the longest flag.
+const EXPLAINED_FROM: usize = 37;
+
+const ABOUT: &str = "\
+Usage: conduit COMMAND [OPTIONS]
+
+Sends webhooks: JSON lines in, HTTP requests out over pooled connections, one
+result line for each job.
+
+Commands:
+  run     deliver jobs from standard input, results to standard output
+  sink    receive requests, for trials and tests
+  demo    deliver 1,000 webhooks to a receiver of its own, and say how it went
+  help    explain a command
+
+  -h, --help       this text, or that of a command: conduit run --help
+  -V, --version    the version
+
+Try: conduit demo
+";
+
+const RUN: &str = "\
+Usage: conduit run [OPTIONS] < JOBS > RESULTS
+
+Delivers jobs: one JSON object a line on standard input, one result line for
+each on standard output, in the order in which jobs end. Ends when standard
+input has ended and every job has its result.
+
+  {\"url\":\"https://example.com/hook\",\"payload\":{\"event\":\"paid\"}}
+
+Exit status: 0 all delivered, 1 not all, 2 wrong usage, 3 could not start or
+go on, 128 + N ended by a second signal N.
+";
+
+const SINK: &str = "\
+Usage: conduit sink [OPTIONS]
+
+Answers every HTTP request alike, and prints where it listens. Counts by status
+are printed at the end (SIGINT or SIGTERM).
+";
+
+const DEMO: &str = "\
+Usage: conduit demo [OPTIONS]
+
+Starts a receiver on ports of its own at 127.0.0.1, delivers 1,000 generated
+jobs over 10 origins by plain HTTP, and sums up: latencies, connections, reuse.
+Exit status: 0 if all were delivered.
+";
+
+const NOTHING: &str = "\
+Usage: conduit run|sink|demo|help [OPTIONS]
+Try conduit demo, or conduit --help.
+";
+
+const VALUES: &str = "\
+Seconds may have a fraction (2.5); BYTES take k, m or g (64k); a switch takes
+=false; lists grow with each flag, an empty value starts them anew.
+";
+
+/// The text about `topic`.
+#[must_use]
+pub fn text(topic: Topic) -> String {
+    let mut out = String::new();
+    match topic {
+        Topic::Commands => out.push_str(ABOUT),
+        Topic::Run => {
+            out.push_str(RUN);
+            for group in Group::ALL {
+                let settings = topic.settings().filter(|setting| setting.group == group);
+                section(&mut out, group.title(), settings.map(row));
+            }
+            out.push('\n');
+            out.push_str(VALUES);
+        }
+        Topic::Sink => {
+            out.push_str(SINK);
+            section(&mut out, "Options", SINK_FLAGS.iter().map(flag_row));
+        }
+        Topic::Demo => {
+            out.push_str(DEMO);
+            section(&mut out, "Options", topic.settings().map(row));
+        }
+    }
+    out
+}
+
+/// What is said to somebody who typed nothing.
+#[must_use]
+pub const fn nothing_typed() -> &'static str {
+    NOTHING
+}
+
+/// Prints the text about `topic`.
+pub fn execute(topic: Topic) -> ExitCode {
+    print(&text(topic))
+}
+
+/// Prints name and version.
+pub fn version() -> ExitCode {
+    print(concat!("conduit ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+/// A reader that has seen enough (`conduit --help | head`) is told nothing more, but the status says so.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let printed = stdout.write_all(text.as_bytes());
+    match printed.and_then(|()| stdout.flush()) {
+        Ok(()) => exit::DONE,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::unable(),
+        Err(error) => {
+            log::error!(error = error.to_string(); "cannot write to standard output");
+            exit::unable()
+        }
+    }
+}
+
+/// A flag, and what it is.
+struct Row {
+    flag: String,
+    words: String,
+}
+
+fn row(setting: &Setting) -> Row {
+    let mut words = setting.help.to_owned();
+    let mut flag = with_placeholder(&setting.flag(), setting.kind.placeholder());
+    match (setting.kind, setting.default) {
+        // A switch says what it does; only one that is on needs to be told that it can be off.
+        (Kind::Switch(_), Default::Value("true")) => flag.push_str("=false"),
+        (Kind::Switch(_), _) => {}
+        (_, default) => {
+            if let Some(default) = default.words() {
+                add_default(&mut words, default);
+            }
+        }
+    }
+    Row { flag, words }
+}
+
+fn flag_row(flag: &Flag) -> Row {
+    let mut words = flag.help.to_owned();
+    if let Some(default) = flag.default {
+        add_default(&mut words, default);
+    }
+    Row {
+        flag: with_placeholder(flag.name, flag.placeholder),
+        words,
+    }
+}
+
+fn add_default(words: &mut String, default: &str) {
+    write!(words, " [default: {default}]").expect("a String takes what is written");
+}
+
+fn with_placeholder(name: &str, placeholder: &str) -> String {
+    match placeholder {
+        "" => format!("  --{name}"),
+        _ => format!("  --{name} {placeholder}"),
+    }
+}
+
+fn section(out: &mut String, title: &str, rows: impl Iterator<Item = Row>) {
+    write!(out, "\n{title}:\n").expect("a String takes what is written");
+    for row in rows {
+        out.push_str(&row.flag);
+        let mut column = row.flag.len();
+        for line in wrapped(&row.words, WIDTH - EXPLAINED_FROM) {
+            let indent = EXPLAINED_FROM.saturating_sub(column).max(2);
+            out.extend(std::iter::repeat_n(' ', indent));
+            out.push_str(&line);
+            out.push('\n');
+            column = 0;
+        }
+    }
+}
+
+/// `words` in lines of at most `width` columns, broken at spaces; what stands in brackets stays together where
+/// it fits.
+fn wrapped(words: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for piece in pieces(words, width) {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(piece);
+        } else if line.len() + 1 + piece.len() <= width {
+            line.push(' ');
+            line.push_str(piece);
+        } else {
+            lines.push(piece.to_owned());
+        }
+    }
+    lines
+}
+
+fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
+    let (text, bracket) = match words.find('[') {
+        Some(start) if words.len() - start <= width => words.split_at(start),
+        Some(_) | None => (words, ""),
+    };
+    let bracket = Some(bracket).filter(|bracket| !bracket.is_empty());
+    text.split_ascii_whitespace().chain(bracket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPICS: [Topic; 4] = [Topic::Commands, Topic::Run, Topic::Sink, Topic::Demo];
+
+    #[test]
+    fn every_text_fits_a_terminal() {
+        for topic in TOPICS {
+            for line in text(topic).lines() {
+                assert!(line.len() <= WIDTH, "{} columns: {line}", line.len());
+                assert!(line.is_ascii(), "{line}");
+                assert_eq!(line.trim_end(), line, "space at the end of {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_of_a_command_stands_in_its_text() {
+        for topic in [Topic::Run, Topic::Demo] {
+            let text = text(topic);
+            for setting in topic.settings() {
+                let flag = with_placeholder(&setting.flag(), setting.kind.placeholder());
+                let line = text.lines().find(|line| line.starts_with(&flag));
+                assert!(line.is_some(), "{flag} is missing");
+            }
+        }
+        let text = text(Topic::Sink);
+        for flag in &SINK_FLAGS {
+            assert!(text.contains(&format!("\n  --{} ", flag.name)));
+        }
+    }
+
+    #[test]
+    fn every_group_has_settings() {
+        for group in Group::ALL {
+            assert!(
+                Topic::Run.settings().any(|setting| setting.group == group),
+                "{group:?} is empty"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_are_explained_with_their_defaults() {
+        let text = text(Topic::Run);
+        for line in [
+            "  --max-connections N                per origin: connecting, idle and active",
+            "  --max-response-header-bytes BYTES  of a response's head, interim heads",
+            "  --allow-http                       deliver to http:// too",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.contains("ones [default: 50]\n"), "{text}");
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_before_brackets() {
+        for (words, expected) in [
+            ("", &[""][..]),
+            ("one two", &["one two"]),
+            ("one two three", &["one two", "three"]),
+            ("abcdefghijklm n", &["abcdefghijklm", "n"]),
+            ("one [a: b]", &["one [a: b]"]),
+            ("one two [a: b]", &["one two", "[a: b]"]),
+            ("one [a: b c d e]", &["one [a: b", "c d e]"]),
+        ] {
+            assert_eq!(wrapped(words, 10), expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_list_names_every_command() {
+        for command in crate::flags::COMMANDS {
+            assert!(ABOUT.contains(&format!("\n  {command} ")), "{command}");
+            assert!(NOTHING.contains(command), "{command}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands of the binary, one file each, and the exit statuses they share.
+
+pub mod demo;
+pub mod help;
+pub mod run;
+pub mod sink;
+
+/// What the process tells its parent.
+pub mod exit {
+    use std::process::ExitCode;
+
+    /// All was done.
+    pub const DONE: ExitCode = ExitCode::SUCCESS;
+
+    /// Done, but not every job was delivered.
+    pub const NOT_ALL: ExitCode = ExitCode::FAILURE;
+
+    /// Wrong usage or configuration.
+    #[must_use]
+    pub fn usage() -> ExitCode {
+        ExitCode::from(2)
+    }
+
+    /// Could not start, connect or go on.
+    #[must_use]
+    pub fn unable() -> ExitCode {
+        ExitCode::from(3)
+    }
+
+    /// What a second SIGTERM or SIGINT leaves behind, as a shell would report it.
+    #[must_use]
+    pub fn signalled(signal: u8) -> ExitCode {
+        ExitCode::from(128_u8.saturating_add(signal))
+    }
+}

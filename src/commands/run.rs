@@ -1,0 +1,132 @@
+//! `conduit run`: delivers the jobs of standard input, and writes their results to standard output.
+//!
+//! Not here: the loop (`io::turn`), flags (`flags`), which settings there are (`config`).
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use conduit::intake;
+
+use crate::commands::exit;
+use crate::config::{Machine, Settings};
+use crate::flags::RunOptions;
+use crate::io::signal::Signals;
+use crate::io::stream::KeepAlive;
+use crate::io::turn::{self, Ended, Setup};
+use crate::io::{cgroup, entropy, log as logger, stdio, sys, tls};
+
+/// Why a run could not start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The exit status.
+    status: ExitCode,
+    /// The reason, in one line.
+    reason: String,
+}
+
+/// Runs until the feed has ended and every job has its result, or a signal says so.
+#[must_use]
+pub fn execute(options: RunOptions) -> ExitCode {
+    let setup = match standard_setup(&options.settings) {
+        Ok(setup) => setup,
+        Err(refusal) => return refusal.report(),
+    };
+    match turn::run(setup) {
+        Ok(ended) => status(&ended),
+        Err(error) => cannot("go on", &error).report(),
+    }
+}
+
+/// The exit status that says how a run ended; the reason has been logged when it happened.
+#[must_use]
+pub fn status(ended: &Ended) -> ExitCode {
+    match ended {
+        Ended::Finished {
+            all_delivered: true,
+        } => exit::DONE,
+        Ended::Finished {
+            all_delivered: false,
+        } => exit::NOT_ALL,
+        Ended::SinkGone => exit::unable(),
+        Ended::Killed { signal } => exit::signalled(u8::try_from(*signal).unwrap_or(0)),
+    }
+}
+
+impl Refusal {
+    /// Says why, and gives the exit status.
+    #[must_use]
+    pub fn report(self) -> ExitCode {
+        log::error!("{}", self.reason);
+        self.status
+    }
+}
+
+fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
+    let mut setup = setup(settings)?;
+    setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
+    setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
+    let has_file =
+        stdio::stdin_is_file().map_err(|error| cannot("look at standard input", &error))?;
+    if has_file && io::stderr().is_terminal() {
+        setup.progress = Some(logger::status);
+    }
+    Ok(setup)
+}
+
+/// Everything that a run needs, as the settings say; its feed is empty, and its results go nowhere until the
+/// caller puts in its own. Blocks the signals that end a run: call it before any thread starts.
+///
+/// # Errors
+/// A setting that can't be followed, or a machine that can't be run on.
+pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
+    let roots = tls::roots(settings.ca_file.as_deref()).map_err(|reason| Refusal {
+        status: exit::usage(),
+        reason: format!("--ca-file: {reason}"),
+    })?;
+    let machine = machine()?;
+    let max_pending_bytes = settings.max_pending_bytes(&machine);
+    Ok(Setup {
+        policy: settings.policy(settings.max_connections_total(&machine)),
+        intake: intake::Settings {
+            max_job_bytes: settings.max_job_bytes as usize,
+            max_pending: settings.max_pending as usize,
+            max_pending_bytes: usize::try_from(max_pending_bytes).unwrap_or(usize::MAX),
+            engines: settings.workers(&machine),
+            timings: settings.timings,
+        },
+        workers: settings.workers(&machine),
+        seed: entropy::seed().map_err(|error| cannot("get random bytes", &error))?,
+        roots: Arc::new(roots),
+        keep_alive: KeepAlive {
+            delay: settings.keep_alive_delay,
+            timeout: settings.keep_alive_timeout,
+        },
+        shutdown_timeout: settings.shutdown_timeout,
+        source: Box::new(io::empty()),
+        sink: Box::new(io::sink()),
+        signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
+        note: logger::note,
+        progress: None,
+    })
+}
+
+/// What this machine offers, after the open-file limit was raised as far as it goes.
+fn machine() -> Result<Machine, Refusal> {
+    Ok(Machine {
+        open_files: sys::raise_open_file_limit()
+            .map_err(|error| cannot("raise the open-file limit", &error))?,
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        memory: cgroup::memory_limit(),
+    })
+}
+
+fn cannot(what: &str, error: &io::Error) -> Refusal {
+    Refusal {
+        status: exit::unable(),
+        reason: format!("can't {what}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The settings of this process, as values, and what the machines are told of them.
+//!
+//! [`table::SETTINGS`] is the one list of names, ranges, defaults and help; flags, help and README are
+//! rendered from it or checked against it. A [`Settings`] value is whole: every field was in its range when
+//! it was put there. Where the default is a property of the machine, the field is `None` and [`Machine`]
+//! decides.
+//!
+//! Not here: the words of the command line (`flags`), what the engine does with its part
+//! (`conduit::engine::policy`).
+
+pub mod table;
+pub mod value;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use conduit::engine::policy::{AllowNet, Endpoint, Policy};
+
+use crate::config::table::{SETTINGS, Setting};
+use crate::io::log::Format;
+
+/// The part of the open files that `maxConnectionsTotal` takes by default, in percent: the rest is for
+/// clients, files and the name servers.
+const CONNECTIONS_OF_OPEN_FILES: u64 = 80;
+
+/// `maxPendingBytes` by default, unless a quarter of the memory limit is less.
+const MAX_PENDING_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What the settings say, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What holds for an endpoint.
+    pub endpoint: Endpoint,
+    /// Sockets of the whole process; `None`: what the open-file limit suggests.
+    pub max_connections_total: Option<u32>,
+    /// Idle time after which TCP asks whether the peer is still there.
+    pub keep_alive_delay: Duration,
+    /// How long after that an unanswered connection is given up.
+    pub keep_alive_timeout: Duration,
+    /// `http://` destinations are allowed.
+    pub allow_http: bool,
+    /// Forbidden ranges that are allowed all the same.
+    pub allow_net: Vec<AllowNet>,
+    /// Forbidden ports that are allowed all the same.
+    pub allow_port: Vec<u16>,
+    /// A PEM file of certificate authorities that are trusted beside Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Bytes of a job line.
+    pub max_job_bytes: u32,
+    /// Jobs taken in and not ended.
+    pub max_pending: u32,
+    /// Their bytes; `None`: what the memory limit suggests.
+    pub max_pending_bytes: Option<u64>,
+    /// Results carry where the last attempt's time went.
+    pub timings: bool,
+    /// Event loops; `None`: as many as there are CPUs.
+    pub workers: Option<u16>,
+    /// What requests in flight get after SIGTERM.
+    pub shutdown_timeout: Duration,
+    /// What is worth a log line.
+    pub log_level: log::LevelFilter,
+    /// What a log line looks like.
+    pub log_format: Format,
+}
+
+/// What this machine offers: the defaults of settings that no constant fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The open-file limit, after the soft one was raised to the hard one.
+    pub open_files: u64,
+    /// CPUs that this process may run on.
+    pub cpus: usize,
+    /// The memory limit of this process's cgroup in bytes, where there is one.
+    pub memory: Option<u64>,
+}
+
+/// A value that a setting does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadValue {
+    /// What the setting takes, in words.
+    pub expected: String,
+    /// What was there, escaped and cut.
+    pub found: String,
+}
+
+impl Settings {
+    /// Puts in the value that a flag (an environment variable, a file) gave for a setting. A list replaces
+    /// the former one.
+    ///
+    /// # Errors
+    /// If the setting does not take it; the settings are then as before.
+    pub fn put(&mut self, setting: &Setting, text: &OsStr) -> Result<(), BadValue> {
+        setting.kind.put(self, text)
+    }
+
+    /// What an engine obeys that may hold `max_connections_total` sockets: its share of
+    /// [`Settings::max_connections_total`].
+    #[must_use]
+    pub fn policy(&self, max_connections_total: u32) -> Policy {
+        Policy {
+            allow_http: self.allow_http,
+            allow_net: self.allow_net.clone(),
+            allow_port: self.allow_port.clone(),
+            max_connections_total,
+            endpoint: self.endpoint.clone(),
+        }
+    }
+
+    /// How many event loops run.
+    #[must_use]
+    pub fn workers(&self, machine: &Machine) -> u16 {
+        self.workers.unwrap_or_else(|| {
+            let cpus = u16::try_from(machine.cpus).unwrap_or(u16::MAX);
+            cpus.clamp(1, table::WORKERS_MAX)
+        })
+    }
+
+    /// How many sockets the process may hold open towards receivers and name servers, at least one for
+    /// each event loop.
+    #[must_use]
+    pub fn max_connections_total(&self, machine: &Machine) -> u32 {
+        let connections = self.max_connections_total.unwrap_or_else(|| {
+            let share = machine.open_files.saturating_mul(CONNECTIONS_OF_OPEN_FILES) / 100;
+            u32::try_from(share).unwrap_or(u32::MAX)
+        });
+        connections.max(u32::from(self.workers(machine)))
+    }
+
+    /// How many bytes of jobs may be pending.
+    #[must_use]
+    pub fn max_pending_bytes(&self, machine: &Machine) -> u64 {
+        self.max_pending_bytes.unwrap_or_else(|| {
+            let quarter = machine.memory.map_or(u64::MAX, |memory| memory / 4);
+            quarter.min(MAX_PENDING_BYTES)
+        })
+    }
+}
+
+impl Default for Settings {
+    /// The table's defaults.
+    fn default() -> Settings {
+        let mut settings = Settings {
+            endpoint: Endpoint::default(),
+            max_connections_total: None,
+            keep_alive_delay: Duration::ZERO,
+            keep_alive_timeout: Duration::ZERO,
+            allow_http: false,
+            allow_net: Vec::new(),
+            allow_port: Vec::new(),
+            ca_file: None,
+            max_job_bytes: 0,
+            max_pending: 0,
+            max_pending_bytes: None,
+            timings: false,
+            workers: None,
+            shutdown_timeout: Duration::ZERO,
+            log_level: log::LevelFilter::Info,
+            log_format: Format::Text,
+        };
+        for setting in SETTINGS {
+            if let table::Default::Value(text) = setting.default {
+                settings
+                    .put(setting, OsStr::new(text))
+                    .expect("the table's defaults are in range: a test puts in each");
+            }
+        }
+        settings
+    }
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine {
+        open_files: 20_000,
+        cpus: 2,
+        memory: None,
+    };
+
+    #[test]
+    fn the_defaults_are_those_of_the_engine() {
+        let settings = Settings::default();
+        assert_eq!(settings.endpoint, Endpoint::default());
+        assert_eq!(settings.policy(1024), Policy::default());
+    }
+
+    #[test]
+    fn what_the_engine_does_not_know_has_its_defaults_too() {
+        let settings = Settings::default();
+        assert_eq!(settings.keep_alive_delay, Duration::from_secs(30));
+        assert_eq!(settings.keep_alive_timeout, Duration::from_secs(20));
+        assert_eq!(settings.max_job_bytes, 1 << 20);
+        assert_eq!(settings.max_pending, 100_000);
+        assert_eq!(settings.shutdown_timeout, Duration::from_secs(25));
+        assert_eq!(settings.log_level, log::LevelFilter::Info);
+        assert_eq!(settings.log_format, Format::Text);
+        assert!(!settings.timings);
+    }
+
+    #[test]
+    fn the_machine_decides_where_nobody_did() {
+        let settings = Settings::default();
+        assert_eq!(settings.workers(&MACHINE), 2);
+        assert_eq!(settings.max_connections_total(&MACHINE), 16_000);
+        assert_eq!(settings.max_pending_bytes(&MACHINE), 256 << 20);
+        let small = Machine {
+            memory: Some(64 << 20),
+            cpus: 100_000,
+            open_files: 16,
+        };
+        assert_eq!(settings.max_pending_bytes(&small), 16 << 20);
+        assert_eq!(settings.workers(&small), table::WORKERS_MAX);
+        assert_eq!(
+            settings.max_connections_total(&small),
+            u32::from(table::WORKERS_MAX)
+        );
+    }
+
+    #[test]
+    fn a_value_given_stands_above_the_machine() {
+        let mut settings = Settings::default();
+        for (name, text) in [
+            ("workers", "7"),
+            ("maxConnectionsTotal", "40"),
+            ("maxPendingBytes", "1g"),
+        ] {
+            let setting = SETTINGS.iter().find(|setting| setting.name == name);
+            let setting = setting.unwrap();
+            settings.put(setting, OsStr::new(text)).unwrap();
+        }
+        let machine = Machine {
+            memory: Some(1 << 20),
+            ..MACHINE
+        };
+        assert_eq!(settings.workers(&machine), 7);
+        assert_eq!(settings.max_connections_total(&machine), 40);
+        assert_eq!(settings.max_pending_bytes(&machine), 1 << 30);
+    }
+
+    #[test]
+    fn a_value_refused_leaves_the_settings_alone() {
+        for setting in SETTINGS {
+            let mut settings = Settings::default();
+            let bad = OsStr::new("no such value, I hope");
+            match settings.put(setting, bad) {
+                Err(error) => {
+                    assert!(error.to_string().contains("no such value"), "{error}");
+                    assert_eq!(settings, Settings::default(), "{}", setting.name);
+                }
+                Ok(()) => assert_eq!(setting.name, "caFile", "any text is a file's name"),
+            }
+        }
+    }
+}

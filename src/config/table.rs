@@ -1,0 +1,502 @@
+//! The table of settings: for each its name, range, default, help and place in [`Settings`].
+//!
+//! A setting has one name everywhere: camel case here and in files, kebab case as a flag. The order is the
+//! order in which help and README show them.
+//!
+//! Not here: how a value is written (`value`), what the settings are for in detail (the README).
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use conduit::engine::policy::AllowNet;
+
+use crate::config::{BadValue, Settings, value};
+use crate::io::log::Format;
+
+/// At most so many event loops.
+pub const WORKERS_MAX: u16 = 256;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name, in camel case.
+    pub name: &'static str,
+    /// Under which heading help shows it.
+    pub group: Group,
+    /// What it takes, and where that goes.
+    pub kind: Kind,
+    /// What holds if nobody says anything.
+    pub default: Default,
+    /// What it is, in one line, lower case, without a full stop.
+    pub help: &'static str,
+}
+
+/// A heading of the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// One job, one attempt.
+    Delivery,
+    /// Connections and their pools.
+    Connections,
+    /// What may be connected to, and whom to trust.
+    Security,
+    /// What is taken in, and what comes out.
+    Intake,
+    /// The process as a whole.
+    Process,
+    /// Log lines.
+    Logging,
+}
+
+/// What a setting takes, its range, and where the value goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Seconds, with a fraction if need be.
+    Seconds(Duration, Duration, fn(&mut Settings, Duration)),
+    /// A whole number.
+    Count(u64, u64, fn(&mut Settings, u64)),
+    /// Bytes.
+    Bytes(u64, u64, fn(&mut Settings, u64)),
+    /// On or off.
+    Switch(fn(&mut Settings, bool)),
+    /// A list of address ranges.
+    Nets(fn(&mut Settings, Vec<AllowNet>)),
+    /// A list of ports.
+    Ports(fn(&mut Settings, Vec<u16>)),
+    /// A file's name.
+    File(fn(&mut Settings, PathBuf)),
+    /// One of these words, by its index.
+    Choice(&'static [&'static str], fn(&mut Settings, usize)),
+}
+
+/// What holds if nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// This value.
+    Value(&'static str),
+    /// What these words say of the machine.
+    Machine(&'static str),
+    /// Nothing: an empty list, no file.
+    Nothing,
+}
+
+impl Group {
+    /// All headings, in the order of the help.
+    pub const ALL: [Group; 6] = [
+        Group::Delivery,
+        Group::Connections,
+        Group::Security,
+        Group::Intake,
+        Group::Process,
+        Group::Logging,
+    ];
+
+    /// The heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Group::Delivery => "Delivery",
+            Group::Connections => "Connections",
+            Group::Security => "Security",
+            Group::Intake => "Intake and results",
+            Group::Process => "Process",
+            Group::Logging => "Logging",
+        }
+    }
+}
+
+impl Setting {
+    /// The setting's name as a flag, without the hyphens in front.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        let mut flag = String::with_capacity(self.name.len() + 4);
+        for letter in self.name.chars() {
+            if letter.is_ascii_uppercase() {
+                flag.push('-');
+            }
+            flag.push(letter.to_ascii_lowercase());
+        }
+        flag
+    }
+}
+
+impl Kind {
+    /// Checks `text` and puts it where it belongs.
+    ///
+    /// # Errors
+    /// If it is not such a value, or out of range.
+    pub fn put(self, settings: &mut Settings, text: &OsStr) -> Result<(), BadValue> {
+        match self {
+            Kind::Seconds(least, most, put) => put(settings, value::seconds(text, least, most)?),
+            Kind::Count(least, most, put) => put(settings, value::count(text, least, most)?),
+            Kind::Bytes(least, most, put) => put(settings, value::bytes(text, least, most)?),
+            Kind::Switch(put) => put(settings, value::switch(text)?),
+            Kind::Nets(put) => put(settings, value::nets(text)?),
+            Kind::Ports(put) => put(settings, value::ports(text)?),
+            Kind::File(put) if !text.is_empty() => put(settings, PathBuf::from(text)),
+            Kind::File(_) => return Err(value::bad(text, "a file's name".to_owned())),
+            Kind::Choice(words, put) => put(settings, value::choice(text, words)?),
+        }
+        Ok(())
+    }
+
+    /// What stands for the value in help; empty for a switch.
+    #[must_use]
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Kind::Seconds(..) => "SECONDS",
+            Kind::Count(..) => "N",
+            Kind::Bytes(..) => "BYTES",
+            Kind::Switch(_) => "",
+            Kind::Nets(_) => "CIDR[:PORT],...",
+            Kind::Ports(_) => "PORT,...",
+            Kind::File(_) => "FILE",
+            Kind::Choice(..) => "WORD",
+        }
+    }
+
+    /// Whether further values of the same source add to the first.
+    #[must_use]
+    pub const fn is_list(self) -> bool {
+        matches!(self, Kind::Nets(_) | Kind::Ports(_))
+    }
+}
+
+impl Default {
+    /// The default in words; `None` if there is nothing to say.
+    #[must_use]
+    pub const fn words(self) -> Option<&'static str> {
+        match self {
+            Default::Value(words) | Default::Machine(words) => Some(words),
+            Default::Nothing => None,
+        }
+    }
+}
+
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+const LEVEL_FILTERS: [log::LevelFilter; 6] = [
+    log::LevelFilter::Off,
+    log::LevelFilter::Error,
+    log::LevelFilter::Warn,
+    log::LevelFilter::Info,
+    log::LevelFilter::Debug,
+    log::LevelFilter::Trace,
+];
+const FORMATS: &[&str] = &["text", "json"];
+const LOG_FORMATS: [Format; 2] = [Format::Text, Format::Json];
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const ZERO: Duration = Duration::ZERO;
+/// The clocks tick in milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The longest that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL.
+const TCP_KEEP_ALIVE_MAX: Duration = Duration::from_secs(32_767);
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "timeout",
+        group: Group::Delivery,
+        kind: Kind::Seconds(TICK, HOUR, |s, v| s.endpoint.timeout = v),
+        default: Default::Value("10"),
+        help: "one attempt, to the end of the response head",
+    },
+    Setting {
+        name: "ttl",
+        group: Group::Delivery,
+        kind: Kind::Seconds(TICK, MONTH, |s, v| s.endpoint.ttl = v),
+        default: Default::Value("3600"),
+        help: "after this a job is given up",
+    },
+    Setting {
+        name: "resendStale",
+        group: Group::Delivery,
+        kind: Kind::Switch(|s, v| s.endpoint.resend_stale = v),
+        default: Default::Value("true"),
+        help: "do not send again when a reused connection dies before the first response byte",
+    },
+    Setting {
+        name: "maxConnections",
+        group: Group::Connections,
+        kind: Kind::Count(1, 65_535, |s, v| s.endpoint.max_connections = v as u32),
+        default: Default::Value("50"),
+        help: "per origin: connecting, idle and active ones",
+    },
+    Setting {
+        name: "maxConnectionsTotal",
+        group: Group::Connections,
+        kind: Kind::Count(1, 1_000_000, |s, v| {
+            s.max_connections_total = Some(v as u32)
+        }),
+        default: Default::Machine("80 % of the open-file limit"),
+        help: "of the whole process; when reached, the longest idle one gives way",
+    },
+    Setting {
+        name: "connectionLifetime",
+        group: Group::Connections,
+        kind: Kind::Seconds(ZERO, MONTH, |s, v| s.endpoint.connection_lifetime = v),
+        default: Default::Value("300"),
+        help: "older connections are not reused",
+    },
+    Setting {
+        name: "idleTimeout",
+        group: Group::Connections,
+        kind: Kind::Seconds(ZERO, MONTH, |s, v| s.endpoint.idle_timeout = v),
+        default: Default::Value("120"),
+        help: "connections idle for so long are closed",
+    },
+    Setting {
+        name: "connectTimeout",
+        group: Group::Connections,
+        kind: Kind::Seconds(TICK, HOUR, |s, v| s.endpoint.connect_timeout = v),
+        default: Default::Value("5"),
+        help: "look-up, TCP and TLS together, all addresses together",
+    },
+    Setting {
+        name: "drainTimeout",
+        group: Group::Connections,
+        kind: Kind::Seconds(ZERO, HOUR, |s, v| s.endpoint.drain_timeout = v),
+        default: Default::Value("5"),
+        help: "for the rest of a response; then the connection is closed instead of reused",
+    },
+    Setting {
+        name: "maxDrainBytes",
+        group: Group::Connections,
+        kind: Kind::Bytes(0, GIB, |s, v| s.endpoint.max_drain_bytes = v as u32),
+        default: Default::Value("64k"),
+        help: "of the rest of a response, likewise",
+    },
+    Setting {
+        name: "maxResponseHeaderBytes",
+        group: Group::Connections,
+        kind: Kind::Bytes(KIB, 16 * MIB, |s, v| {
+            s.endpoint.max_response_header_bytes = v as u32;
+        }),
+        default: Default::Value("64k"),
+        help: "of a response's head, interim heads included",
+    },
+    Setting {
+        name: "keepAliveDelay",
+        group: Group::Connections,
+        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| s.keep_alive_delay = v),
+        default: Default::Value("30"),
+        help: "idle time after which TCP asks whether the peer is still there",
+    },
+    Setting {
+        name: "keepAliveTimeout",
+        group: Group::Connections,
+        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| s.keep_alive_timeout = v),
+        default: Default::Value("20"),
+        help: "for the answer to that",
+    },
+    Setting {
+        name: "allowHttp",
+        group: Group::Security,
+        kind: Kind::Switch(|s, v| s.allow_http = v),
+        default: Default::Value("false"),
+        help: "deliver to http:// too",
+    },
+    Setting {
+        name: "allowNet",
+        group: Group::Security,
+        kind: Kind::Nets(|s, v| s.allow_net = v),
+        default: Default::Nothing,
+        help: "addresses to allow although they are not globally routable, such as 10.2.0.0/16:8443",
+    },
+    Setting {
+        name: "allowPort",
+        group: Group::Security,
+        kind: Kind::Ports(|s, v| s.allow_port = v),
+        default: Default::Nothing,
+        help: "ports to allow beside 80, 443 and most from 1024 up",
+    },
+    Setting {
+        name: "caFile",
+        group: Group::Security,
+        kind: Kind::File(|s, v| s.ca_file = Some(v)),
+        default: Default::Nothing,
+        help: "certificate authorities (PEM) to trust beside Mozilla's",
+    },
+    Setting {
+        name: "maxJobBytes",
+        group: Group::Intake,
+        kind: Kind::Bytes(KIB, GIB, |s, v| s.max_job_bytes = v as u32),
+        default: Default::Value("1m"),
+        help: "of a job line; a longer one is invalid",
+    },
+    Setting {
+        name: "maxPending",
+        group: Group::Intake,
+        kind: Kind::Count(1, 100_000_000, |s, v| s.max_pending = v as u32),
+        default: Default::Value("100000"),
+        help: "jobs taken in and not ended; at the limit, reading waits",
+    },
+    Setting {
+        name: "maxPendingBytes",
+        group: Group::Intake,
+        kind: Kind::Bytes(64 * KIB, 1024 * GIB, |s, v| s.max_pending_bytes = Some(v)),
+        default: Default::Machine("256m, or a quarter of the memory limit if that is less"),
+        help: "their bytes, likewise",
+    },
+    Setting {
+        name: "responseBytes",
+        group: Group::Intake,
+        kind: Kind::Bytes(0, MIB, |s, v| s.endpoint.response_bytes = v as u32),
+        default: Default::Value("1024"),
+        help: "of a non-2xx answer's body that its result shows",
+    },
+    Setting {
+        name: "timings",
+        group: Group::Intake,
+        kind: Kind::Switch(|s, v| s.timings = v),
+        default: Default::Value("false"),
+        help: "show in results where the last attempt's time went",
+    },
+    Setting {
+        name: "workers",
+        group: Group::Process,
+        kind: Kind::Count(1, WORKERS_MAX as u64, |s, v| s.workers = Some(v as u16)),
+        default: Default::Machine("CPUs available"),
+        help: "event loops",
+    },
+    Setting {
+        name: "shutdownTimeout",
+        group: Group::Process,
+        kind: Kind::Seconds(ZERO, DAY, |s, v| s.shutdown_timeout = v),
+        default: Default::Value("25"),
+        help: "what requests in flight get after SIGTERM or SIGINT",
+    },
+    Setting {
+        name: "logLevel",
+        group: Group::Logging,
+        kind: Kind::Choice(LEVELS, |s, v| s.log_level = LEVEL_FILTERS[v]),
+        default: Default::Value("info"),
+        help: "off, error, warn, info, debug or trace",
+    },
+    Setting {
+        name: "logFormat",
+        group: Group::Logging,
+        kind: Kind::Choice(FORMATS, |s, v| s.log_format = LOG_FORMATS[v]),
+        default: Default::Value("text"),
+        help: "text, or json: one object a line",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: &str) -> &'static Setting {
+        SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .unwrap()
+    }
+
+    #[test]
+    fn names_are_unique_and_become_flags() {
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+        for (name, flag) in [
+            ("ttl", "ttl"),
+            ("maxConnections", "max-connections"),
+            ("maxResponseHeaderBytes", "max-response-header-bytes"),
+            ("caFile", "ca-file"),
+        ] {
+            assert_eq!(find(name).flag(), flag);
+        }
+    }
+
+    #[test]
+    fn every_setting_has_its_own_place() {
+        let changed = |setting: &Setting| {
+            let text = match setting.kind {
+                Kind::Seconds(..) | Kind::Count(..) => "7",
+                Kind::Bytes(..) => "77k",
+                Kind::Switch(_) if setting.default == Default::Value("true") => "false",
+                Kind::Switch(_) => "true",
+                Kind::Nets(_) => "10.0.0.0/8",
+                Kind::Ports(_) => "22",
+                Kind::File(_) => "ca.pem",
+                Kind::Choice(words, _) => words[1],
+            };
+            let mut settings = Settings::default();
+            settings.put(setting, OsStr::new(text)).unwrap();
+            settings
+        };
+        let all: Vec<Settings> = SETTINGS.iter().map(changed).collect();
+        for (index, settings) in all.iter().enumerate() {
+            assert_ne!(
+                *settings,
+                Settings::default(),
+                "{} is put nowhere",
+                SETTINGS[index].name
+            );
+            assert!(
+                !all[..index].contains(settings),
+                "{} is put where another is",
+                SETTINGS[index].name
+            );
+        }
+    }
+
+    #[test]
+    fn ranges_hold_at_both_ends() {
+        for (name, inside, outside) in [
+            ("maxConnections", ["1", "65535"], ["0", "65536"]),
+            ("timeout", ["0.001", "3600"], ["0", "3600.001"]),
+            ("ttl", ["0.001", "2592000"], ["0", "2592001"]),
+            ("idleTimeout", ["0", "2592000"], ["-1", "2592001"]),
+            ("keepAliveDelay", ["1", "32767"], ["0.9", "32768"]),
+            ("maxJobBytes", ["1k", "1g"], ["1023", "2g"]),
+            ("maxDrainBytes", ["0", "1g"], ["", "2g"]),
+            ("responseBytes", ["0", "1m"], ["-1", "2m"]),
+            ("workers", ["1", "256"], ["0", "257"]),
+        ] {
+            let setting = find(name);
+            let mut settings = Settings::default();
+            for text in inside {
+                assert_eq!(settings.put(setting, OsStr::new(text)), Ok(()), "{name}");
+            }
+            for text in outside {
+                let refused = settings.put(setting, OsStr::new(text));
+                assert!(refused.is_err(), "{name} took {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn choices_and_their_words_go_together() {
+        assert_eq!(LEVELS.len(), LEVEL_FILTERS.len());
+        for (word, filter) in LEVELS.iter().zip(LEVEL_FILTERS) {
+            assert_eq!(filter.as_str().to_lowercase(), *word);
+        }
+        assert_eq!(FORMATS.len(), LOG_FORMATS.len());
+        assert_eq!(FORMATS, ["text", "json"]);
+        assert_eq!(LOG_FORMATS, [Format::Text, Format::Json]);
+    }
+
+    #[test]
+    fn the_readme_names_every_setting_with_its_default() {
+        let readme = include_str!("../../README.md");
+        for setting in SETTINGS {
+            let row = format!(
+                "| `{}` | `--{}` | {} |",
+                setting.name,
+                setting.flag(),
+                setting.default.words().unwrap_or("none")
+            );
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+    }
+}

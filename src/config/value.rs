@@ -1,0 +1,310 @@
+//! The texts of values: how a number of seconds, a count, a size or a list is written.
+//!
+//! The same for flags, environment and file: plain decimal numbers, a fraction where seconds are meant, and
+//! `k`, `m` or `g` (powers of 1024) after a size. Nothing is rounded and nothing is repaired.
+//!
+//! Not here: which setting takes what (`table`).
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::time::Duration;
+
+use conduit::engine::policy::AllowNet;
+
+use crate::config::BadValue;
+use crate::io::log::quoted;
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// Digits after the point of a number of seconds: down to the nanosecond.
+const FRACTION_DIGITS_MAX: usize = 9;
+
+/// A number of seconds within `least..=most`, such as `10` or `2.5`.
+///
+/// # Errors
+/// What was expected instead.
+pub fn seconds(text: &OsStr, least: Duration, most: Duration) -> Result<Duration, BadValue> {
+    text.to_str()
+        .and_then(parse_seconds)
+        .filter(|seconds| (least..=most).contains(seconds))
+        .ok_or_else(|| {
+            let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
+            bad(text, format!("seconds from {least} to {most}"))
+        })
+}
+
+/// A whole number within `least..=most`.
+///
+/// # Errors
+/// What was expected instead.
+pub fn count(text: &OsStr, least: u64, most: u64) -> Result<u64, BadValue> {
+    text.to_str()
+        .and_then(parse_digits)
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| bad(text, format!("a whole number from {least} to {most}")))
+}
+
+/// A number of bytes within `least..=most`, such as `65536` or `64k`.
+///
+/// # Errors
+/// What was expected instead.
+pub fn bytes(text: &OsStr, least: u64, most: u64) -> Result<u64, BadValue> {
+    text.to_str()
+        .and_then(parse_bytes)
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| {
+            let (least, most) = (size(least), size(most));
+            bad(
+                text,
+                format!("a number of bytes from {least} to {most} (64k, 1m, 1g)"),
+            )
+        })
+}
+
+/// `true` or `false`.
+///
+/// # Errors
+/// What was expected instead.
+pub fn switch(text: &OsStr) -> Result<bool, BadValue> {
+    match text.to_str() {
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) | None => Err(bad(text, "true or false".to_owned())),
+    }
+}
+
+/// One of `words`, by its index.
+///
+/// # Errors
+/// What was expected instead.
+pub fn choice(text: &OsStr, words: &[&str]) -> Result<usize, BadValue> {
+    words
+        .iter()
+        .position(|word| text == *word)
+        .ok_or_else(|| bad(text, format!("one of {}", words.join(", "))))
+}
+
+/// Ports, separated by commas; an empty text is the empty list.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is no port.
+pub fn ports(text: &OsStr) -> Result<Vec<u16>, BadValue> {
+    list(text, |entry| {
+        let port = count(OsStr::new(entry), 1, u64::from(u16::MAX))?;
+        Ok(u16::try_from(port).expect("checked against u16::MAX"))
+    })
+}
+
+/// Address ranges, separated by commas; an empty text is the empty list.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is no range.
+pub fn nets(text: &OsStr) -> Result<Vec<AllowNet>, BadValue> {
+    list(text, |entry| {
+        AllowNet::parse(entry).map_err(|reason| {
+            let expected = format!(
+                "an address range CIDR or CIDR:PORT ({})",
+                described(&reason)
+            );
+            bad(OsStr::new(entry), expected)
+        })
+    })
+}
+
+/// A value that is not what was expected.
+#[must_use]
+pub fn bad(found: &OsStr, expected: String) -> BadValue {
+    BadValue {
+        expected,
+        found: quoted(&found.to_string_lossy()),
+    }
+}
+
+/// A number of bytes in the largest unit that leaves it whole.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    for (unit, letter) in [(1 << 30, 'g'), (1 << 20, 'm'), (1 << 10, 'k')] {
+        if bytes >= unit && bytes.is_multiple_of(unit) {
+            return format!("{}{letter}", bytes / unit);
+        }
+    }
+    bytes.to_string()
+}
+
+fn list<T>(text: &OsStr, entry: impl Fn(&str) -> Result<T, BadValue>) -> Result<Vec<T>, BadValue> {
+    let Some(text) = text.to_str() else {
+        return Err(bad(text, "UTF-8".to_owned()));
+    };
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|word| entry(word.trim())).collect()
+}
+
+/// The reason's words, without what would end the line.
+fn described(reason: &dyn Display) -> String {
+    let mut text = String::new();
+    crate::io::log::escape(&reason.to_string(), &mut text);
+    text
+}
+
+fn parse_digits(text: &str) -> Option<u64> {
+    let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if all_digits { text.parse().ok() } else { None }
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()?.to_ascii_lowercase() {
+        b'k' => (&text[..text.len() - 1], 1 << 10),
+        b'm' => (&text[..text.len() - 1], 1 << 20),
+        b'g' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    parse_digits(digits)?.checked_mul(unit)
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((_, "")) => return None,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (text, ""),
+    };
+    if fraction.len() > FRACTION_DIGITS_MAX {
+        return None;
+    }
+    let seconds = parse_digits(whole)?;
+    let nanos = match fraction {
+        "" => 0,
+        digits => {
+            let scale = 10_u128.pow((FRACTION_DIGITS_MAX - digits.len()) as u32);
+            u128::from(parse_digits(digits)?) * scale
+        }
+    };
+    debug_assert!(nanos < NANOS_PER_SECOND);
+    Some(Duration::new(seconds, u32::try_from(nanos).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(text: &str) -> &OsStr {
+        OsStr::new(text)
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_nothing_else() {
+        let day = Duration::from_secs(86_400);
+        for (text, expected) in [
+            ("0", Some(Duration::ZERO)),
+            ("10", Some(Duration::from_secs(10))),
+            ("2.5", Some(Duration::from_millis(2500))),
+            ("0.005", Some(Duration::from_millis(5))),
+            ("0.000000001", Some(Duration::from_nanos(1))),
+            ("86400", Some(day)),
+            ("86400.1", None),
+            ("0.0000000001", None),
+            ("", None),
+            (".", None),
+            (".5", None),
+            ("5.", None),
+            ("-1", None),
+            ("+1", None),
+            ("1e3", None),
+            ("inf", None),
+            ("NaN", None),
+            ("1_000", None),
+            (" 1", None),
+            ("10s", None),
+            ("1.2.3", None),
+            ("18446744073709551616", None),
+            ("١", None),
+        ] {
+            let found = seconds(os(text), Duration::ZERO, day);
+            assert_eq!(found.ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_take_powers_of_1024() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("65536", Some(65_536)),
+            ("64k", Some(65_536)),
+            ("64K", Some(65_536)),
+            ("1m", Some(1 << 20)),
+            ("2G", Some(2 << 30)),
+            ("k", None),
+            ("", None),
+            ("1.5k", None),
+            ("64kb", None),
+            ("-1", None),
+            ("3g", None),
+            ("17179869184g", None),
+        ] {
+            let found = bytes(os(text), 0, 2 << 30);
+            assert_eq!(found.ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn counts_are_whole_and_in_range() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("65535", Some(65_535)),
+            ("007", Some(7)),
+            ("0", None),
+            ("65536", None),
+            ("", None),
+            ("5k", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(count(os(text), 1, 65_535).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_the_entry_that_is_wrong() {
+        assert_eq!(ports(os("")), Ok(vec![]));
+        assert_eq!(ports(os("22, 25")), Ok(vec![22, 25]));
+        assert_eq!(
+            ports(os("22,http")).unwrap_err().to_string(),
+            r#"expected a whole number from 1 to 65535, found "http""#
+        );
+        assert_eq!(ports(os("22,")).unwrap_err().found, r#""""#);
+        assert_eq!(nets(os("")), Ok(vec![]));
+        let nets = nets(os("10.2.0.0/16:8443,::1/128")).unwrap();
+        assert_eq!(nets.len(), 2);
+        assert_eq!(nets[0].port, Some(8443));
+        assert_eq!(nets[1].prefix, 128);
+    }
+
+    #[test]
+    fn the_message_says_what_is_expected_and_what_was_there() {
+        let most = Duration::from_secs(3600);
+        for (error, expected) in [
+            (
+                count(os("abc"), 1, 65_535).unwrap_err(),
+                r#"expected a whole number from 1 to 65535, found "abc""#,
+            ),
+            (
+                seconds(os("soon"), Duration::from_millis(1), most).unwrap_err(),
+                r#"expected seconds from 0.001 to 3600, found "soon""#,
+            ),
+            (
+                bytes(os("1x"), 1024, 1 << 30).unwrap_err(),
+                r#"expected a number of bytes from 1k to 1g (64k, 1m, 1g), found "1x""#,
+            ),
+            (
+                choice(os("loud"), &["error", "off"]).unwrap_err(),
+                r#"expected one of error, off, found "loud""#,
+            ),
+            (
+                switch(os("a\nb\u{1b}[2J")).unwrap_err(),
+                r#"expected true or false, found "a\nb\u001b[2J""#,
+            ),
+        ] {
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What was typed, and what it means.
+
+use super::*;
+
+fn parse_line(line: &[&str]) -> Result<Command, UsageError> {
+    parse(line.iter().map(OsString::from))
+}
+
+fn run(line: &[&str]) -> Settings {
+    match parse_line(&[&["run"], line].concat()) {
+        Ok(Command::Run(options)) => options.settings,
+        other => panic!("{line:?} gave {other:?}"),
+    }
+}
+
+fn sink(line: &[&str]) -> SinkOptions {
+    match parse_line(&[&["sink"], line].concat()) {
+        Ok(Command::Sink(options)) => options,
+        other => panic!("{line:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn help_and_version_are_everywhere() {
+    use Topic::{Commands, Demo, Run, Sink};
+    for (line, expected) in [
+        (&["--help"][..], Command::Help(Commands)),
+        (&["-h"], Command::Help(Commands)),
+        (&["help"], Command::Help(Commands)),
+        (&["help", "help"], Command::Help(Commands)),
+        (&["help", "--help"], Command::Help(Commands)),
+        (&["help", "run"], Command::Help(Run)),
+        (&["run", "--help"], Command::Help(Run)),
+        (&["run", "-h"], Command::Help(Run)),
+        (&["sink", "--status", "204", "-h"], Command::Help(Sink)),
+        // Whoever asks for help gets it, though a value is wrong.
+        (&["run", "--timeout", "soon", "--help"], Command::Help(Run)),
+        (&["demo", "--help"], Command::Help(Demo)),
+        (&["help", "demo"], Command::Help(Demo)),
+        (&["--version"], Command::Version),
+        (&["-V"], Command::Version),
+        (&["run", "--version"], Command::Version),
+        (&["sink", "-V"], Command::Version),
+    ] {
+        assert_eq!(parse_line(line), Ok(expected), "{line:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_one_line_that_names_it() {
+    for (line, expected) in [
+        (
+            &["run", "--max-connections", "abc"][..],
+            r#"--max-connections: expected a whole number from 1 to 65535, found "abc""#,
+        ),
+        (
+            &["run", "--timeout=0"],
+            r#"--timeout: expected seconds from 0.001 to 3600, found "0""#,
+        ),
+        (
+            &["run", "--timeout"],
+            "--timeout: expected a value, found nothing",
+        ),
+        (
+            &["run", "--timings=maybe"],
+            r#"--timings: expected true or false, found "maybe""#,
+        ),
+        (
+            &["run", "--ca-file", ""],
+            r#"--ca-file: expected a file's name, found """#,
+        ),
+        (
+            &["run", "--allow-port", "22", "--allow-port", "x"],
+            r#"--allow-port: expected a whole number from 1 to 65535, found "x""#,
+        ),
+        (
+            &["run", "--max-conections", "5"],
+            r#"run has no flag "--max-conections": did you mean --max-connections?"#,
+        ),
+        (
+            &["run", "--maxConnections", "5"],
+            r#"run has no flag "--maxConnections": did you mean --max-connections?"#,
+        ),
+        (
+            &["run", "--frobnicate"],
+            r#"run has no flag "--frobnicate": see conduit run --help"#,
+        ),
+        (
+            &["run", "-x"],
+            r#"run has no flag "-x": see conduit run --help"#,
+        ),
+        (
+            &["run", "jobs.ndjson"],
+            r#"run takes no argument, found "jobs.ndjson": jobs are read from standard input (conduit run < FILE)"#,
+        ),
+        (
+            &["demo", "--ttl", "5"],
+            r#"demo has no flag "--ttl": see conduit demo --help"#,
+        ),
+        (&["rum"], r#"no command "rum": did you mean run?"#),
+        (
+            &["frobnicate"],
+            r#"no command "frobnicate": the commands are run, sink, demo, help"#,
+        ),
+        (&["help", "rnu"], r#"no command "rnu": did you mean run?"#),
+        (
+            &["--timeout", "5", "run"],
+            r#"expected a command (run, sink, demo, help), found "--timeout": flags follow their command"#,
+        ),
+        (
+            &["run", "a\nb"],
+            r#"run takes no argument, found "a\nb": jobs are read from standard input (conduit run < FILE)"#,
+        ),
+        (
+            &["sink", "--listen", "localhost:80"],
+            r#"--listen: expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:0, found "localhost:80""#,
+        ),
+        (
+            &["sink", "--status", "100"],
+            r#"--status: expected a whole number from 200 to 999, found "100""#,
+        ),
+        (
+            &["sink", "--delay", "2-1"],
+            r#"--delay: expected seconds from 0 to 3600, or two of them as MIN-MAX, found "2-1""#,
+        ),
+        (
+            &["sink", "--tls", "cert.pem"],
+            r#"--tls: expected two files' names, CERT,KEY, found "cert.pem""#,
+        ),
+    ] {
+        let error = parse_line(line).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{line:?}");
+    }
+    assert_eq!(parse_line(&[]), Err(UsageError::Nothing));
+}
+
+#[test]
+fn run_takes_every_setting() {
+    for setting in SETTINGS {
+        let flag = format!("--{}", setting.flag());
+        match setting.default {
+            table::Default::Value(text) => {
+                assert_eq!(run(&[&format!("{flag}={text}")]), Settings::default());
+            }
+            table::Default::Machine(_) => {
+                let text = if matches!(setting.kind, table::Kind::Bytes(..)) {
+                    "1m"
+                } else {
+                    "3"
+                };
+                assert_ne!(run(&[&flag, text]), Settings::default());
+            }
+            table::Default::Nothing if setting.kind.is_list() => {
+                assert_eq!(run(&[&flag, ""]), Settings::default());
+            }
+            table::Default::Nothing => {
+                assert_ne!(run(&[&flag, "file"]), Settings::default());
+            }
+        }
+    }
+    let settings = run(&["--max-connections", "7", "--timeout=2.5", "--timings"]);
+    assert_eq!(settings.endpoint.max_connections, 7);
+    assert_eq!(settings.endpoint.timeout, Duration::from_millis(2500));
+    assert!(settings.timings);
+    assert_eq!(run(&[]), Settings::default());
+}
+
+#[test]
+fn switches_take_a_value_behind_an_equals_sign_only() {
+    assert!(run(&["--allow-http"]).allow_http);
+    assert!(!run(&["--allow-http", "--allow-http=false"]).allow_http);
+    assert!(!run(&["--resend-stale=false"]).endpoint.resend_stale);
+    let error = parse_line(&["run", "--allow-http", "false"]).unwrap_err();
+    assert!(error.to_string().contains(r#"found "false""#), "{error}");
+}
+
+#[test]
+fn lists_grow_with_each_flag_and_start_anew_with_an_empty_one() {
+    for (line, expected) in [
+        (&["--allow-port", "22"][..], &[22][..]),
+        (&["--allow-port", "22,25", "--allow-port=26"], &[22, 25, 26]),
+        (&["--allow-port", "22", "--allow-port", ""], &[]),
+        (
+            &["--allow-port=22", "--allow-port=", "--allow-port=25"],
+            &[25],
+        ),
+    ] {
+        assert_eq!(run(line).allow_port, expected, "{line:?}");
+    }
+    let nets = run(&["--allow-net", "10.0.0.0/8", "--allow-net=127.0.0.1/32:8443"]).allow_net;
+    assert_eq!(nets.len(), 2);
+    assert_eq!(nets[1].port, Some(8443));
+}
+
+#[test]
+fn the_last_value_of_a_flag_counts() {
+    assert_eq!(
+        run(&["--max-pending", "5", "--max-pending", "6"]).max_pending,
+        6
+    );
+}
+
+#[test]
+fn sink_options_as_typed_and_as_built_in() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    assert_eq!(
+        sink(&[]),
+        SinkOptions {
+            listen: vec![local],
+            status: 200,
+            delay: (Duration::ZERO, Duration::ZERO),
+            tls: None,
+            log: None,
+        }
+    );
+    let options = sink(&[
+        "--listen",
+        "127.0.0.1:8080",
+        "--listen=[::1]:0",
+        "--status=503",
+        "--delay",
+        "0.005-0.2",
+        "--tls",
+        "cert.pem,key.pem",
+        "--log",
+        "requests.log",
+    ]);
+    assert_eq!(options.listen.len(), 2);
+    assert_eq!(options.listen[1], "[::1]:0".parse().unwrap());
+    assert_eq!(options.status, 503);
+    assert_eq!(
+        options.delay,
+        (Duration::from_millis(5), Duration::from_millis(200))
+    );
+    assert_eq!(options.tls, Some(("cert.pem".into(), "key.pem".into())));
+    assert_eq!(options.log, Some("requests.log".into()));
+    let second = Duration::from_secs(1);
+    assert_eq!(sink(&["--delay", "1"]).delay, (second, second));
+}
+
+#[test]
+fn demo_takes_a_few_settings() {
+    let Ok(Command::Demo(options)) = parse_line(&["demo", "--workers", "2", "--max-connections=5"])
+    else {
+        panic!("demo was not understood")
+    };
+    assert_eq!(options.settings.workers, Some(2));
+    assert_eq!(options.settings.endpoint.max_connections, 5);
+    assert_eq!(Topic::Demo.settings().count(), DEMO_SETTINGS.len());
+}
+
+#[test]
+fn distances() {
+    for (from, to, expected) in [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("abc", "", 3),
+        ("kitten", "sitting", 3),
+        ("timeout", "timeout", 0),
+        ("timeuot", "timeout", 1),
+        ("rnu", "run", 1),
+        ("ca", "abc", 3),
+    ] {
+        assert_eq!(distance(from, to), expected, "{from} {to}");
+    }
+    assert_eq!(nearest(&"x".repeat(1 << 20), COMMANDS.into_iter()), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_no_text_are_refused_or_file_names() {
+    use std::os::unix::ffi::OsStringExt;
+    let raw = OsString::from_vec(b"ca-\xff.pem".to_vec());
+    let words = [
+        OsString::from("run"),
+        OsString::from("--ca-file"),
+        raw.clone(),
+    ];
+    match parse(words) {
+        Ok(Command::Run(options)) => assert_eq!(options.settings.ca_file, Some(raw.clone().into())),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(parse([raw.clone()]), Err(UsageError::Wrong(_))));
+    let words = [OsString::from("run"), OsString::from("--ttl"), raw];
+    assert!(matches!(parse(words), Err(UsageError::Wrong(_))));
+}

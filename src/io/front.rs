@@ -1,0 +1,427 @@
+//! Loop 0: what is beside its engine. Intake, the two streams, signals, the other loops, and the end.
+//!
+//!   Running --signal, nobody takes results--> Draining --shutdownTimeout--> Aborted --> given up
+//!      \____________ every job has its result, and it is written: finished ____________/
+//!
+//! Results go out in batches: when a chunk is full, when a look for events found none, or when they have waited
+//! long enough, and only while the thread that writes them is free.
+//!
+//! Not here: the phases that all loops have (`turn`), what is read when and how much (intake).
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit::base::rng::Rng;
+use conduit::base::time::{Instant, Now};
+use conduit::engine::event::Input as EngineInput;
+use conduit::engine::policy::Policy;
+use conduit::intake::Intake;
+use conduit::intake::event::{ClientId, EngineId, Input, Output};
+use conduit::wire::names::Names;
+
+use crate::io::clock;
+use crate::io::files::NameFiles;
+use crate::io::mailbox::Mailbox;
+use crate::io::net::Upward;
+use crate::io::progress::Progress;
+use crate::io::signal::{self, Signals};
+use crate::io::stdio::{CHUNK_BYTES, Drain, Feed, Report};
+use crate::io::turn::{Ended, FromWorker, Plan, Setup, ToWorker, Turn, Worker};
+
+/// Jobs taken from the feed in one turn, at most.
+const PULLS_PER_TURN: u32 = 128;
+
+/// How long results wait for a full batch while events keep coming.
+const FLUSH_AFTER: Duration = Duration::from_millis(20);
+
+/// How long results have to be written after everything was cut, before they are given up: with the default
+/// `shutdownTimeout` still within the 30 seconds that service managers allow.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
+
+/// Loop 0.
+pub struct Front {
+    turn: Turn,
+    intake: Intake,
+    client: ClientId,
+    feed: Feed,
+    has_feed_ended: bool,
+    results: Results,
+    reports: Arc<Mailbox<Report>>,
+    workers: Vec<Worker>,
+    /// What the workers are told at the end of the turn.
+    orders: Vec<Vec<ToWorker>>,
+    /// Requests on connections, by engine.
+    busy: Vec<u32>,
+    signals: Signals,
+    names: NameFiles,
+    stage: Stage,
+    shutdown_timeout: Duration,
+    progress: Progress,
+    /// Intake may have more for this loop at once.
+    has_work: bool,
+}
+
+struct Results {
+    drain: Drain,
+    state: Taking,
+    /// When the last batch went out.
+    flushed: Instant,
+}
+
+/// Whether results are taken.
+enum Taking {
+    /// The thread is free; memory for the next batch.
+    Free(Vec<u8>),
+    /// It writes a batch.
+    Busy,
+    /// Nobody takes them any more.
+    Gone,
+}
+
+/// How far the shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Draining { abort_at: Instant },
+    Aborted { give_up_at: Instant },
+}
+
+impl Front {
+    /// Builds everything and starts the threads.
+    ///
+    /// # Errors
+    /// The system's: descriptors or threads.
+    pub fn start(setup: Setup) -> io::Result<Front> {
+        let now = clock::now();
+        let mut rng = Rng::from_seed(setup.seed);
+        let (names, contents) = NameFiles::open(now.mono);
+        let plan = Plan {
+            policy: Arc::new(share(setup.policy, setup.workers)),
+            roots: setup.roots,
+            keep_alive: setup.keep_alive,
+            note: setup.note,
+            names: contents,
+        };
+        let turn = Turn::new(&plan, &mut rng)?;
+        turn.watch(&setup.signals)?;
+        let workers = (1..setup.workers)
+            .map(|number| Worker::start(number, Turn::new(&plan, &mut rng)?, turn.bell()))
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut settings = setup.intake;
+        settings.engines = setup.workers;
+        let seed = [rng.next_u64(), rng.next_u64()];
+        let mut intake = Intake::new(settings, rng, seed);
+        let client = intake.open();
+        let reports = Arc::new(Mailbox::new(turn.bell()));
+        Ok(Front {
+            intake,
+            client,
+            feed: Feed::start(setup.source, Arc::clone(&reports))?,
+            has_feed_ended: false,
+            results: Results {
+                drain: Drain::start(setup.sink, Arc::clone(&reports))?,
+                state: Taking::Free(Vec::new()),
+                flushed: now.mono,
+            },
+            reports,
+            orders: workers.iter().map(|_| Vec::new()).collect(),
+            busy: vec![0; usize::from(setup.workers)],
+            workers,
+            signals: setup.signals,
+            names,
+            stage: Stage::Running,
+            shutdown_timeout: setup.shutdown_timeout,
+            progress: Progress::new(now.mono, setup.progress),
+            has_work: true,
+            turn,
+        })
+    }
+
+    /// Turns until it is over.
+    ///
+    /// # Errors
+    /// The system's: a loop that can't go on.
+    pub fn run(mut self) -> io::Result<Ended> {
+        let mut mail = Vec::new();
+        loop {
+            self.wait()?;
+            self.turn.run_timers();
+            self.turn.run_network();
+            let now = self.turn.now();
+            if self.turn.take_signal()
+                && let Some(signal) = self.handle_signals(now)?
+            {
+                return Ok(Ended::Killed { signal });
+            }
+            self.run_own_timers(now);
+            self.read_mail(now, &mut mail)?;
+            self.run_intake(now);
+            self.post_orders();
+            self.flush(now);
+            if self.intake.is_finished() || self.is_given_up(now) {
+                return Ok(self.finish());
+            }
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let (reports, workers) = (&self.reports, &self.workers);
+        let has_mail =
+            || !reports.is_empty() || workers.iter().any(|worker| !worker.outbox.is_empty());
+        let stage = match self.stage {
+            Stage::Running => Instant::FAR_FUTURE,
+            Stage::Draining { abort_at: at } | Stage::Aborted { give_up_at: at } => at,
+        };
+        let feed = self.intake.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        let mut until = stage.min(self.progress.next()).min(feed);
+        if self.has_work || self.has_results() {
+            until = self.turn.now().mono;
+        }
+        self.turn.wait(until, &has_mail)
+    }
+
+    fn run_own_timers(&mut self, now: Now) {
+        if let Some(names) = self.names.check(now.mono) {
+            self.tell_names(now, &names);
+        }
+        if let Stage::Draining { abort_at } = self.stage
+            && now.mono >= abort_at
+        {
+            log::warn!("shutdown timeout: what is left is cut");
+            self.stage = Stage::Aborted {
+                give_up_at: now.mono + GIVE_UP_AFTER,
+            };
+            self.turn.net.handle_input(now, EngineInput::Abort);
+            self.orders
+                .iter_mut()
+                .for_each(|orders| orders.push(ToWorker::Abort));
+        }
+        let is_waiting = self.has_feed_ended && self.busy.iter().all(|busy| *busy == 0);
+        self.progress
+            .update(now.mono, &self.intake.progress(), is_waiting);
+    }
+
+    /// The signal that ends everything at once, if it is the second.
+    fn handle_signals(&mut self, now: Now) -> io::Result<Option<i32>> {
+        while let Some(number) = self.signals.next()? {
+            if self.stage != Stage::Running {
+                log::warn!("second {}: stopped at once", signal::name(number));
+                self.progress.clear();
+                return Ok(Some(number));
+            }
+            log::info!(
+                "{}: no more intake, requests in flight get {} s",
+                signal::name(number),
+                self.shutdown_timeout.as_secs_f64()
+            );
+            self.stop(now);
+        }
+        Ok(None)
+    }
+
+    /// No more intake; what is in flight is finished.
+    fn stop(&mut self, now: Now) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.stage = Stage::Draining {
+            abort_at: now.mono + self.shutdown_timeout,
+        };
+        self.intake.handle_input(now, Input::Stop);
+        if !self.has_feed_ended {
+            self.has_feed_ended = true;
+            let (client, error) = (self.client, None);
+            self.intake.handle_input(now, Input::End { client, error });
+        }
+        self.turn.net.handle_input(now, EngineInput::Drain);
+        self.orders
+            .iter_mut()
+            .for_each(|orders| orders.push(ToWorker::Drain));
+    }
+
+    fn tell_names(&mut self, now: Now, names: &Arc<Names>) {
+        for orders in &mut self.orders {
+            orders.push(ToWorker::Names(Arc::clone(names)));
+        }
+        let names = Arc::clone(names);
+        self.turn.net.handle_input(now, EngineInput::Names(names));
+    }
+
+    fn read_mail(&mut self, now: Now, mail: &mut Vec<Report>) -> io::Result<()> {
+        self.reports.take(mail);
+        for report in mail.drain(..) {
+            self.handle_report(now, report);
+        }
+        let mut letters = Vec::new();
+        for number in 0..self.workers.len() {
+            self.workers[number].outbox.take(&mut letters);
+            for letter in letters.drain(..) {
+                match letter {
+                    FromWorker::Upward(upward) => self.hand_up(now, number + 1, upward),
+                    FromWorker::Broken(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_report(&mut self, now: Now, report: Report) {
+        let client = self.client;
+        match report {
+            Report::Chunk(_) | Report::End(_) if self.has_feed_ended => {}
+            Report::Chunk(bytes) => self
+                .intake
+                .handle_input(now, Input::Chunk { client, bytes }),
+            Report::End(error) => {
+                self.has_feed_ended = true;
+                let error = error.map(|error| error.to_string().into());
+                self.intake.handle_input(now, Input::End { client, error });
+            }
+            Report::Written(mut batch) => {
+                let bytes = batch.len();
+                batch.clear();
+                self.results.state = Taking::Free(batch);
+                self.intake
+                    .handle_input(now, Input::Written { client, bytes });
+            }
+            Report::Gone(error) => {
+                log::error!("results can't be written any more: {error}");
+                self.results.state = Taking::Gone;
+                self.intake.handle_input(now, Input::Gone { client });
+                self.stop(now);
+            }
+        }
+    }
+
+    /// Takes jobs from intake, and tells it what became of them, until there is no more or it is enough.
+    fn run_intake(&mut self, now: Now) {
+        let mut left = PULLS_PER_TURN;
+        self.hand_up_own(now);
+        self.has_work = true;
+        while left > 0 {
+            match self.intake.poll_output(now) {
+                Some(output) => self.perform(now, output),
+                None if !self.hand_up_own(now) => {
+                    self.has_work = self.intake.has_work();
+                    return;
+                }
+                None => {}
+            }
+            left -= 1;
+        }
+        self.hand_up_own(now);
+    }
+
+    fn perform(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Read { client, buffer } => {
+                assert_eq!(client, self.client, "there is one client");
+                self.feed.ask(buffer);
+            }
+            Output::Deliver { engine, job } => match engine.0.checked_sub(1) {
+                None => self.turn.net.handle_input(now, EngineInput::Job(job)),
+                Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),
+            },
+        }
+    }
+
+    /// Whether the engine of this loop had anything for intake.
+    fn hand_up_own(&mut self, now: Now) -> bool {
+        if self.turn.net.upward().is_empty() {
+            return false;
+        }
+        let mut upward = mem::take(self.turn.net.upward());
+        for upward in upward.drain(..) {
+            self.hand_up(now, 0, upward);
+        }
+        // The memory goes back: handing up causes nothing upward.
+        *self.turn.net.upward() = upward;
+        true
+    }
+
+    fn hand_up(&mut self, now: Now, number: usize, upward: Upward) {
+        let engine = EngineId(u16::try_from(number).expect("there are at most 65,535 workers"));
+        let input = match upward {
+            Upward::Done { job, ending } => Input::Done {
+                engine,
+                job,
+                ending,
+            },
+            Upward::Retired(origin) => Input::OriginRetired { engine, origin },
+            Upward::Appetite(appetite) => {
+                self.busy[number] = appetite.busy;
+                Input::Appetite {
+                    engine,
+                    waiting: appetite.waiting,
+                    busy: appetite.busy,
+                }
+            }
+        };
+        self.intake.handle_input(now, input);
+    }
+
+    fn post_orders(&mut self) {
+        for (worker, orders) in self.workers.iter().zip(&mut self.orders) {
+            worker.inbox.post_all(orders);
+        }
+    }
+
+    /// Whether results wait that could go out now.
+    fn has_results(&self) -> bool {
+        matches!(self.results.state, Taking::Free(_)) && self.intake.result_bytes(self.client) > 0
+    }
+
+    fn flush(&mut self, now: Now) {
+        if !self.has_results() {
+            return;
+        }
+        let is_idle = self.turn.was_quiet() && !self.has_work;
+        let is_full = self.intake.result_bytes(self.client) >= CHUNK_BYTES;
+        let is_due = now.mono.since(self.results.flushed) >= FLUSH_AFTER;
+        if !(is_idle || is_full || is_due) {
+            return;
+        }
+        if let Taking::Free(mut batch) = mem::replace(&mut self.results.state, Taking::Busy) {
+            self.intake.take_results(self.client, &mut batch);
+            self.results.flushed = now.mono;
+            self.results.drain.write(batch);
+        }
+    }
+
+    fn is_given_up(&self, now: Now) -> bool {
+        matches!(self.stage, Stage::Aborted { give_up_at } if now.mono >= give_up_at)
+    }
+
+    fn finish(mut self) -> Ended {
+        self.progress.clear();
+        self.turn.net.close();
+        for worker in &self.workers {
+            worker.inbox.post(ToWorker::Quit);
+        }
+        for worker in self.workers {
+            if worker.thread.join().is_err() {
+                log::error!("a worker has panicked");
+            }
+        }
+        let is_finished = self.intake.is_finished();
+        if !is_finished {
+            log::error!("results are left that nobody took");
+        }
+        match self.results.state {
+            Taking::Gone => Ended::SinkGone,
+            Taking::Free(_) | Taking::Busy => Ended::Finished {
+                all_delivered: is_finished && self.intake.all_delivered(),
+            },
+        }
+    }
+}
+
+/// One engine's share of what the process may hold open.
+fn share(policy: Policy, workers: u16) -> Policy {
+    Policy {
+        max_connections_total: (policy.max_connections_total / u32::from(workers)).max(1),
+        ..policy
+    }
+}

@@ -1,0 +1,21 @@
+//! Floor 3: every system call, and the loop that drives the machines of the floors below.
+//!
+//! [`turn`] is where to start: one turn of the loop, phase by phase. [`front`] is what the first loop has
+//! beside its engine, [`net`] performs what an engine asks for, [`stream`] and [`udp`] are its sockets.
+
+pub mod cgroup;
+pub mod clock;
+pub mod entropy;
+pub mod files;
+pub mod front;
+pub mod log;
+pub mod mailbox;
+pub mod net;
+pub mod progress;
+pub mod signal;
+pub mod stdio;
+pub mod stream;
+pub mod sys;
+pub mod tls;
+pub mod turn;
+pub mod udp;

@@ -1,0 +1,563 @@
+//! One engine and its sockets: performs what the engine asks for, and tells it what became of that.
+//!
+//! Outputs of an input are performed in order, all of them, before the next input. What performing yields, and
+//! what events yield, is a queue of steps; a step is at most one input. So nothing recurses, however long the
+//! chain from an event to the last byte it causes.
+//!
+//! A socket is found by the index of its [`SockId`] and known by the whole of it: events and steps of a socket
+//! that is gone find nothing. Dropping a socket takes it out of the poll.
+//!
+//! Not here: when to wait and for how long (`turn`), bytes and errors (`stream`, `udp`).
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use conduit::base::time::{Instant, Now};
+use conduit::engine::Engine;
+use conduit::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
+use conduit::wire::job::Job;
+use conduit::wire::report::Ending;
+use conduit::wire::url::Origin;
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use crate::io::stream::{Buffers, Got, KeepAlive, Stream, Written};
+use crate::io::tls::Client;
+use crate::io::udp::Udp;
+
+/// Reads of one socket in one turn; what is left is read in the next, after everybody else.
+const READS_PER_TURN: u8 = 4;
+
+/// What an engine tells intake.
+#[derive(Debug)]
+pub enum Upward {
+    /// A job is over.
+    Done {
+        /// The job.
+        job: Box<Job>,
+        /// Its ending.
+        ending: Ending,
+    },
+    /// An origin was forgotten.
+    Retired(Arc<Origin>),
+    /// The hunger has changed.
+    Appetite(Appetite),
+}
+
+/// One engine and its sockets.
+#[derive(Debug)]
+pub struct Net {
+    engine: Engine,
+    registry: Registry,
+    sockets: Vec<Option<Entry>>,
+    steps: VecDeque<Step>,
+    /// Sockets that had more to read than one turn reads.
+    unread: Vec<SockId>,
+    upward: Vec<Upward>,
+    /// The newest hunger that intake has not been told.
+    appetite: Option<Appetite>,
+    note: fn(&Note),
+    buffers: Buffers,
+    tls: Client,
+    keep_alive: KeepAlive,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sock: SockId,
+    socket: Socket,
+    /// Bytes were taken that the engine is about to be told of: until then it would show them again.
+    is_untold: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Stream(Stream),
+    Udp(Udp),
+}
+
+/// What is still to be done, before the loop turns to anything else.
+#[derive(Debug)]
+enum Step {
+    Connect {
+        sock: SockId,
+        is_readable: bool,
+        is_closing: bool,
+    },
+    Write(SockId),
+    Sent {
+        sock: SockId,
+        bytes: usize,
+        more: bool,
+    },
+    Read {
+        sock: SockId,
+        is_closing: bool,
+        left: u8,
+    },
+    Early {
+        sock: SockId,
+        bytes: Vec<u8>,
+        end: bool,
+    },
+    /// It could not even be opened: there is no socket.
+    Unopened {
+        sock: SockId,
+        cause: Cause,
+        is_query: bool,
+    },
+    WriteFailed {
+        sock: SockId,
+        cause: Cause,
+    },
+    Broken {
+        sock: SockId,
+        cause: Cause,
+        was_securing: bool,
+    },
+}
+
+impl Net {
+    /// An engine without sockets yet; `registry` is where they report.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        registry: Registry,
+        tls: Client,
+        keep_alive: KeepAlive,
+        note: fn(&Note),
+    ) -> Net {
+        Net {
+            engine,
+            registry,
+            sockets: Vec::new(),
+            steps: VecDeque::new(),
+            unread: Vec::new(),
+            upward: Vec::new(),
+            appetite: None,
+            note,
+            buffers: Buffers::new(),
+            tls,
+            keep_alive,
+        }
+    }
+
+    /// The token under which a socket's events come: never 0 and never `usize::MAX`.
+    #[must_use]
+    pub fn token(sock: SockId) -> Token {
+        const {
+            assert!(
+                size_of::<usize>() == size_of::<u64>(),
+                "a token holds a socket's id"
+            );
+        }
+        Token(sock.to_bits() as usize)
+    }
+
+    /// Hands the engine something that does not come from a socket.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.engine.handle_input(now, input);
+        self.settle(now);
+    }
+
+    /// Lets the engine's clocks run out.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.engine.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// Writes first, then reads what the event says can be.
+    pub fn handle_event(&mut self, now: Now, event: &Event) {
+        let sock = SockId::from_bits(event.token().0 as u64);
+        let is_closing = event.is_read_closed() || event.is_write_closed() || event.is_error();
+        let is_readable = event.is_readable() || is_closing;
+        let Some(socket) = find(&mut self.sockets, sock) else {
+            return;
+        };
+        let (is_connecting, is_blocked) = match socket {
+            Socket::Stream(stream) => (stream.is_connecting(), stream.is_blocked()),
+            Socket::Udp(udp) => (false, udp.is_blocked()),
+        };
+        if is_connecting {
+            self.steps.push_back(Step::Connect {
+                sock,
+                is_readable,
+                is_closing,
+            });
+        } else {
+            if is_blocked && event.is_writable() {
+                self.steps.push_back(Step::Write(sock));
+            }
+            if is_readable {
+                self.steps.push_back(read(sock, is_closing));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Goes on reading what the last turn left.
+    pub fn handle_unread(&mut self, now: Now) {
+        for sock in mem::take(&mut self.unread) {
+            // Whatever the event said is forgotten by now: reading to the end is right either way.
+            self.steps.push_back(read(sock, true));
+            self.settle(now);
+        }
+    }
+
+    /// Closes every connection properly, at the end of the process.
+    pub fn close(&mut self) {
+        for entry in mem::take(&mut self.sockets).into_iter().flatten() {
+            if let Socket::Stream(stream) = entry.socket {
+                stream.close();
+            }
+        }
+    }
+
+    /// What intake is to be told; whoever tells it empties it.
+    pub fn upward(&mut self) -> &mut Vec<Upward> {
+        self.upward
+            .extend(self.appetite.take().map(Upward::Appetite));
+        &mut self.upward
+    }
+
+    /// When the engine's next clock runs out.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.engine.poll_timeout()
+    }
+
+    /// Whether bytes are known to wait.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    fn settle(&mut self, now: Now) {
+        loop {
+            while let Some(output) = self.engine.poll_output() {
+                self.perform(output);
+            }
+            let Some(step) = self.steps.pop_front() else {
+                return;
+            };
+            self.take_step(now, step);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Connect { sock, addr } => self.connect(sock, addr),
+            Output::Secure { sock, origin } => self.secure(sock, &origin),
+            Output::Transmit { sock, look } => {
+                if look {
+                    self.steps.push_back(Step::Read {
+                        sock,
+                        is_closing: false,
+                        left: 1,
+                    });
+                    self.steps.push_back(Step::Write(sock));
+                } else {
+                    self.write(sock);
+                }
+            }
+            Output::Close { sock } => {
+                if let Some(Socket::Stream(stream)) = self.remove(sock) {
+                    stream.close();
+                }
+            }
+            Output::Query { sock, server } => self.query(sock, server),
+            Output::Done { job, ending } => self.upward.push(Upward::Done { job, ending }),
+            Output::OriginRetired { origin } => self.upward.push(Upward::Retired(origin)),
+            Output::Appetite(appetite) => self.appetite = Some(appetite),
+            Output::Note(note) => (self.note)(&note),
+        }
+    }
+
+    fn take_step(&mut self, now: Now, step: Step) {
+        match step {
+            Step::Connect {
+                sock,
+                is_readable,
+                is_closing,
+            } => self.finish_connect(now, sock, is_readable, is_closing),
+            Step::Write(sock) => self.write(sock),
+            Step::Sent { sock, bytes, more } => {
+                if let Some(entry) = find_entry(&mut self.sockets, sock) {
+                    entry.is_untold = false;
+                }
+                self.engine.handle_input(now, Input::Sent { sock, bytes });
+                if more {
+                    self.steps.push_back(Step::Write(sock));
+                }
+            }
+            Step::Read {
+                sock,
+                is_closing,
+                left,
+            } => self.read(now, sock, is_closing, left),
+            Step::Early { sock, bytes, end } => {
+                let bytes = &bytes;
+                self.engine
+                    .handle_input(now, Input::Received { sock, bytes, end });
+            }
+            Step::Unopened {
+                sock,
+                cause,
+                is_query,
+            } => self.engine.handle_input(
+                now,
+                if is_query {
+                    Input::Closed { sock, cause }
+                } else {
+                    Input::ConnectFailed { sock, cause }
+                },
+            ),
+            Step::WriteFailed { sock, cause } => {
+                // The event that told of it may be gone already, and an answer may be there.
+                self.steps.push_back(read(sock, true));
+                self.engine
+                    .handle_input(now, Input::WriteFailed { sock, cause });
+            }
+            Step::Broken {
+                sock,
+                cause,
+                was_securing,
+            } => self.break_off(now, sock, cause, was_securing),
+        }
+    }
+
+    fn open(&mut self, sock: SockId, socket: Socket) {
+        let index = sock.0.index();
+        if self.sockets.len() <= index {
+            self.sockets.resize_with(index + 1, || None);
+        }
+        assert!(
+            self.sockets[index].is_none(),
+            "the engine closes a socket before it reuses its slot"
+        );
+        self.sockets[index] = Some(Entry {
+            sock,
+            socket,
+            is_untold: false,
+        });
+    }
+
+    fn connect(&mut self, sock: SockId, addr: SocketAddr) {
+        match Stream::connect(addr, &self.registry, Net::token(sock)) {
+            Ok(stream) => self.open(sock, Socket::Stream(stream)),
+            Err(cause) => self.steps.push_back(Step::Unopened {
+                sock,
+                cause,
+                is_query: false,
+            }),
+        }
+    }
+
+    fn query(&mut self, sock: SockId, server: SocketAddr) {
+        match Udp::open(server, &self.registry, Net::token(sock)) {
+            Ok(udp) => {
+                self.open(sock, Socket::Udp(udp));
+                self.write(sock);
+            }
+            Err(cause) => self.steps.push_back(Step::Unopened {
+                sock,
+                cause,
+                is_query: true,
+            }),
+        }
+    }
+
+    fn secure(&mut self, sock: SockId, origin: &Origin) {
+        let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
+            return;
+        };
+        let step = match stream.secure(&self.tls, &origin.host) {
+            Ok(()) => Step::Write(sock),
+            Err(cause) => Step::Broken {
+                sock,
+                cause,
+                was_securing: true,
+            },
+        };
+        self.steps.push_back(step);
+    }
+
+    fn finish_connect(&mut self, now: Now, sock: SockId, is_readable: bool, is_closing: bool) {
+        let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
+            return;
+        };
+        match stream.finish_connect(self.keep_alive) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.engine.handle_input(now, Input::Connected { sock });
+                if is_readable {
+                    self.steps.push_back(read(sock, is_closing));
+                }
+            }
+            Err(cause) => {
+                self.remove(sock);
+                self.engine
+                    .handle_input(now, Input::ConnectFailed { sock, cause });
+            }
+        }
+    }
+
+    /// One write of what the engine has, and its consequence as a step.
+    fn write(&mut self, sock: SockId) {
+        let Some(entry) = find_entry(&mut self.sockets, sock) else {
+            return;
+        };
+        let parts = if entry.is_untold {
+            [&[][..], &[]]
+        } else {
+            self.engine.transmit(sock)
+        };
+        let step = match &mut entry.socket {
+            Socket::Stream(stream) => match stream.write(parts) {
+                Ok(Written { taken: 0, .. }) => return,
+                Ok(Written { taken, more }) => {
+                    entry.is_untold = true;
+                    Step::Sent {
+                        sock,
+                        bytes: taken,
+                        more,
+                    }
+                }
+                Err(cause) if stream.is_securing() => {
+                    // The alert that says why may be there to be read; it goes first.
+                    self.steps.push_back(read(sock, true));
+                    Step::Broken {
+                        sock,
+                        cause,
+                        was_securing: true,
+                    }
+                }
+                Err(cause) => Step::WriteFailed { sock, cause },
+            },
+            Socket::Udp(udp) => {
+                let [datagram, rest] = parts;
+                assert!(rest.is_empty(), "a query is one datagram");
+                if datagram.is_empty() {
+                    return;
+                }
+                match udp.send(datagram) {
+                    Ok(_) => return,
+                    Err(cause) => Step::Broken {
+                        sock,
+                        cause,
+                        was_securing: false,
+                    },
+                }
+            }
+        };
+        self.steps.push_back(step);
+    }
+
+    /// Takes the socket away and says so, unless the engine was first.
+    fn break_off(&mut self, now: Now, sock: SockId, cause: Cause, was_securing: bool) {
+        if self.remove(sock).is_none() {
+            return;
+        }
+        let input = if was_securing {
+            Input::ConnectFailed { sock, cause }
+        } else {
+            Input::Closed { sock, cause }
+        };
+        self.engine.handle_input(now, input);
+    }
+
+    fn read(&mut self, now: Now, sock: SockId, is_closing: bool, left: u8) {
+        match find(&mut self.sockets, sock) {
+            None => {}
+            Some(Socket::Stream(_)) => self.read_stream(now, sock, is_closing, left),
+            Some(Socket::Udp(udp)) => match udp.receive(self.buffers.raw()) {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    self.engine
+                        .handle_input(now, Input::Answer { sock, message });
+                    self.read_on(sock, is_closing, left);
+                }
+                Err(cause) => self.break_off(now, sock, cause, false),
+            },
+        }
+    }
+
+    /// One read, and at most one input: what comes after it is a step.
+    fn read_stream(&mut self, now: Now, sock: SockId, is_closing: bool, left: u8) {
+        let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
+            return;
+        };
+        let was_securing = stream.is_securing();
+        let got = stream.read(&mut self.buffers, is_closing);
+        if got.flush {
+            self.steps.push_back(Step::Write(sock));
+        }
+        let Got { bytes, end, .. } = got;
+        let has_data = !bytes.is_empty() || end;
+        if let Some(resumed) = got.secured {
+            if has_data {
+                self.steps.push_back(Step::Early {
+                    sock,
+                    bytes: bytes.to_vec(),
+                    end,
+                });
+            }
+            self.engine
+                .handle_input(now, Input::Secured { sock, resumed });
+        } else if has_data {
+            self.engine
+                .handle_input(now, Input::Received { sock, bytes, end });
+        }
+        let is_still_securing = was_securing && got.secured.is_none();
+        match got.broken {
+            Some(cause) if has_data || got.secured.is_some() => {
+                self.steps.push_back(Step::Broken {
+                    sock,
+                    cause,
+                    was_securing: is_still_securing,
+                })
+            }
+            Some(cause) => self.break_off(now, sock, cause, is_still_securing),
+            None if got.more => self.read_on(sock, is_closing, left),
+            None => {}
+        }
+    }
+
+    fn read_on(&mut self, sock: SockId, is_closing: bool, left: u8) {
+        match left.checked_sub(1) {
+            None | Some(0) => self.unread.push(sock),
+            Some(left) => self.steps.push_back(Step::Read {
+                sock,
+                is_closing,
+                left,
+            }),
+        }
+    }
+
+    fn remove(&mut self, sock: SockId) -> Option<Socket> {
+        let slot = self.sockets.get_mut(sock.0.index())?;
+        let entry = slot.take_if(|entry| entry.sock == sock)?;
+        Some(entry.socket)
+    }
+}
+
+fn find(sockets: &mut [Option<Entry>], sock: SockId) -> Option<&mut Socket> {
+    find_entry(sockets, sock).map(|entry| &mut entry.socket)
+}
+
+fn find_entry(sockets: &mut [Option<Entry>], sock: SockId) -> Option<&mut Entry> {
+    match sockets.get_mut(sock.0.index()) {
+        Some(Some(entry)) if entry.sock == sock => Some(entry),
+        Some(_) | None => None,
+    }
+}
+
+const fn read(sock: SockId, is_closing: bool) -> Step {
+    Step::Read {
+        sock,
+        is_closing,
+        left: READS_PER_TURN,
+    }
+}

@@ -1,0 +1,152 @@
+//! What a run says about itself while it goes on: a line on a terminal, and now and then one in the log.
+//!
+//! Not here: how a terminal is written to (`log`), the counts (intake).
+
+use std::time::Duration;
+
+use conduit::base::time::Instant;
+use conduit::intake;
+use conduit::wire::report::Outcome;
+
+/// How often the line on the terminal is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+
+/// How often the log says that jobs wait.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// What a run says about itself.
+#[derive(Debug)]
+pub struct Progress {
+    draw: Option<Drawing>,
+    started: Instant,
+    /// Since when nothing but waiting jobs is left, or since the log last said so.
+    waiting_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Drawing {
+    show: fn(&str),
+    next: Instant,
+}
+
+impl Progress {
+    /// Begins at `now`; `show` puts a line on the terminal, and takes it away if it is empty.
+    #[must_use]
+    pub fn new(now: Instant, show: Option<fn(&str)>) -> Progress {
+        Progress {
+            draw: show.map(|show| Drawing { show, next: now }),
+            started: now,
+            waiting_since: None,
+        }
+    }
+
+    /// Says what there is to say; `is_waiting`: the feed has ended, and no request is under way.
+    pub fn update(&mut self, now: Instant, counts: &intake::Progress, is_waiting: bool) {
+        if let Some(draw) = &mut self.draw
+            && now >= draw.next
+        {
+            draw.next = now + DRAW_EVERY;
+            (draw.show)(&line(counts, now.since(self.started)));
+        }
+        let pending = counts.pending as u64;
+        if !is_waiting || pending == 0 {
+            self.waiting_since = None;
+            return;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        if now.since(since) >= LOG_EVERY {
+            self.waiting_since = Some(now);
+            log::info!("{pending} jobs wait, nothing else is left to do");
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&mut self) {
+        if let Some(draw) = self.draw.take() {
+            (draw.show)("");
+        }
+    }
+
+    /// When there is next something to say.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        let draw = self
+            .draw
+            .as_ref()
+            .map_or(Instant::FAR_FUTURE, |draw| draw.next);
+        let log = self
+            .waiting_since
+            .map_or(Instant::FAR_FUTURE, |since| since + LOG_EVERY);
+        draw.min(log)
+    }
+}
+
+fn line(counts: &intake::Progress, elapsed: Duration) -> String {
+    let ended = counts.ended;
+    let failed = ended.saturating_sub(counts.outcomes[Outcome::Delivered.index()]);
+    let rate = ended as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut line = format!(
+        "{} delivered",
+        grouped(counts.outcomes[Outcome::Delivered.index()])
+    );
+    if failed > 0 {
+        line.push_str(&format!(", {} failed", grouped(failed)));
+    }
+    line.push_str(&format!(
+        ", {} pending, {} a second",
+        grouped(counts.pending as u64),
+        grouped(rate as u64)
+    ));
+    line
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (123_456, "123,456"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_and_without_waiting_jobs_nothing_is_due() {
+        let start = Instant::from_nanos(5);
+        let mut progress = Progress::new(start, None);
+        let counts = intake::Progress::default();
+        progress.update(start, &counts, true);
+        assert_eq!(progress.next(), Instant::FAR_FUTURE);
+    }
+
+    #[test]
+    fn the_line_is_drawn_a_few_times_a_second() {
+        let start = Instant::from_nanos(5);
+        let mut progress = Progress::new(start, Some(|_| {}));
+        assert_eq!(progress.next(), start);
+        progress.update(start, &intake::Progress::default(), false);
+        assert_eq!(progress.next(), start + DRAW_EVERY);
+        progress.clear();
+        assert_eq!(progress.next(), Instant::FAR_FUTURE);
+    }
+}

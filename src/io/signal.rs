@@ -1,0 +1,113 @@
+//! SIGTERM and SIGINT as something to read, beside the sockets of a loop.
+//!
+//! They are blocked and read from a descriptor (signalfd(2)), so no code runs in a signal handler, and it
+//! works as process 1, whose unhandled signals the kernel drops. SIGPIPE is ignored by Rust's own start.
+//!
+//! Not here: what a signal does (`front`).
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use crate::io::sys;
+
+/// The signals that ask the process to end.
+const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+
+/// `struct signalfd_siginfo`: 128 bytes, the number of the signal in the first four.
+const RECORD_BYTES: usize = 128;
+
+/// The signals that ask the process to end, once they have been blocked.
+#[derive(Debug)]
+pub struct Signals {
+    file: File,
+}
+
+impl Signals {
+    /// Blocks them in this thread and in those it starts from now on: call it before any thread starts.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn block() -> io::Result<Signals> {
+        sys::block_signals(&SIGNALS)?;
+        Ok(Signals {
+            file: File::from(sys::signal_fd(&SIGNALS)?),
+        })
+    }
+
+    /// Has `registry` report their arrival under `token`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(
+            &mut SourceFd(&self.file.as_raw_fd()),
+            token,
+            Interest::READABLE,
+        )
+    }
+
+    /// The number of the next signal that has arrived; `None` when there is no more. Read it to the end after
+    /// each event.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn next(&mut self) -> io::Result<Option<i32>> {
+        let mut record = [0; RECORD_BYTES];
+        loop {
+            match self.file.read(&mut record) {
+                Ok(RECORD_BYTES) => {
+                    let [a, b, c, d, ..] = record;
+                    return Ok(Some(i32::from_ne_bytes([a, b, c, d])));
+                }
+                Ok(n) => {
+                    return Err(io::Error::other(format!(
+                        "signalfd gave {n} bytes, expected {RECORD_BYTES}"
+                    )));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The signal's usual name.
+#[must_use]
+pub const fn name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGINT => "SIGINT",
+        _ => "signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f88_signals_are_read_and_do_not_kill() {
+        let mut signals = Signals::block().unwrap();
+        assert_eq!(signals.next().unwrap(), None);
+        sys::Thread::this().signal(libc::SIGTERM);
+        sys::Thread::this().signal(libc::SIGINT);
+        let mut got = [
+            signals.next().unwrap().unwrap(),
+            signals.next().unwrap().unwrap(),
+        ];
+        got.sort_unstable();
+        assert_eq!(got, [libc::SIGINT, libc::SIGTERM]);
+        assert_eq!(signals.next().unwrap(), None);
+    }
+
+    #[test]
+    fn names_are_the_usual_ones() {
+        assert_eq!(name(libc::SIGTERM), "SIGTERM");
+        assert_eq!(name(libc::SIGINT), "SIGINT");
+    }
+}

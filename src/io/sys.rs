@@ -1,0 +1,262 @@
+//! System calls that std and mio lack, behind safe functions.
+//!
+//! The only file with `unsafe`. Each block says why it is sound; nothing here decides anything.
+//!
+//! Not here: sockets (`stream`, `udp`), which are mio's.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// One of the system's clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Since boot, suspended time included (`CLOCK_BOOTTIME`).
+    Boot,
+    /// Since 1970 (`CLOCK_REALTIME`).
+    Real,
+}
+
+/// What [`wait_ready`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Bytes or the end can be read.
+    Read,
+    /// Bytes can be written, or writing fails at once.
+    Write,
+}
+
+/// The time that a clock shows.
+#[must_use]
+pub fn clock_time(clock: Clock) -> Duration {
+    let id = match clock {
+        Clock::Boot => libc::CLOCK_BOOTTIME,
+        Clock::Real => libc::CLOCK_REALTIME,
+    };
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the pointer is to writable memory of the right type and size.
+    let result = unsafe { libc::clock_gettime(id, time.as_mut_ptr()) };
+    assert_eq!(
+        result, 0,
+        "clock_gettime({id}) fails only for unknown clocks"
+    );
+    // SAFETY: clock_gettime returned 0, so it has written the whole value.
+    let time = unsafe { time.assume_init() };
+    // A civil clock set before 1970 reads as 1970.
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Fills `bytes` from the system's random number generator (getrandom(2)).
+///
+/// # Errors
+/// The system's, where a filter forbids the call or the kernel has none.
+pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let rest = &mut bytes[filled..];
+        // SAFETY: pointer and length are those of a live, writable slice.
+        let n = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match usize::try_from(n) {
+            Ok(n) => filled += n,
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files to the hard one, and returns what holds then.
+///
+/// # Errors
+/// The system's.
+pub fn raise_open_file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live value of the type the call writes.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the pointer is to a live value of the type the call reads.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// Blocks signals in this thread, and in those it starts from now on.
+///
+/// # Errors
+/// The system's, for a number that is no signal.
+pub fn block_signals(signals: &[i32]) -> io::Result<()> {
+    let set = signal_set(signals)?;
+    // SAFETY: the set is initialised, and no old set is asked for.
+    let error = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// A descriptor from which blocked signals are read (signalfd(2)), non-blocking.
+///
+/// # Errors
+/// The system's.
+pub fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
+    let set = signal_set(signals)?;
+    // SAFETY: the set is initialised; -1 asks for a new descriptor.
+    let fd = check(unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
+    // SAFETY: the descriptor is new, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has the kernel probe a connection that has been silent for `delay`, every `interval`, and give it up after
+/// `count` probes without an answer (tcp(7)). Parts of a second are dropped; all three are at least 1.
+///
+/// # Errors
+/// The system's.
+pub fn set_keep_alive(
+    socket: BorrowedFd<'_>,
+    delay: Duration,
+    interval: Duration,
+    count: u32,
+) -> io::Result<()> {
+    let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX).max(1);
+    let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);
+    set_option(
+        socket,
+        libc::IPPROTO_TCP,
+        libc::TCP_KEEPIDLE,
+        seconds(delay),
+    )?;
+    set_option(
+        socket,
+        libc::IPPROTO_TCP,
+        libc::TCP_KEEPINTVL,
+        seconds(interval),
+    )?;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)
+}
+
+/// Sleeps until a descriptor is ready: for standard streams that somebody else made non-blocking.
+///
+/// # Errors
+/// The system's; a signal is none.
+pub fn wait_ready(fd: BorrowedFd<'_>, ready: Ready) -> io::Result<()> {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: match ready {
+            Ready::Read => libc::POLLIN,
+            Ready::Write => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one live entry, and one is what the count says.
+    match check(unsafe { libc::poll(&mut entry, 1, -1) }) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A thread that a test signals.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub struct Thread(libc::pthread_t);
+
+#[cfg(test)]
+impl Thread {
+    /// The calling thread.
+    pub fn this() -> Thread {
+        // SAFETY: takes nothing and can't fail.
+        Thread(unsafe { libc::pthread_self() })
+    }
+
+    /// Sends it a signal, which it must have blocked.
+    pub fn signal(self, signal: i32) {
+        // SAFETY: the tests signal threads that still run.
+        assert_eq!(unsafe { libc::pthread_kill(self.0, signal) }, 0);
+    }
+}
+
+fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let length = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: pointer and length are those of a live integer, which is what these options read.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+    check(result).map(drop)
+}
+
+fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the pointer is to writable memory of the right type.
+    check(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
+    // SAFETY: sigemptyset has initialised it.
+    let mut set = unsafe { set.assume_init() };
+    for &signal in signals {
+        // SAFETY: the set is initialised; a bad number is an error, not undefined.
+        check(unsafe { libc::sigaddset(&mut set, signal) })?;
+    }
+    Ok(set)
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_clock_never_goes_back() {
+        let first = clock_time(Clock::Boot);
+        let second = clock_time(Clock::Boot);
+        assert!(first > Duration::ZERO && second >= first);
+        // 2020-01-01, which this was written after.
+        assert!(clock_time(Clock::Real).as_secs() > 1_577_836_800);
+    }
+
+    #[test]
+    fn random_bytes_differ_and_are_filled_to_the_end() {
+        let (mut one, mut two) = ([0; 300], [0; 300]);
+        fill_random(&mut one).unwrap();
+        fill_random(&mut two).unwrap();
+        assert_ne!(one, two);
+        assert!(one[256..].iter().any(|byte| *byte != 0));
+    }
+
+    #[test]
+    fn the_open_file_limit_is_raised_once_and_stays() {
+        let limit = raise_open_file_limit().unwrap();
+        assert!(limit > 0);
+        assert_eq!(raise_open_file_limit().unwrap(), limit);
+    }
+
+    #[test]
+    fn a_number_that_is_no_signal_is_an_error() {
+        assert!(block_signals(&[9999]).is_err());
+        assert!(signal_fd(&[-1]).is_err());
+    }
+}

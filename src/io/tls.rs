@@ -1,0 +1,315 @@
+//! TLS of the connections that a loop opens: rustls, fed with bytes and asked for bytes.
+//!
+//! One [`Client`] a loop holds settings and resumable sessions, one [`Session`] a connection. A session takes
+//! no more plaintext while two records are unsent, so that the engine, which owns unsent bytes, can still stop
+//! an upload. No early data: a request must not be replayable.
+//!
+//! Not here: sockets (`stream`), when a connection is secured or closed (the engine).
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use conduit::engine::event::{Cause, CauseKind};
+use conduit::wire::url::Host;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, HandshakeKind,
+    InvalidMessage, RootCertStore,
+};
+
+/// Names whose sessions are kept for resumption; rustls keeps at most 8 tickets for each.
+const SESSION_NAMES: usize = 1024;
+const TICKETS_PER_NAME: usize = 8;
+
+/// Bytes of records that may be unsent before no more plaintext is taken: two records (RFC 8446 section 5.1).
+const UNSENT_BYTES_MAX: usize = 32 * 1024;
+
+/// Names that a message about a certificate for other names lists.
+const NAMES_SHOWN: usize = 3;
+
+/// The settings and resumable sessions of one loop.
+#[derive(Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+}
+
+/// TLS on one connection.
+#[derive(Debug)]
+pub struct Session {
+    connection: ClientConnection,
+}
+
+/// The cryptography under rustls: chosen here and nowhere else.
+#[must_use]
+pub fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+/// Mozilla's root certificates, and those in `ca_file` (PEM).
+///
+/// # Errors
+/// In words, if the file can't be read, or holds a bad certificate or none.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let Some(path) = ca_file else {
+        return Ok(roots);
+    };
+    let shown = path.display();
+    let pem = fs::read(path).map_err(|error| format!("can't read {shown}: {error}"))?;
+    let before = roots.len();
+    for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
+        let number = index + 1;
+        let bad = |error: &dyn std::fmt::Display| {
+            format!("{shown}: certificate {number} can't be used: {error}")
+        };
+        let certificate = certificate.map_err(|error| bad(&error))?;
+        roots.add(certificate).map_err(|error| bad(&error))?;
+    }
+    if roots.len() == before {
+        return Err(format!(
+            "{shown}: found no certificate, expected at least one in PEM"
+        ));
+    }
+    Ok(roots)
+}
+
+impl Client {
+    /// A client that trusts `roots`, without sessions to resume yet.
+    #[must_use]
+    pub fn new(roots: Arc<RootCertStore>) -> Client {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .expect("the provider has cipher suites for both versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::in_memory_sessions(SESSION_NAMES * TICKETS_PER_NAME);
+        Client {
+            config: Arc::new(config),
+        }
+    }
+}
+
+impl Session {
+    /// Begins a handshake with `host`, for whose name or address (RFC 9110 section 4.3.5) the certificate
+    /// must be valid. Its first bytes wait to be flushed.
+    ///
+    /// # Errors
+    /// A name that no certificate can carry.
+    pub fn new(client: &Client, host: &Host) -> Result<Session, Cause> {
+        let name = match host {
+            Host::Ip(ip) => ServerName::IpAddress((*ip).into()),
+            Host::Name(name) => ServerName::try_from(String::from(&**name))
+                .map_err(|_| cause(format!("no certificate can be valid for the name {name}")))?,
+        };
+        let mut connection = ClientConnection::new(Arc::clone(&client.config), name)
+            .map_err(|error| cause(describe(&error)))?;
+        connection.set_buffer_limit(Some(UNSENT_BYTES_MAX));
+        Ok(Session { connection })
+    }
+
+    /// Makes records of plaintext; returns of how many bytes. 0 while two records are unsent, and before the
+    /// handshake is done.
+    pub fn take(&mut self, parts: [&[u8]; 2]) -> usize {
+        if self.is_handshaking() {
+            return 0;
+        }
+        let mut taken = 0;
+        for part in parts {
+            if part.is_empty() {
+                continue;
+            }
+            let n = self
+                .connection
+                .writer()
+                .write(part)
+                .expect("rustls only buffers here, up to its limit");
+            taken += n;
+            if n < part.len() {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Sends what waits to be sent; whether all of it has been.
+    ///
+    /// # Errors
+    /// The socket's, `WouldBlock` excepted.
+    pub fn flush(&mut self, socket: &mut dyn Write) -> io::Result<bool> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut &mut *socket) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes in bytes from the socket and appends their plaintext; whether the peer has said that these are
+    /// the last (`close_notify`). Tickets and key updates have no plaintext.
+    ///
+    /// # Errors
+    /// Kind `Tls`. What was decrypted before the error has been appended; an alert may wait to be flushed.
+    pub fn feed(&mut self, mut records: &[u8], plain: &mut Vec<u8>) -> Result<bool, Cause> {
+        while !records.is_empty() {
+            let read = self
+                .connection
+                .read_tls(&mut records)
+                .map_err(|error| cause(format!("a record was not understood: {error}")))?;
+            if read == 0 {
+                // After close_notify nothing counts any more (RFC 8446 section 6.1).
+                return Ok(true);
+            }
+            let outcome = self.connection.process_new_packets();
+            let closed = self.drain(plain)?;
+            match outcome {
+                Err(error) => return Err(cause(describe(&error))),
+                Ok(_) if closed => return Ok(true),
+                Ok(_) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Queues `close_notify`, to be flushed.
+    pub fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    /// Whether the handshake goes on.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whether the handshake resumed an earlier session (RFC 8446 section 2.2).
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Whether bytes wait to be flushed.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    fn drain(&mut self, plain: &mut Vec<u8>) -> Result<bool, Cause> {
+        match self.connection.reader().read_to_end(plain) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(cause(format!("decrypted bytes can't be read: {error}"))),
+        }
+    }
+}
+
+fn cause(message: String) -> Cause {
+    Cause {
+        kind: CauseKind::Tls,
+        message: message.into(),
+    }
+}
+
+/// What went wrong, in words that say what to do about it.
+fn describe(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(error) => describe_certificate(error),
+        rustls::Error::AlertReceived(alert) => {
+            format!("the peer sent the alert '{}'", describe_alert(*alert))
+        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the peer does not speak TLS".to_owned()
+        }
+        rustls::Error::PeerIncompatible(why) => {
+            format!("nothing in common with what the peer supports: {why:?}")
+        }
+        rustls::Error::NoApplicationProtocol => "the peer does not offer HTTP/1.1".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn describe_certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Expired => "certificate has expired".to_owned(),
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("certificate expired {} ago", distance(*not_after, *time))
+        }
+        CertificateError::NotValidYet => "certificate is not valid yet".to_owned(),
+        CertificateError::NotValidYetContext { time, not_before } => format!(
+            "certificate is not valid yet, only in {}",
+            distance(*time, *not_before)
+        ),
+        CertificateError::NotValidForName => "certificate is not valid for this name".to_owned(),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let mut names = presented
+                .iter()
+                .take(NAMES_SHOWN)
+                .map(|name| plain_name(name))
+                .collect::<Vec<_>>()
+                .join(", ");
+            if let Some(more @ 1..) = presented.len().checked_sub(NAMES_SHOWN) {
+                names.push_str(&format!(" and {more} more"));
+            }
+            if names.is_empty() {
+                names.push_str("no name");
+            }
+            let expected = expected.to_str();
+            format!("certificate is not valid for {expected}, but for {names}")
+        }
+        CertificateError::UnknownIssuer => {
+            "certificate's issuer is unknown: neither a public root nor in --ca-file".to_owned()
+        }
+        CertificateError::BadSignature => "certificate has a bad signature".to_owned(),
+        CertificateError::Revoked => "certificate is revoked".to_owned(),
+        CertificateError::BadEncoding => "certificate is malformed".to_owned(),
+        other => format!("certificate can't be used: {other}"),
+    }
+}
+
+/// `DnsName("a.example")`, as rustls presents a name, without the packing.
+fn plain_name(presented: &str) -> &str {
+    let inner = presented
+        .split_once('(')
+        .map_or(presented, |(_, inner)| inner);
+    inner.trim_end_matches(')').trim_matches('"')
+}
+
+/// `CertificateRequired` as `certificate required`, the wording of RFC 8446 section 6.
+fn describe_alert(alert: AlertDescription) -> String {
+    let mut words = String::new();
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
+}
+
+fn distance(from: UnixTime, to: UnixTime) -> String {
+    let seconds = to.as_secs().saturating_sub(from.as_secs());
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        172_800.. => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -1,0 +1,320 @@
+//! The loop: one for each engine, always the same turn.
+//!
+//!   wait -> timers -> network -> mailbox -> intake -> wait
+//!
+//! A turn waits only if nothing is left to do, then finishes what is under way before it takes in more. Each
+//! phase has a budget, so that none starves another: so many events, so many reads of a socket ([`net`]), a
+//! mailbox as it was when it was opened, so many jobs from the feed ([`front`]). The clock is read once, when
+//! the wait is over.
+//!
+//! Loop 0 is [`front`]: it has intake and the standard streams beside its engine, on the thread that called
+//! [`run`]. With more workers than one, each of the others is a thread with an engine, to which jobs go
+//! through a mailbox and from which results come back the same way.
+//!
+//! [`net`]: crate::io::net
+//! [`front`]: crate::io::front
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use conduit::base::rng::Rng;
+use conduit::base::time::{Instant, Now};
+use conduit::engine::Engine;
+use conduit::engine::event::{Input, Note};
+use conduit::engine::policy::Policy;
+use conduit::intake;
+use conduit::wire::job::Job;
+use conduit::wire::names::Names;
+use mio::{Events, Poll, Token};
+use rustls::RootCertStore;
+
+use crate::io::clock;
+use crate::io::front::Front;
+use crate::io::mailbox::{Bell, Mailbox};
+use crate::io::net::{Net, Upward};
+use crate::io::signal::Signals;
+use crate::io::stream::KeepAlive;
+use crate::io::tls::Client;
+
+/// Events of one turn.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// The longest sleep: longer ones overflow what the system takes.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+/// Tokens that no socket has.
+const SIGNALS: Token = Token(0);
+const BELL: Token = Token(usize::MAX);
+
+/// Everything that a run needs.
+pub struct Setup {
+    /// What the engines obey; `max_connections_total` is the process's, of which each gets its share.
+    pub policy: Policy,
+    /// What intake obeys; `engines` is set here.
+    pub intake: intake::Settings,
+    /// Loops, and engines: at least one.
+    pub workers: u16,
+    /// Where all randomness comes from.
+    pub seed: [u8; 32],
+    /// Whose certificates are trusted.
+    pub roots: Arc<RootCertStore>,
+    /// How dead peers are noticed.
+    pub keep_alive: KeepAlive,
+    /// What requests in flight get after a signal.
+    pub shutdown_timeout: Duration,
+    /// The feed: read on a thread of its own, which may block in it.
+    pub source: Box<dyn Read + Send>,
+    /// Takes the results: whole lines, on a thread of its own, which may block in it.
+    pub sink: Box<dyn Write + Send>,
+    /// Signals that were blocked before any thread was started.
+    pub signals: Signals,
+    /// Told whatever an engine finds worth a log line.
+    pub note: fn(&Note),
+    /// Shows how far it has come, a few times a second.
+    pub progress: Option<fn(&str)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every job that was read has its result, and it is written.
+    Finished {
+        /// Every result was `delivered` or `duplicate`, and the feed was read to its end.
+        all_delivered: bool,
+    },
+    /// Nobody takes results any more: they stop at some job.
+    SinkGone,
+    /// A second signal: everything was dropped as it was.
+    Killed {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+/// Delivers what the source gives until it has ended, or a signal has.
+///
+/// # Errors
+/// The system's, where it can't start or go on.
+pub fn run(setup: Setup) -> io::Result<Ended> {
+    assert!(setup.workers > 0, "somebody must work");
+    Front::start(setup)?.run()
+}
+
+/// What every loop has: a poll, and an engine with its sockets.
+#[derive(Debug)]
+pub struct Turn {
+    /// The engine and its sockets.
+    pub net: Net,
+    poll: Poll,
+    events: Events,
+    bell: Arc<Bell>,
+    now: Now,
+    has_signal: bool,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// Deliver this.
+    Job(Box<Job>),
+    /// Names are resolved by these from now on.
+    Names(Arc<Names>),
+    /// Finish what is in flight.
+    Drain,
+    /// Cut what is left.
+    Abort,
+    /// The run is over.
+    Quit,
+}
+
+/// What a worker tells.
+#[derive(Debug)]
+pub enum FromWorker {
+    /// Its engine has something for intake.
+    Upward(Upward),
+    /// It can't go on.
+    Broken(io::Error),
+}
+
+/// A loop on a thread of its own, as the front sees it.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where it takes from.
+    pub inbox: Arc<Mailbox<ToWorker>>,
+    /// Where it puts.
+    pub outbox: Arc<Mailbox<FromWorker>>,
+    /// The thread.
+    pub thread: JoinHandle<()>,
+}
+
+/// What each engine is made from.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its share of the settings.
+    pub policy: Arc<Policy>,
+    /// Whose certificates are trusted.
+    pub roots: Arc<RootCertStore>,
+    /// How dead peers are noticed.
+    pub keep_alive: KeepAlive,
+    /// Told whatever is worth a log line.
+    pub note: fn(&Note),
+    /// What names are resolved by at first.
+    pub names: Arc<Names>,
+}
+
+impl Turn {
+    /// A loop with a new engine.
+    ///
+    /// # Errors
+    /// The system's: no descriptor left.
+    pub fn new(plan: &Plan, rng: &mut Rng) -> io::Result<Turn> {
+        let now = clock::now();
+        let poll = Poll::new()?;
+        let bell = Arc::new(Bell::new(poll.registry(), BELL)?);
+        let mut seed = [0; 32];
+        rng.fill(&mut seed);
+        let engine = Engine::new(now, Arc::clone(&plan.policy), Arc::clone(&plan.names), seed);
+        let tls = Client::new(Arc::clone(&plan.roots));
+        let registry = poll.registry().try_clone()?;
+        Ok(Turn {
+            net: Net::new(engine, registry, tls, plan.keep_alive, plan.note),
+            poll,
+            events: Events::with_capacity(EVENTS_PER_TURN),
+            bell,
+            now,
+            has_signal: false,
+        })
+    }
+
+    /// Has signals reported to this loop.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn watch(&self, signals: &Signals) -> io::Result<()> {
+        signals.register(self.poll.registry(), SIGNALS)
+    }
+
+    /// Waits for events until the engine's next deadline, or `until` if that is sooner; not at all if bytes
+    /// wait to be read, or `has_mail` says so when nobody rings for it any more.
+    ///
+    /// # Errors
+    /// The system's; a signal is none.
+    pub fn wait(&mut self, until: Instant, has_mail: &dyn Fn() -> bool) -> io::Result<()> {
+        let deadline = self.net.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        let mut timeout = deadline.min(until).since(self.now.mono).min(SLEEP_MAX);
+        if self.net.has_unread() {
+            timeout = Duration::ZERO;
+        }
+        if !timeout.is_zero() {
+            self.bell.will_sleep();
+            if has_mail() {
+                timeout = Duration::ZERO;
+            }
+        }
+        let result = self.poll.poll(&mut self.events, Some(timeout));
+        self.bell.is_awake();
+        self.now = clock::now();
+        match result {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Lets the clocks run out that have.
+    pub fn run_timers(&mut self) {
+        if self
+            .net
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= self.now.mono)
+        {
+            self.net.handle_timeout(self.now);
+        }
+    }
+
+    /// What the last turn left unread, then every event of this one.
+    pub fn run_network(&mut self) {
+        self.net.handle_unread(self.now);
+        for event in &self.events {
+            match event.token() {
+                SIGNALS => self.has_signal = true,
+                BELL => {}
+                _ => self.net.handle_event(self.now, event),
+            }
+        }
+    }
+
+    /// Whether a signal has arrived since this was last asked.
+    pub fn take_signal(&mut self) -> bool {
+        std::mem::take(&mut self.has_signal)
+    }
+
+    /// When the last wait was over.
+    #[must_use]
+    pub const fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Whether the last wait brought no event.
+    #[must_use]
+    pub fn was_quiet(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What wakes this loop.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+}
+
+impl Worker {
+    /// Starts a thread with a loop; what it says rings `front`.
+    ///
+    /// # Errors
+    /// The system's: no descriptor or no thread left.
+    pub fn start(number: u16, turn: Turn, front: Arc<Bell>) -> io::Result<Worker> {
+        let inbox = Arc::new(Mailbox::new(turn.bell()));
+        let outbox = Arc::new(Mailbox::new(front));
+        let (jobs, results) = (Arc::clone(&inbox), Arc::clone(&outbox));
+        let thread = thread::Builder::new()
+            .name(format!("worker {number}"))
+            .spawn(move || {
+                if let Err(error) = work(turn, &jobs, &results) {
+                    results.post(FromWorker::Broken(error));
+                }
+            })?;
+        Ok(Worker {
+            inbox,
+            outbox,
+            thread,
+        })
+    }
+}
+
+fn work(mut turn: Turn, inbox: &Mailbox<ToWorker>, outbox: &Mailbox<FromWorker>) -> io::Result<()> {
+    let (mut mail, mut replies) = (Vec::new(), Vec::new());
+    loop {
+        turn.wait(Instant::FAR_FUTURE, &|| !inbox.is_empty())?;
+        turn.run_timers();
+        turn.run_network();
+        inbox.take(&mut mail);
+        let now = turn.now();
+        for message in mail.drain(..) {
+            let input = match message {
+                ToWorker::Job(job) => Input::Job(job),
+                ToWorker::Names(names) => Input::Names(names),
+                ToWorker::Drain => Input::Drain,
+                ToWorker::Abort => Input::Abort,
+                ToWorker::Quit => {
+                    turn.net.close();
+                    return Ok(());
+                }
+            };
+            turn.net.handle_input(now, input);
+        }
+        replies.extend(turn.net.upward().drain(..).map(FromWorker::Upward));
+        outbox.post_all(&mut replies);
+    }
+}

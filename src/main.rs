@@ -1,0 +1,62 @@
+//! The binary's root: from the command line to a command, from its end to an exit status.
+//!
+//! The pure core is the library beside it; here and in `io` live the words of the user and the syscalls.
+//!
+//! Not here: what a command line means (`flags`), what a command does (`commands`).
+
+mod commands;
+mod config;
+mod flags;
+mod io;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::commands::exit;
+use crate::config::Settings;
+use crate::flags::{Command, UsageError};
+
+fn main() -> ExitCode {
+    io::log::install_panic_hook();
+    match flags::parse(std::env::args_os().skip(1)) {
+        Ok(command) => execute(command),
+        Err(UsageError::Nothing) => complain(commands::help::nothing_typed()),
+        Err(UsageError::Wrong(what)) => complain(&format!("conduit: {what}\n")),
+    }
+}
+
+fn execute(command: Command) -> ExitCode {
+    match command {
+        Command::Run(options) => {
+            install_log(&options.settings);
+            commands::run::execute(options)
+        }
+        Command::Demo(options) => {
+            install_log(&options.settings);
+            commands::demo::execute(options)
+        }
+        Command::Sink(options) => {
+            install_log(&Settings::default());
+            commands::sink::execute(options)
+        }
+        Command::Help(topic) => {
+            install_log(&Settings::default());
+            commands::help::execute(topic)
+        }
+        Command::Version => {
+            install_log(&Settings::default());
+            commands::help::version()
+        }
+    }
+}
+
+fn install_log(settings: &Settings) {
+    io::log::install(settings.log_level, settings.log_format);
+}
+
+/// Wrong usage is no event of a running process, so it is no log line.
+fn complain(text: &str) -> ExitCode {
+    // If standard error is gone too, the status still says it.
+    let _nobody_to_tell = std::io::stderr().write_all(text.as_bytes());
+    exit::usage()
+}
