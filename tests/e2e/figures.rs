@@ -1,0 +1,125 @@
+//! The figures that the README promises, as tests that print what they measured. They take a while:
+//! `cargo test --release --test e2e figures -- --ignored --nocapture --test-threads 1`; `CONDUIT_JOBS` sets
+//! how many jobs (100,000 and more: each origin opens its 50 connections in any case).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::time::Instant;
+
+use crate::harness::conduit::{Run, deliver};
+use crate::harness::feed::{Feed, plain};
+use crate::harness::servers::{Nginx, Sink};
+use crate::harness::{Process, free_port, wait_for};
+
+const ORIGINS: usize = 10;
+const CONNECTIONS_MOST: usize = 50;
+
+/// Bytes of memory for an idle plaintext connection.
+const IDLE_BYTES_MOST: u64 = 6 * 1024;
+
+fn jobs() -> usize {
+    let count = env::var("CONDUIT_JOBS").unwrap_or_else(|_| "100000".to_owned());
+    count.parse().expect("CONDUIT_JOBS is a whole number")
+}
+
+/// At least 99.5 % of the requests went over a connection that had been used before.
+fn assert_reused(requests: usize, connections: usize) {
+    let reused = 100.0 - 100.0 * connections as f64 / requests as f64;
+    println!("{requests} requests on {connections} connections, {reused:.2} % reused");
+    assert!(connections * 1_000 <= requests * 5, "{reused:.2} %");
+}
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn a_long_feed_to_sinks_arrives_byte_for_byte_on_kept_connections() {
+    let sink = Sink::start(ORIGINS, &[]);
+    let feed = Feed::generate(jobs(), &sink.urls, 1_024);
+    let started = Instant::now();
+    let run = deliver::<&str>(&[], feed.text());
+    let took = started.elapsed().as_secs_f64();
+    println!("{:.0} deliveries a second", jobs() as f64 / took);
+    run.assert_all_delivered(jobs());
+    let seen = sink.stop();
+    assert_eq!(seen.bodies, feed.bodies());
+    let connections = usize::try_from(seen.connections).expect("a count");
+    assert!(connections <= ORIGINS * CONNECTIONS_MOST, "{connections}");
+    assert_reused(jobs(), connections);
+}
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn a_long_feed_to_nginx_is_delivered_on_kept_connections() {
+    let ports: Vec<u16> = (0..ORIGINS).map(|_| free_port()).collect();
+    let servers: String = ports
+        .iter()
+        .map(|port| {
+            format!(
+                "server {{ listen 127.0.0.1:{port} backlog=1024; keepalive_requests 100000; \
+                 location / {{ return 200 ok; }} }}\n"
+            )
+        })
+        .collect();
+    let Some(nginx) = Nginx::start(ports[ORIGINS - 1], &servers) else {
+        return;
+    };
+    let urls: Vec<String> = ports
+        .iter()
+        .map(|port| format!("http://127.0.0.1:{port}/hook"))
+        .collect();
+    let feed = Feed::generate(jobs(), &urls, 1_024);
+    let run = deliver::<&str>(&[], feed.text());
+    run.assert_all_delivered(jobs());
+    let log = nginx.log(jobs());
+    assert_eq!(log.len(), jobs(), "each job was sent once");
+    let mut opened: BTreeMap<u16, BTreeSet<u64>> = BTreeMap::new();
+    for access in &log {
+        opened
+            .entry(access.port)
+            .or_default()
+            .insert(access.connection);
+    }
+    for (port, connections) in &opened {
+        assert!(
+            connections.len() <= CONNECTIONS_MOST,
+            "{port}: {}",
+            connections.len()
+        );
+    }
+    assert_reused(jobs(), opened.values().map(BTreeSet::len).sum());
+}
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn an_idle_connection_is_small() {
+    const MANY_ORIGINS: usize = 100;
+    let flags = ["--idle-timeout", "600", "--log-level", "error"];
+    // Long answers, so that each job opens a connection; short payloads, so that little else is kept.
+    let sink = Sink::start(MANY_ORIGINS, &["--delay", "2"]);
+    let idle_after = |jobs: usize| {
+        let mut run = Run::local(&flags);
+        for (number, url) in (0..jobs).zip(sink.urls.iter().cycle()) {
+            run.write(&plain(&number.to_string(), url));
+        }
+        for _ in 0..jobs {
+            assert!(run.next_result().is_delivered());
+        }
+        let sockets = wait_for("the connections to be idle", || {
+            Some(run.process().sockets()).filter(|&count| count >= jobs)
+        });
+        (sockets as u64, resident_bytes(run.process()))
+    };
+    let (few, base) = idle_after(MANY_ORIGINS);
+    let (many, grown) = idle_after(MANY_ORIGINS * CONNECTIONS_MOST);
+    let each = grown.saturating_sub(base) / (many - few);
+    println!("{each} bytes an idle connection ({few} connections: {base}, {many}: {grown})");
+    assert!(each <= IDLE_BYTES_MOST, "{each} bytes");
+}
+
+fn resident_bytes(process: &Process) -> u64 {
+    let path = format!("/proc/{}/status", process.id());
+    let status = fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    number.expect("the kernel says how much") * 1024
+}

@@ -1,0 +1,202 @@
+//! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
+//!
+//! Not here: conduit itself (`conduit`), its servers (`servers`, `gate`), certificates (`certs`), job lines
+//! (`feed`).
+
+use std::env;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) mod certs;
+pub(crate) mod conduit;
+pub(crate) mod feed;
+pub(crate) mod gate;
+pub(crate) mod servers;
+
+/// How long anything may take before its test fails; far more than it needs on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Below what Linux gives to outgoing connections, so that no test's connection takes a server's port.
+const PORT_LEAST: u16 = 12_000;
+const PORT_COUNT: u16 = 18_000;
+
+/// Ports in that range that conduit does not connect to (27017 is MongoDB's).
+const PORTS_AVOIDED: [u16; 1] = [27_017];
+
+/// A child process, killed and reaped by its id when its owner goes.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+/// A directory that vanishes with its owner.
+#[derive(Debug)]
+pub(crate) struct TempDir {
+    path: PathBuf,
+}
+
+impl Process {
+    /// Starts it.
+    pub(crate) fn spawn(command: &mut Command) -> Process {
+        match command.spawn() {
+            Ok(child) => Process { child },
+            Err(error) => panic!("{command:?} did not start: {error}"),
+        }
+    }
+
+    /// The child, for its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("every system has sh").success(), "{kill}");
+    }
+
+    /// How many sockets it holds, listeners included.
+    pub(crate) fn sockets(&self) -> usize {
+        let names = fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs");
+        // A descriptor that goes away in between is none.
+        let links = names.filter_map(|name| fs::read_link(name.ok()?.path()).ok());
+        links
+            .filter(|link| link.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("a process to end", || {
+            self.child
+                .try_wait()
+                .expect("the child is ours to wait for")
+        })
+    }
+}
+
+impl Drop for Process {
+    /// Both fail only where the process has ended already.
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
+impl TempDir {
+    /// A new, empty one.
+    pub(crate) fn new() -> TempDir {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("conduit-e2e-{}-{count}", std::process::id());
+        let path = env::temp_dir().join(name);
+        fs::create_dir(&path).expect("the name is new");
+        TempDir { path }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path inside.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file inside.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path.join(name);
+        fs::write(&path, text).expect("the directory is ours");
+        path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("{} is left over: {error}", self.path.display());
+        }
+    }
+}
+
+/// Looks until `ready` gives something.
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        thread::sleep(GLANCE);
+    }
+}
+
+/// A port of 127.0.0.1 on which nobody listens, given out once in this process.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % u32::from(PORT_COUNT)) as u16;
+    for _ in 0..PORT_COUNT {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORT_LEAST + start.wrapping_add(step) % PORT_COUNT;
+        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if is_free && !PORTS_AVOIDED.contains(&port) {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// Waits until somebody takes connections there.
+pub(crate) fn wait_for_port(port: u16) {
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    wait_for("a server to listen", || {
+        TcpStream::connect_timeout(&addr, PATIENCE).ok()
+    });
+}
+
+/// Whether a program is installed; if it is not, the story is skipped, or fails with `CONDUIT_E2E=all`.
+pub(crate) fn is_installed(program: &str, package: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .any(|dir| dir.join(program).is_file());
+    if !found {
+        skip(&format!(
+            "{program} is not installed (apt-get install {package})"
+        ));
+    }
+    found
+}
+
+/// Whether root runs the tests; if not, the story is skipped, or fails with `CONDUIT_E2E=all`.
+pub(crate) fn is_root() -> bool {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !root {
+        skip("only root may do this");
+    }
+    root
+}
+
+fn skip(why: &str) {
+    assert!(
+        env::var_os("CONDUIT_E2E").is_none_or(|value| value != "all"),
+        "{why}"
+    );
+    eprintln!("skipped: {why}");
+}

@@ -1,0 +1,24 @@
+//! End to end: the real binary against real servers, on loopback.
+//!
+//! Each test is a short story: servers start, a feed goes in, results come out. Servers that are not part of
+//! this repository (nginx, node, openssl) are skipped with a word on stderr where they are not installed;
+//! `CONDUIT_E2E=all` makes that a failure. No test waits for a duration, only for conditions, with one deadline.
+//!
+//! Not here: what needs no process (`src`, the golden traces), comparisons with other senders (`benches`).
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "the tests stand outside the program: they own clocks and threads, and talk to who runs them"
+)]
+
+mod binary;
+mod errors;
+mod figures;
+mod harness;
+mod nginx;
+mod node;
+mod shutdown;
+mod sink;
+mod tls;
