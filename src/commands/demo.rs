@@ -24,7 +24,7 @@ use crate::commands::run::{self, Refusal};
 use crate::commands::sink::{Grouped, Sink, Tally};
 use crate::flags::{DemoOptions, SinkOptions};
 use crate::io::clock;
-use crate::io::turn::{self, Ended};
+use crate::io::front::{self, Ended};
 
 const JOBS: u64 = 1_000;
 const ORIGINS: usize = 10;
@@ -151,7 +151,7 @@ fn demonstrate(options: DemoOptions) -> Result<Summary, Stopped> {
         .spawn(move || sink.run())?;
     setup.source = Box::new(feed);
     setup.sink = Box::new(results);
-    let ended = turn::run(setup);
+    let ended = front::run(setup);
     let took = clock::now().mono.since(start);
     if on_terminal {
         show("");

@@ -11,9 +11,9 @@ use conduit::intake;
 use crate::commands::exit;
 use crate::config::{Machine, Settings};
 use crate::flags::RunOptions;
+use crate::io::front::{self, Ended, Setup};
 use crate::io::signal::Signals;
 use crate::io::stream::KeepAlive;
-use crate::io::turn::{self, Ended, Setup};
 use crate::io::{cgroup, entropy, log as logger, stdio, sys, tls};
 
 /// Why a run could not start.
@@ -32,7 +32,7 @@ pub fn execute(options: RunOptions) -> ExitCode {
         Ok(setup) => setup,
         Err(refusal) => return refusal.report(),
     };
-    match turn::run(setup) {
+    match front::run(setup) {
         Ok(ended) => status(&ended),
         Err(error) => cannot("go on", &error).report(),
     }

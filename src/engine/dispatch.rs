@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::base::slab::Key;
+use crate::base::slab::{Key, Slab};
 use crate::base::time::Now;
 use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
@@ -135,15 +135,9 @@ impl Engine {
             return true;
         }
         let origins = &self.origins;
-        let is_idle = |idle: Idle| {
-            let connection = origins
-                .get(idle.origin)
-                .and_then(|origin| origin.pool.get(idle.connection));
-            connection.and_then(Connection::idle_since) == Some(idle.since)
-        };
         if let Some(Idle {
             origin, connection, ..
-        }) = self.places.longest_idle(is_idle)
+        }) = self.places.longest_idle(|idle| is_idle(origins, idle))
         {
             self.close(Place { origin, connection }, CloseReason::Evicted);
             return true;
@@ -257,19 +251,13 @@ impl Engine {
         let Place { origin, connection } = place;
         self.origins[origin].pool.push_idle(now.mono, connection);
         let origins = &self.origins;
-        let is_idle = |idle: Idle| {
-            let connection = origins
-                .get(idle.origin)
-                .and_then(|origin| origin.pool.get(idle.connection));
-            connection.and_then(Connection::idle_since) == Some(idle.since)
-        };
         self.places.on_idle(
             Idle {
                 origin,
                 connection,
                 since: now.mono,
             },
-            is_idle,
+            |idle| is_idle(origins, idle),
         );
         self.arm(place);
         self.offer_place();
@@ -314,6 +302,14 @@ impl Engine {
             self.close(Place { connection, ..dead }, CloseReason::Stale);
         }
     }
+}
+
+/// Whether a connection is still idle that was so at some moment, and has been since.
+fn is_idle(origins: &Slab<Origin>, idle: Idle) -> bool {
+    let connection = origins
+        .get(idle.origin)
+        .and_then(|origin| origin.pool.get(idle.connection));
+    connection.and_then(Connection::idle_since) == Some(idle.since)
 }
 
 /// Writes the head of this attempt in front of the job's body.

@@ -8,18 +8,19 @@
 //!
 //! Not here: the phases that all loops have (`turn`), what is read when and how much (intake).
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
-use conduit::engine::event::Input as EngineInput;
+use conduit::engine::event::{Input as EngineInput, Note};
 use conduit::engine::policy::Policy;
-use conduit::intake::Intake;
 use conduit::intake::event::{ClientId, EngineId, Input, Output};
+use conduit::intake::{self, Intake};
 use conduit::wire::names::Names;
+use rustls::RootCertStore;
 
 use crate::io::clock;
 use crate::io::files::NameFiles;
@@ -28,7 +29,8 @@ use crate::io::net::Upward;
 use crate::io::progress::Progress;
 use crate::io::signal::{self, Signals};
 use crate::io::stdio::{CHUNK_BYTES, Drain, Feed, Report};
-use crate::io::turn::{Ended, FromWorker, Plan, Setup, ToWorker, Turn, Worker};
+use crate::io::stream::KeepAlive;
+use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
 /// Jobs taken from the feed in one turn, at most.
 const PULLS_PER_TURN: u32 = 128;
@@ -40,8 +42,62 @@ const FLUSH_AFTER: Duration = Duration::from_millis(20);
 /// `shutdownTimeout` still within the 30 seconds that service managers allow.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
+/// Everything that a run needs.
+pub struct Setup {
+    /// What the engines obey; `max_connections_total` is the process's, of which each gets its share.
+    pub policy: Policy,
+    /// What intake obeys; `engines` is set here.
+    pub intake: intake::Settings,
+    /// Loops, and engines: at least one.
+    pub workers: u16,
+    /// Where all randomness comes from.
+    pub seed: [u8; 32],
+    /// Whose certificates are trusted.
+    pub roots: Arc<RootCertStore>,
+    /// How dead peers are noticed.
+    pub keep_alive: KeepAlive,
+    /// What requests in flight get after a signal.
+    pub shutdown_timeout: Duration,
+    /// The feed: read on a thread of its own, which may block in it.
+    pub source: Box<dyn Read + Send>,
+    /// Takes the results: whole lines, on a thread of its own, which may block in it.
+    pub sink: Box<dyn Write + Send>,
+    /// Signals that were blocked before any thread was started.
+    pub signals: Signals,
+    /// Told whatever an engine finds worth a log line.
+    pub note: fn(&Note),
+    /// Shows how far it has come, a few times a second.
+    pub progress: Option<fn(&str)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every job that was read has its result, and it is written.
+    Finished {
+        /// Every result was `delivered` or `duplicate`, and the feed was read to its end.
+        all_delivered: bool,
+    },
+    /// Nobody takes results any more: they stop at some job.
+    SinkGone,
+    /// A second signal: everything was dropped as it was.
+    Killed {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+/// Delivers what the source gives until it has ended, or a signal has.
+///
+/// # Errors
+/// The system's, where it can't start or go on.
+pub fn run(setup: Setup) -> io::Result<Ended> {
+    assert!(setup.workers > 0, "somebody must work");
+    Front::start(setup)?.run()
+}
+
 /// Loop 0.
-pub struct Front {
+struct Front {
     turn: Turn,
     intake: Intake,
     client: ClientId,

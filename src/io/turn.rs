@@ -7,14 +7,14 @@
 //! mailbox as it was when it was opened, so many jobs from the feed ([`front`]). The clock is read once, when
 //! the wait is over.
 //!
-//! Loop 0 is [`front`]: it has intake and the standard streams beside its engine, on the thread that called
-//! [`run`]. With more workers than one, each of the others is a thread with an engine, to which jobs go
-//! through a mailbox and from which results come back the same way.
+//! Loop 0 has intake and the standard streams beside its engine: see [`front`]. With more workers than one, each
+//! of the others is a thread with an engine ([`Worker`]), to which jobs go through a mailbox and from which
+//! results come back the same way.
 //!
 //! [`net`]: crate::io::net
 //! [`front`]: crate::io::front
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,14 +24,12 @@ use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
 use conduit::engine::event::{Input, Note};
 use conduit::engine::policy::Policy;
-use conduit::intake;
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
 use mio::{Events, Poll, Token};
 use rustls::RootCertStore;
 
 use crate::io::clock;
-use crate::io::front::Front;
 use crate::io::mailbox::{Bell, Mailbox};
 use crate::io::net::{Net, Upward};
 use crate::io::signal::Signals;
@@ -47,60 +45,6 @@ const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Tokens that no socket has.
 const SIGNALS: Token = Token(0);
 const BELL: Token = Token(usize::MAX);
-
-/// Everything that a run needs.
-pub struct Setup {
-    /// What the engines obey; `max_connections_total` is the process's, of which each gets its share.
-    pub policy: Policy,
-    /// What intake obeys; `engines` is set here.
-    pub intake: intake::Settings,
-    /// Loops, and engines: at least one.
-    pub workers: u16,
-    /// Where all randomness comes from.
-    pub seed: [u8; 32],
-    /// Whose certificates are trusted.
-    pub roots: Arc<RootCertStore>,
-    /// How dead peers are noticed.
-    pub keep_alive: KeepAlive,
-    /// What requests in flight get after a signal.
-    pub shutdown_timeout: Duration,
-    /// The feed: read on a thread of its own, which may block in it.
-    pub source: Box<dyn Read + Send>,
-    /// Takes the results: whole lines, on a thread of its own, which may block in it.
-    pub sink: Box<dyn Write + Send>,
-    /// Signals that were blocked before any thread was started.
-    pub signals: Signals,
-    /// Told whatever an engine finds worth a log line.
-    pub note: fn(&Note),
-    /// Shows how far it has come, a few times a second.
-    pub progress: Option<fn(&str)>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// Every job that was read has its result, and it is written.
-    Finished {
-        /// Every result was `delivered` or `duplicate`, and the feed was read to its end.
-        all_delivered: bool,
-    },
-    /// Nobody takes results any more: they stop at some job.
-    SinkGone,
-    /// A second signal: everything was dropped as it was.
-    Killed {
-        /// Its number.
-        signal: i32,
-    },
-}
-
-/// Delivers what the source gives until it has ended, or a signal has.
-///
-/// # Errors
-/// The system's, where it can't start or go on.
-pub fn run(setup: Setup) -> io::Result<Ended> {
-    assert!(setup.workers > 0, "somebody must work");
-    Front::start(setup)?.run()
-}
 
 /// What every loop has: a poll, and an engine with its sockets.
 #[derive(Debug)]

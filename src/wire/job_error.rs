@@ -8,13 +8,29 @@
 use std::fmt::{self, Write};
 
 use crate::wire::base64;
-use crate::wire::job_line::NAMES;
 use crate::wire::json::{self, Kind};
 use crate::wire::request::FieldError;
 use crate::wire::url::UrlError;
 
 /// Characters of the line that an error shows.
 pub const SHOWN_CHARS_MAX: usize = 64;
+
+/// The names of the fields, in the order of [`Field`].
+pub(crate) const NAMES: [&str; 13] = [
+    "url",
+    "id",
+    "payload",
+    "body",
+    "bodyBase64",
+    "type",
+    "method",
+    "headers",
+    "timeout",
+    "priority",
+    "ttl",
+    "secret",
+    "dead",
+];
 
 /// A line that is no job.
 #[derive(Debug, PartialEq)]

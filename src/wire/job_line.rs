@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::time::Now;
 use crate::wire::base64::Base64;
 use crate::wire::job::{Job, Message, Method, Priority, Progress, Source};
-use crate::wire::job_error::{BadLine, JobError};
+use crate::wire::job_error::{BadLine, JobError, NAMES};
 use crate::wire::json::{self, Kind, Member, Members};
 use crate::wire::request::check_field;
 use crate::wire::url::{Origin, Url};
@@ -97,23 +97,6 @@ enum Field {
     Secret,
     Dead,
 }
-
-/// The names of the fields, in the order of [`Field`].
-pub(crate) const NAMES: [&str; 13] = [
-    "url",
-    "id",
-    "payload",
-    "body",
-    "bodyBase64",
-    "type",
-    "method",
-    "headers",
-    "timeout",
-    "priority",
-    "ttl",
-    "secret",
-    "dead",
-];
 
 /// A line of which not all is read yet.
 #[derive(Debug, Default)]

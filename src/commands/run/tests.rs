@@ -1,8 +1,8 @@
 //! Whole runs in one process: a feed from memory, receivers on loopback, results into memory.
 
 use super::*;
+use crate::io::front::run;
 use crate::io::sys::Thread;
-use crate::io::turn::run;
 use conduit::engine::policy::AllowNet;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
