@@ -25,6 +25,9 @@ use crate::io::log::Format;
 /// clients, files and the name servers.
 const CONNECTIONS_OF_OPEN_FILES: u64 = 80;
 
+/// Open files that are no connections: streams, what loops wait on, queries to name servers.
+const OWN_FILES: u64 = 32;
+
 /// `maxPendingBytes` by default, unless a quarter of the memory limit is less.
 const MAX_PENDING_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -123,7 +126,9 @@ impl Settings {
     pub fn max_connections_total(&self, machine: &Machine) -> u32 {
         let connections = self.max_connections_total.unwrap_or_else(|| {
             let share = machine.open_files.saturating_mul(CONNECTIONS_OF_OPEN_FILES) / 100;
-            u32::try_from(share).unwrap_or(u32::MAX)
+            // Where the limit is small, a fifth of it is less than the process itself needs.
+            let left = machine.open_files.saturating_sub(OWN_FILES);
+            u32::try_from(share.min(left)).unwrap_or(u32::MAX)
         });
         connections.max(u32::from(self.workers(machine)))
     }
@@ -211,6 +216,11 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(settings.workers(&MACHINE), 2);
         assert_eq!(settings.max_connections_total(&MACHINE), 16_000);
+        let few_files = Machine {
+            open_files: 40,
+            ..MACHINE
+        };
+        assert_eq!(settings.max_connections_total(&few_files), 8);
         assert_eq!(settings.max_pending_bytes(&MACHINE), 256 << 20);
         let small = Machine {
             memory: Some(64 << 20),
