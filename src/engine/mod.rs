@@ -477,3 +477,6 @@ impl Engine {
         connection.alarm = Some((self.wheel.arm(deadline, Alarm::Connection(place)), deadline));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,10 +140,11 @@ impl Resolver {
         self.names = names;
     }
 
-    /// Looks up an absolute name, in lower case and without the root's dot. `asker` is given back with the result.
+    /// Looks up an absolute name, in lower case and without the root's dot. `asker` is given back with the result,
+    /// once, however often it has asked for the name until then.
     ///
     /// # Panics
-    /// If the asker already waits for a name.
+    /// If the asker already waits for another name.
     pub fn lookup(&mut self, now: Now, name: &str, asker: Key) -> Lookup {
         if is_under(name, "onion") {
             return Lookup::Failed(LookupError::Onion);
@@ -169,9 +170,10 @@ impl Resolver {
         if let Stage::Told { addrs } = &inquiry.stage {
             return Lookup::Ready(Arc::clone(addrs));
         }
-        inquiry.askers.push(asker);
-        let before = self.by_asker.insert(asker, key);
-        assert!(before.is_none(), "an asker waits for one name at a time");
+        match self.by_asker.insert(asker, key) {
+            None => inquiry.askers.push(asker),
+            Some(before) => assert_eq!(before, key, "an asker waits for one name at a time"),
+        }
         self.open_queued(now);
         Lookup::Pending
     }

@@ -1,0 +1,324 @@
+//! The engine against a world that does anything at any time: after every step its parts agree, and in the end
+//! every job has come back exactly once.
+//!
+//! The world keeps what a shell would keep: which sockets are open, how far each is, what was sent. It is driven
+//! by a seed; a failure names it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::rng::Rng;
+use crate::base::time::{Instant, Now, Wall};
+use crate::engine::Engine;
+use crate::engine::event::{Cause, CauseKind, Input, Output, SockId};
+use crate::engine::policy::{AllowNet, Policy};
+use crate::wire::job::Source;
+use crate::wire::job_line::JobLine;
+use crate::wire::names::Names;
+
+const SEEDS: u64 = 300;
+const STEPS: u32 = 600;
+
+struct World {
+    engine: Engine,
+    rng: Rng,
+    mono: Instant,
+    /// Open sockets, and whether the connection is up.
+    socks: BTreeMap<u64, Sock>,
+    jobs: u64,
+    done: BTreeMap<String, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Sock {
+    Connecting,
+    Securing,
+    Up,
+    Query,
+}
+
+const RESPONSES: [&str; 12] = [
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",
+    "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",
+    "HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 413 Too Large\r\nContent-Length: 900000\r\n\r\nx",
+    "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=3, max=2\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    "nonsense\r\n\r\n",
+];
+
+const URLS: [&str; 6] = [
+    "http://127.0.0.1:8080/",
+    "http://127.0.0.2:8080/",
+    "https://127.0.0.3:8443/",
+    "http://two.example:8080/",
+    "http://unknown.example:8080/",
+    "http://10.0.0.1:8080/",
+];
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut rng = Rng::from_seed(bytes);
+        let mut policy = Policy {
+            allow_http: true,
+            ..Policy::default()
+        };
+        policy
+            .allow_net
+            .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
+        policy.max_connections_total = 2 + rng.below(8) as u32;
+        policy.endpoint.max_connections = 1 + rng.below(4) as u32;
+        policy.endpoint.resend_stale = rng.below(4) > 0;
+        policy.endpoint.idle_timeout = Duration::from_secs(rng.below(20));
+        policy.endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
+        policy.endpoint.response_bytes = rng.below(6) as u32;
+        let hosts = b"127.0.0.4 two.example\n127.0.0.5 two.example\n";
+        let names = Arc::new(Names::parse(hosts, b"nameserver 192.0.2.53\n"));
+        let mono = Instant::from_nanos(0);
+        let now = Now {
+            mono,
+            wall: Wall::from_unix_seconds(1_700_000_000),
+        };
+        let engine = Engine::new(now, Arc::new(policy), names, bytes);
+        World {
+            engine,
+            rng,
+            mono,
+            socks: BTreeMap::new(),
+            jobs: 0,
+            done: BTreeMap::new(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = Wall::from_unix_nanos(1_700_000_000_000_000_000 + self.mono.as_nanos());
+        Now {
+            mono: self.mono,
+            wall,
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.engine.handle_input(now, input);
+        self.settle();
+    }
+
+    /// Notes what the engine asks for; a shell would do it.
+    fn settle(&mut self) {
+        self.engine.check_invariants();
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Connect { sock, addr } => {
+                    assert!(addr.ip().is_loopback(), "{addr} is forbidden");
+                    assert!(
+                        self.socks
+                            .insert(sock.to_bits(), Sock::Connecting)
+                            .is_none()
+                    );
+                }
+                Output::Query { sock, .. } => {
+                    assert!(self.socks.insert(sock.to_bits(), Sock::Query).is_none());
+                }
+                Output::Secure { sock, .. } => {
+                    let before = self.socks.insert(sock.to_bits(), Sock::Securing);
+                    assert!(
+                        before == Some(Sock::Up),
+                        "TLS starts on a connection that is up"
+                    );
+                }
+                Output::Transmit { sock, .. } => {
+                    assert!(self.socks.get(&sock.to_bits()) == Some(&Sock::Up));
+                }
+                Output::Close { sock } => assert!(self.socks.remove(&sock.to_bits()).is_some()),
+                Output::Done { job, .. } => *self.done.entry(job.id.to_string()).or_default() += 1,
+                Output::OriginRetired { .. } | Output::Appetite(_) | Output::Note(_) => {}
+            }
+        }
+    }
+
+    fn job(&mut self) {
+        self.jobs += 1;
+        let url = URLS[self.rng.below(URLS.len() as u64) as usize];
+        let (ttl, timeout) = (1 + self.rng.below(40), 1 + self.rng.below(12));
+        let line = format!(
+            r#"{{"id":"{}","url":"{url}","payload":{{"n":1}},"ttl":{ttl},"timeout":{timeout}}}"#,
+            self.jobs
+        );
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        let id = line.id.as_deref().expect("an id").into();
+        let origin = Arc::new(line.url.to_origin());
+        let job = line.into_job(id, Source::default(), origin, self.now());
+        self.input(Input::Job(job));
+    }
+
+    fn pass_time(&mut self) {
+        let millis = [1, 50, 900, 4_000, 30_000][self.rng.below(5) as usize];
+        let target = self.mono + Duration::from_millis(self.rng.below(millis) + 1);
+        for _ in 0..10_000 {
+            let due = self.engine.poll_timeout().filter(|due| *due <= target);
+            self.mono = due.unwrap_or(target).max(self.mono);
+            let now = self.now();
+            self.engine.handle_timeout(now);
+            self.settle();
+            if due.is_none() {
+                return;
+            }
+        }
+        panic!("a busy loop: something is due again and again");
+    }
+
+    /// Something happens on one of the sockets.
+    fn happen(&mut self) {
+        let open: Vec<(u64, Sock)> = self
+            .socks
+            .iter()
+            .map(|(bits, sock)| (*bits, *sock))
+            .collect();
+        if open.is_empty() {
+            return self.job();
+        }
+        let (bits, state) = open[self.rng.below(open.len() as u64) as usize];
+        let sock = SockId::from_bits(bits);
+        let chance = self.rng.below(100);
+        match state {
+            Sock::Connecting | Sock::Securing if chance < 30 => {
+                self.socks.remove(&bits);
+                let kind =
+                    [CauseKind::Refused, CauseKind::Local, CauseKind::Tls][chance as usize % 3];
+                self.input(Input::ConnectFailed {
+                    sock,
+                    cause: cause(kind),
+                });
+            }
+            Sock::Connecting => {
+                self.socks.insert(bits, Sock::Up);
+                self.input(Input::Connected { sock });
+            }
+            Sock::Securing => {
+                self.socks.insert(bits, Sock::Up);
+                self.input(Input::Secured {
+                    sock,
+                    resumed: chance.is_multiple_of(2),
+                });
+            }
+            Sock::Query if chance < 50 => {
+                self.socks.remove(&bits);
+                self.input(Input::Closed {
+                    sock,
+                    cause: cause(CauseKind::Refused),
+                });
+            }
+            Sock::Query => self.input(Input::Answer {
+                sock,
+                message: b"not an answer",
+            }),
+            Sock::Up => self.on_connection(sock, chance),
+        }
+    }
+
+    fn on_connection(&mut self, sock: SockId, chance: u64) {
+        match chance {
+            0..45 => {
+                let shown = self.engine.transmit(sock).concat().len() as u64;
+                if shown > 0 {
+                    let all = chance > 10;
+                    let bytes = if all {
+                        shown
+                    } else {
+                        self.rng.below(shown) + 1
+                    };
+                    self.input(Input::Sent {
+                        sock,
+                        bytes: bytes as usize,
+                    });
+                }
+            }
+            45..50 => self.input(Input::WriteFailed {
+                sock,
+                cause: cause(CauseKind::Reset),
+            }),
+            50..90 => {
+                let response =
+                    RESPONSES[self.rng.below(RESPONSES.len() as u64) as usize].as_bytes();
+                let bytes = match chance {
+                    50..60 => &response[..self.rng.below(response.len() as u64) as usize],
+                    _ => response,
+                };
+                self.input(Input::Received {
+                    sock,
+                    bytes,
+                    end: chance.is_multiple_of(9),
+                });
+            }
+            90..94 => self.input(Input::Received {
+                sock,
+                bytes: b"",
+                end: true,
+            }),
+            _ => {
+                self.socks.remove(&sock.to_bits());
+                let kind =
+                    [CauseKind::Reset, CauseKind::Tls, CauseKind::Other][chance as usize % 3];
+                self.input(Input::Closed {
+                    sock,
+                    cause: cause(kind),
+                });
+            }
+        }
+    }
+}
+
+fn cause(kind: CauseKind) -> Cause {
+    Cause {
+        kind,
+        message: "as the world wants".into(),
+    }
+}
+
+fn play(seed: u64) {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        match world.rng.below(10) {
+            0..3 => world.job(),
+            3 => world.pass_time(),
+            _ => world.happen(),
+        }
+    }
+    // Every job has a time to live: without any further answer all of them end.
+    if seed.is_multiple_of(3) {
+        world.input(Input::Drain);
+    }
+    if seed.is_multiple_of(6) {
+        world.input(Input::Abort);
+    }
+    let before_forgotten = world.mono;
+    while world.mono.since(before_forgotten) < Duration::from_secs(10_000) {
+        world.pass_time();
+    }
+    assert_eq!(world.engine.jobs(), 0, "jobs left");
+    assert_eq!(world.done.len() as u64, world.jobs, "jobs that came back");
+    assert!(
+        world.done.values().all(|times| *times == 1),
+        "a job came back twice"
+    );
+    assert_eq!(world.engine.connections(), 0, "connections left");
+    assert_eq!(world.socks.len(), 0, "sockets left");
+}
+
+#[test]
+fn whatever_happens_every_job_comes_back_once_and_nothing_is_left() {
+    for seed in 0..SEEDS {
+        // The test's own output says which seed it was, should it panic.
+        println!("seed {seed}");
+        play(seed);
+    }
+}
