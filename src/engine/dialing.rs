@@ -37,7 +37,7 @@ impl Engine {
             };
             self.dial(now, origin, Purpose::InLine(job));
         }
-        self.backlog.push_back(origin);
+        self.revisit(origin);
     }
 
     /// Begins a dial, and with it an attempt of the job that it is for.
@@ -186,7 +186,7 @@ impl Engine {
                 happened,
             );
         }
-        self.backlog.push_back(place.origin);
+        self.revisit(place.origin);
     }
 
     /// A connection is up.

@@ -113,7 +113,7 @@ impl Engine {
 
     /// Gives idle connections to jobs in line, then dials for those that are left.
     pub(super) fn feed(&mut self, now: Now, origin: Key) {
-        if self.origins.get(origin).is_none() || self.phase != Phase::Running {
+        if self.phase != Phase::Running {
             return;
         }
         for _ in 0..STEPS_A_CALL {
@@ -267,7 +267,7 @@ impl Engine {
     pub(super) fn offer_place(&mut self) {
         if let Some(origin) = self.places.next_wanting() {
             self.origins[origin].wants_place = None;
-            self.backlog.push_back(origin);
+            self.revisit(origin);
         }
     }
 

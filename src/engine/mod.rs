@@ -65,7 +65,7 @@ pub struct Engine {
     resolver: Resolver,
     rng: Rng,
     places: Places,
-    /// Origins where more can be done than one call may do.
+    /// Origins where more can be done than one call may do, each once.
     backlog: VecDeque<Key>,
     phase: Phase,
     outputs: VecDeque<Output>,
@@ -119,7 +119,7 @@ const ALARMS_A_CALL: usize = 256;
 /// Dials begun, jobs given to idle connections, and jobs cancelled at one origin, in one call.
 const STEPS_A_CALL: usize = 64;
 /// Origins of the backlog looked at in one call.
-const BACKLOG_A_CALL: usize = 16;
+const BACKLOG_A_CALL: usize = 64;
 
 impl Engine {
     /// An engine without origins. `seed` decides everything that is left to chance.
@@ -191,8 +191,12 @@ impl Engine {
             }
         }
         for _ in 0..BACKLOG_A_CALL.min(self.backlog.len()) {
-            if let Some(origin) = self.backlog.pop_front() {
-                self.feed(now, origin);
+            let Some(key) = self.backlog.pop_front() else {
+                break;
+            };
+            if let Some(origin) = self.origins.get_mut(key) {
+                origin.in_backlog = false;
+                self.feed(now, key);
             }
         }
         self.sweep(now);
@@ -282,7 +286,7 @@ impl Engine {
             }
             let room = origin.pool.len() < self.policy.endpoint.max_connections as usize;
             let waits = origin.queue.in_line() > origin.pool.dials() && origin.pool.idle_len() == 0;
-            let excused = origin.wants_place.is_some() || !self.backlog.is_empty();
+            let excused = origin.wants_place.is_some() || origin.in_backlog;
             assert!(
                 !(room && waits) || excused || self.phase != Phase::Running,
                 "a job waits without cause"
@@ -460,6 +464,15 @@ impl Engine {
         self.outputs.push_back(Output::OriginRetired {
             origin: origin.name,
         });
+    }
+
+    /// Has the origin looked at again soon: more can be done there than this call may do.
+    fn revisit(&mut self, key: Key) {
+        let origin = &mut self.origins[key];
+        if !origin.in_backlog {
+            origin.in_backlog = true;
+            self.backlog.push_back(key);
+        }
     }
 
     /// Arms the connection's entry in the wheel, unless it fires early enough as it is: then the true deadline

@@ -29,6 +29,8 @@ pub struct Origin {
     pub last_job: Instant,
     /// It waits in `places`, filed under this many connections.
     pub wants_place: Option<u32>,
+    /// It waits in the engine's backlog.
+    pub in_backlog: bool,
 }
 
 impl Origin {
@@ -41,6 +43,7 @@ impl Origin {
             pool: Pool::default(),
             last_job: now,
             wants_place: None,
+            in_backlog: false,
         }
     }
 
