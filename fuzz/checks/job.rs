@@ -1,0 +1,64 @@
+//! Job lines: nothing panics, every mistake is told in one tame line, every job fits its room and its result
+//! is JSON.
+
+use std::sync::Arc;
+
+use conduit::base::time::Now;
+use conduit::wire::job::Source;
+use conduit::wire::job_line::{Body, JobLine};
+use conduit::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
+
+/// Panics if the promise does not hold for this input.
+pub fn check(data: &[u8]) {
+    match JobLine::parse(data) {
+        Ok(line) => check_job(line),
+        Err(bad) => {
+            let failure = Failure {
+                kind: ErrorKind::Invalid,
+                message: bad.error.to_string().into(),
+                excerpt: None,
+            };
+            assert!(failure.message.len() < 1_000, "{}", failure.message);
+            check_report(&Report::of_line(
+                bad.id.as_deref(),
+                1,
+                Outcome::Invalid,
+                &failure,
+            ));
+        }
+    }
+}
+
+fn check_job(line: JobLine<'_>) {
+    let payload = match line.body {
+        Body::Payload(json) => Some(json.to_owned()),
+        _ => None,
+    };
+    let id = line.id.as_deref().unwrap_or("generated").into();
+    let origin = Arc::new(line.url.to_origin());
+    let mut job = line.into_job(id, Source::default(), origin, Now::default());
+    if let Some(payload) = payload {
+        assert_eq!(job.message.body(), payload.as_bytes());
+    }
+    let variable = job.target.len() + job.origin.text.len() + job.id.len() + job.headers.len();
+    assert!(job.message.room().len() >= 251 + variable + job.kind.as_deref().map_or(0, str::len));
+    // The worst answer: one that echoes all that was sent.
+    let ending = Ending {
+        outcome: Outcome::Rejected,
+        failure: Some(Box::new(Failure {
+            kind: ErrorKind::Http,
+            message: "the answer was 400".into(),
+            excerpt: Some([&job.headers, job.message.body()].concat().into()),
+        })),
+    };
+    check_report(&Report::of_job(&job, &ending, true));
+}
+
+fn check_report(report: &Report<'_>) {
+    let mut out = Vec::new();
+    report.write(&mut out);
+    let line = std::str::from_utf8(&out).expect("a result is UTF-8");
+    let line = line.strip_suffix('\n').expect("a result ends its line");
+    assert!(!line.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
+    serde_json::from_str::<serde::de::IgnoredAny>(line).expect("a result is JSON");
+}
