@@ -6,7 +6,6 @@
 //! Not here: which setting takes what (`table`).
 
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::time::Duration;
 
 use conduit::engine::policy::AllowNet;
@@ -101,13 +100,7 @@ pub fn ports(text: &OsStr) -> Result<Vec<u16>, BadValue> {
 /// What was expected instead, for the first entry that is no range.
 pub fn nets(text: &OsStr) -> Result<Vec<AllowNet>, BadValue> {
     list(text, |entry| {
-        AllowNet::parse(entry).map_err(|reason| {
-            let expected = format!(
-                "an address range CIDR or CIDR:PORT ({})",
-                described(&reason)
-            );
-            bad(OsStr::new(entry), expected)
-        })
+        AllowNet::parse(entry).map_err(|error| bad(OsStr::new(entry), error.expected()))
     })
 }
 
@@ -139,13 +132,6 @@ fn list<T>(text: &OsStr, entry: impl Fn(&str) -> Result<T, BadValue>) -> Result<
         return Ok(Vec::new());
     }
     text.split(',').map(|word| entry(word.trim())).collect()
-}
-
-/// The reason's words, without what would end the line.
-fn described(reason: &dyn Display) -> String {
-    let mut text = String::new();
-    crate::io::log::escape(&reason.to_string(), &mut text);
-    text
 }
 
 fn parse_digits(text: &str) -> Option<u64> {

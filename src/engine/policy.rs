@@ -152,28 +152,45 @@ impl fmt::Display for AllowNet {
     }
 }
 
+impl AllowNetError {
+    /// What was expected in place of [`AllowNetError::found`].
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self {
+            AllowNetError::Address(_) => {
+                "an IP address with or without /PREFIX and :PORT, such as 10.2.0.0/16:8443"
+                    .to_owned()
+            }
+            AllowNetError::Prefix(_) => {
+                "a prefix length of at most 32 (IPv4) or 128 (IPv6) behind the /".to_owned()
+            }
+            AllowNetError::Port(_) => "a port from 1 to 65535 behind the :".to_owned(),
+            AllowNetError::Mapped(_) => "the IPv4 form, such as 10.2.0.0/16".to_owned(),
+            AllowNetError::HostBits { expected, .. } => expected.to_string(),
+        }
+    }
+
+    /// The entry as it was given.
+    #[must_use]
+    pub fn found(&self) -> &str {
+        match self {
+            AllowNetError::Address(found)
+            | AllowNetError::Prefix(found)
+            | AllowNetError::Port(found)
+            | AllowNetError::Mapped(found)
+            | AllowNetError::HostBits { found, .. } => found,
+        }
+    }
+}
+
 impl fmt::Display for AllowNetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (found, expected) = match self {
-            AllowNetError::Address(found) => (
-                found,
-                "an IP address with or without /PREFIX and :PORT, such as 10.2.0.0/16:8443",
-            ),
-            AllowNetError::Prefix(found) => (
-                found,
-                "a prefix length of at most 32 (IPv4) or 128 (IPv6) behind the /",
-            ),
-            AllowNetError::Port(found) => (found, "a port from 1 to 65535 behind the :"),
-            AllowNetError::Mapped(found) => (found, "the IPv4 form, such as 10.2.0.0/16"),
-            AllowNetError::HostBits { found, expected } => {
-                return write!(
-                    f,
-                    "expected {expected}, found \"{}\", which has bits behind the prefix",
-                    found.escape_debug()
-                );
-            }
-        };
-        write!(f, "expected {expected}, found \"{}\"", found.escape_debug())
+        write!(
+            f,
+            "expected {}, found \"{}\"",
+            self.expected(),
+            self.found().escape_debug()
+        )
     }
 }
 
