@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conduit::engine::policy::AllowNet;
+use conduit::engine::policy::{AllowNet, OnCircuitOpen, Statuses};
 
 use crate::config::{BadValue, Settings, value};
 use crate::io::log::Format;
@@ -37,6 +37,8 @@ pub struct Setting {
 pub enum Group {
     /// One job, one attempt.
     Delivery,
+    /// What happens after a failure.
+    Retries,
     /// Connections and their pools.
     Connections,
     /// What may be connected to, and whom to trust.
@@ -62,6 +64,10 @@ pub enum Kind {
     Switch(fn(&mut Settings, bool)),
     /// A list of address ranges.
     Nets(fn(&mut Settings, Vec<AllowNet>)),
+    /// A list of numbers of seconds.
+    Schedule(Duration, Duration, fn(&mut Settings, Vec<Duration>)),
+    /// A list of statuses.
+    Statuses(fn(&mut Settings, Statuses)),
     /// A list of ports.
     Ports(fn(&mut Settings, Vec<u16>)),
     /// A file's name.
@@ -83,8 +89,9 @@ pub enum Default {
 
 impl Group {
     /// All headings, in the order of the help.
-    pub const ALL: [Group; 6] = [
+    pub const ALL: [Group; 7] = [
         Group::Delivery,
+        Group::Retries,
         Group::Connections,
         Group::Security,
         Group::Intake,
@@ -97,6 +104,7 @@ impl Group {
     pub const fn title(self) -> &'static str {
         match self {
             Group::Delivery => "Delivery",
+            Group::Retries => "Retries and circuit breaker",
             Group::Connections => "Connections",
             Group::Security => "Security",
             Group::Intake => "Intake and results",
@@ -134,6 +142,8 @@ impl Kind {
             Kind::Switch(put) => put(settings, value::switch(text)?),
             Kind::Nets(put) => put(settings, value::nets(text)?),
             Kind::Ports(put) => put(settings, value::ports(text)?),
+            Kind::Schedule(least, most, put) => put(settings, value::schedule(text, least, most)?),
+            Kind::Statuses(put) => put(settings, value::statuses(text)?),
             Kind::File(put) if !text.is_empty() => put(settings, PathBuf::from(text)),
             Kind::File(_) => return Err(value::bad(text, "a file's name".to_owned())),
             Kind::Choice(words, put) => put(settings, value::choice(text, words)?),
@@ -151,6 +161,8 @@ impl Kind {
             Kind::Switch(_) => "",
             Kind::Nets(_) => "CIDR[:PORT],...",
             Kind::Ports(_) => "PORT,...",
+            Kind::Schedule(..) => "SECONDS,...",
+            Kind::Statuses(_) => "STATUS,...",
             Kind::File(_) => "FILE",
             Kind::Choice(..) => "WORD",
         }
@@ -159,7 +171,10 @@ impl Kind {
     /// Whether further values of the same source add to the first.
     #[must_use]
     pub const fn is_list(self) -> bool {
-        matches!(self, Kind::Nets(_) | Kind::Ports(_))
+        matches!(
+            self,
+            Kind::Nets(_) | Kind::Ports(_) | Kind::Schedule(..) | Kind::Statuses(_)
+        )
     }
 }
 
@@ -185,6 +200,9 @@ const LEVEL_FILTERS: [log::LevelFilter; 6] = [
 ];
 const FORMATS: &[&str] = &["text", "json"];
 const LOG_FORMATS: [Format; 2] = [Format::Text, Format::Json];
+
+const ON_CIRCUIT_OPEN: &[&str] = &["hold", "fail"];
+const ON_CIRCUIT_OPENS: [OnCircuitOpen; 2] = [OnCircuitOpen::Hold, OnCircuitOpen::Fail];
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -222,6 +240,64 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch(|s, v| s.endpoint.resend_stale = v),
         default: Default::Value("true"),
         help: "do not send again when a reused connection dies before the first response byte",
+    },
+    Setting {
+        name: "retrySchedule",
+        group: Group::Retries,
+        kind: Kind::Schedule(TICK, MONTH, |s, v| s.endpoint.retry_schedule = v.into()),
+        default: Default::Value("2,4,8"),
+        help: "waits before each retry, lengthened by up to 20 %; \"\": no retry",
+    },
+    Setting {
+        name: "retryStatuses",
+        group: Group::Retries,
+        kind: Kind::Statuses(|s, v| s.endpoint.retry_statuses = v),
+        default: Default::Value("408,425,429,5xx"),
+        help: "answers after which a job is tried again",
+    },
+    Setting {
+        name: "maxRetryAfter",
+        group: Group::Retries,
+        kind: Kind::Seconds(ZERO, MONTH, |s, v| s.endpoint.max_retry_after = v),
+        default: Default::Value("3600"),
+        help: "the longest wait that a receiver's Retry-After is obeyed for",
+    },
+    Setting {
+        name: "maxRetryAfterHold",
+        group: Group::Retries,
+        kind: Kind::Seconds(ZERO, MONTH, |s, v| s.endpoint.max_retry_after_hold = v),
+        default: Default::Value("60"),
+        help: "the longest that one job's Retry-After holds the other jobs of its origin",
+    },
+    Setting {
+        name: "breakerFailures",
+        group: Group::Retries,
+        kind: Kind::Count(1, 1_000_000, |s, v| s.endpoint.breaker_failures = v as u32),
+        default: Default::Value("5"),
+        help: "failures in a row that open an origin's circuit breaker",
+    },
+    Setting {
+        name: "breakerSeconds",
+        group: Group::Retries,
+        kind: Kind::Seconds(TICK, MONTH, |s, v| s.endpoint.breaker_duration = v),
+        default: Default::Value("60"),
+        help: "how long it stays open before it lets one probe through",
+    },
+    Setting {
+        name: "onCircuitOpen",
+        group: Group::Retries,
+        kind: Kind::Choice(ON_CIRCUIT_OPEN, |s, v| {
+            s.endpoint.on_circuit_open = ON_CIRCUIT_OPENS[v];
+        }),
+        default: Default::Value("hold"),
+        help: "hold: jobs wait until it closes; fail: they end at once",
+    },
+    Setting {
+        name: "localTroubleLimit",
+        group: Group::Retries,
+        kind: Kind::Seconds(ZERO, MONTH, |s, v| s.endpoint.local_trouble_limit = v),
+        default: Default::Value("300"),
+        help: "after so long in a row this machine's own trouble counts as a failed attempt",
     },
     Setting {
         name: "maxConnections",
@@ -427,6 +503,8 @@ mod tests {
                 Kind::Switch(_) => "true",
                 Kind::Nets(_) => "10.0.0.0/8",
                 Kind::Ports(_) => "22",
+                Kind::Schedule(..) => "7,7",
+                Kind::Statuses(_) => "404",
                 Kind::File(_) => "ca.pem",
                 Kind::Choice(words, _) => words[1],
             };
@@ -482,6 +560,8 @@ mod tests {
             assert_eq!(filter.as_str().to_lowercase(), *word);
         }
         assert_eq!(FORMATS.len(), LOG_FORMATS.len());
+        assert_eq!(ON_CIRCUIT_OPEN, ["hold", "fail"]);
+        assert_eq!(ON_CIRCUIT_OPENS, [OnCircuitOpen::Hold, OnCircuitOpen::Fail]);
         assert_eq!(FORMATS, ["text", "json"]);
         assert_eq!(LOG_FORMATS, [Format::Text, Format::Json]);
     }

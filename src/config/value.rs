@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use conduit::engine::policy::AllowNet;
+use conduit::engine::policy::{AllowNet, Statuses};
 
 use crate::config::BadValue;
 use crate::io::log::quoted;
@@ -102,6 +102,32 @@ pub fn nets(text: &OsStr) -> Result<Vec<AllowNet>, BadValue> {
     list(text, |entry| {
         AllowNet::parse(entry).map_err(|error| bad(OsStr::new(entry), error.expected()))
     })
+}
+
+/// Numbers of seconds within `least..=most`, separated by commas; an empty text is the empty list.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is none.
+pub fn schedule(text: &OsStr, least: Duration, most: Duration) -> Result<Vec<Duration>, BadValue> {
+    list(text, |entry| seconds(OsStr::new(entry), least, most))
+}
+
+/// Statuses and classes of them, separated by commas; an empty text is the empty set.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is none.
+pub fn statuses(text: &OsStr) -> Result<Statuses, BadValue> {
+    let mut statuses = Statuses::default();
+    list(text, |entry| Ok(entry.to_owned()))?
+        .into_iter()
+        .try_for_each(|entry| {
+            let expected = "statuses from 300 to 599, or 3xx, 4xx, 5xx";
+            let added = statuses.add(&entry);
+            added
+                .then_some(())
+                .ok_or_else(|| bad(OsStr::new(&entry), expected.to_owned()))
+        })?;
+    Ok(statuses)
 }
 
 /// A value that is not what was expected.

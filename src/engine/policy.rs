@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the engine obeys; shared by all loops, swapped whole.
@@ -47,6 +48,39 @@ pub struct Endpoint {
     pub max_response_header_bytes: u32,
     /// A reused connection that dies before the first response byte is no failed attempt.
     pub resend_stale: bool,
+    /// After the nth failed attempt the wait is the nth of these; when there is none, the job is given up.
+    pub retry_schedule: Arc<[Duration]>,
+    /// Answers that say "again".
+    pub retry_statuses: Statuses,
+    /// The longest wait that `Retry-After` is obeyed for.
+    pub max_retry_after: Duration,
+    /// The longest time for which one job's `Retry-After` holds the other jobs of its origin.
+    pub max_retry_after_hold: Duration,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before it lets a probe through.
+    pub breaker_duration: Duration,
+    /// What becomes of jobs while the breaker is open.
+    pub on_circuit_open: OnCircuitOpen,
+    /// How long this machine's own trouble puts a job off before it counts as a failed attempt.
+    pub local_trouble_limit: Duration,
+}
+
+/// What becomes of jobs while their origin's breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCircuitOpen {
+    /// They wait.
+    Hold,
+    /// They end at once.
+    Fail,
+}
+
+/// A set of statuses from 300 to 599, written as `408,425,429,5xx`. What is beyond 599 counts as 5xx (RFC 9110
+/// section 15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statuses {
+    /// One bit a status, from 300 on.
+    bits: [u64; 5],
 }
 
 /// A range of addresses that is allowed: `--allow-net CIDR[:PORT]`.
@@ -141,6 +175,47 @@ impl AllowNet {
     }
 }
 
+impl Statuses {
+    /// The default: request timeout, too early, too many requests, and all that the server blames on itself.
+    #[must_use]
+    pub fn transient() -> Statuses {
+        let mut statuses = Statuses::default();
+        for entry in ["408", "425", "429", "5xx"] {
+            assert!(statuses.add(entry), "a status or a class");
+        }
+        statuses
+    }
+
+    /// Adds what an entry names: a status (`408`) or a class (`5xx`), of 3xx to 5xx. Whether it does.
+    #[must_use]
+    pub fn add(&mut self, entry: &str) -> bool {
+        let (first, last) = match entry.strip_suffix("xx").map(str::parse::<u16>) {
+            Some(Ok(class @ 3..=5)) => (class * 100, class * 100 + 99),
+            Some(_) => return false,
+            None => match number(entry) {
+                Some(status @ 300..=599) => (status, status),
+                Some(_) | None => return false,
+            },
+        };
+        for status in first..=last {
+            let bit = usize::from(status - 300);
+            self.bits[bit / 64] |= 1 << (bit % 64);
+        }
+        true
+    }
+
+    /// Whether the status is one of them.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        let bit = match status {
+            0..300 => return false,
+            300..600 => usize::from(status - 300),
+            600.. => return self.contains(500),
+        };
+        self.bits[bit / 64] >> (bit % 64) & 1 == 1
+    }
+}
+
 impl fmt::Display for AllowNet {
     /// As [`AllowNet::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,6 +286,14 @@ impl Default for Endpoint {
             max_drain_bytes: 64 * 1024,
             max_response_header_bytes: 64 * 1024,
             resend_stale: true,
+            retry_schedule: [2, 4, 8].map(Duration::from_secs).into(),
+            retry_statuses: Statuses::transient(),
+            max_retry_after: Duration::from_secs(3600),
+            max_retry_after_hold: Duration::from_secs(60),
+            breaker_failures: 5,
+            breaker_duration: Duration::from_secs(60),
+            on_circuit_open: OnCircuitOpen::Hold,
+            local_trouble_limit: Duration::from_secs(300),
         }
     }
 }
@@ -341,6 +424,34 @@ mod tests {
                 message.contains(&format!("found \"{text}\"")),
                 "{text}: {message}"
             );
+        }
+    }
+
+    #[test]
+    fn statuses_are_single_or_whole_classes() {
+        let statuses = Statuses::transient();
+        for (status, expected) in [
+            (200, false),
+            (301, false),
+            (404, false),
+            (408, true),
+            (425, true),
+            (429, true),
+            (500, true),
+            (599, true),
+            (600, true),
+            (999, true),
+        ] {
+            assert_eq!(statuses.contains(status), expected, "{status}");
+        }
+        let mut only = Statuses::default();
+        assert!(only.add("404") && only.add("3xx"));
+        assert!(only.contains(404) && only.contains(307) && !only.contains(500));
+        assert!(!only.contains(700), "as 500");
+        for bad in [
+            "", "xx", "2xx", "6xx", "200", "600", "4x", "-1", "0404", "4xxx",
+        ] {
+            assert!(!only.add(bad), "{bad}");
         }
     }
 

@@ -15,8 +15,15 @@ use super::{PATIENCE, Process};
 /// The binary that Cargo built beside this test.
 pub(crate) const CONDUIT: &str = env!("CARGO_BIN_EXE_conduit");
 
-/// What lets a run talk to servers of these tests: plain HTTP, on loopback.
-pub(crate) const LOCAL: [&str; 3] = ["--allow-http", "--allow-net", "127.0.0.0/8"];
+/// What lets a run talk to servers of these tests: plain HTTP, on loopback. One attempt a job: stories about
+/// retries bring a schedule of their own.
+pub(crate) const LOCAL: [&str; 5] = [
+    "--allow-http",
+    "--allow-net",
+    "127.0.0.0/8",
+    "--retry-schedule",
+    "",
+];
 
 const OUTCOMES: [&str; 10] = [
     "delivered",
