@@ -12,6 +12,8 @@
 //! sent SOCK [BYTES]        all that there was to send, or so many bytes
 //! received SOCK "…"        end SOCK "…"    (with the usual escapes)
 //! show SOCK                prints the bytes to send
+//! breaker ORIGIN           prints what the origin's breaker is
+//! late SECONDS             as `at`, but the driver slept through everything until then
 //! at SECONDS               the clock moves there; each timer on the way fires at its time
 //! drain | abort
 //! ```
@@ -24,8 +26,9 @@ use std::time::Duration;
 
 use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
-use conduit::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
-use conduit::engine::policy::{AllowNet, Policy};
+use conduit::engine::breaker::BreakerState;
+use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Next, Note, Output, SockId};
+use conduit::engine::policy::{AllowNet, OnCircuitOpen, Policy};
 use conduit::wire::job::Source;
 use conduit::wire::job_line::JobLine;
 use conduit::wire::names::Names;
@@ -147,6 +150,8 @@ impl Player {
         match verb {
             "policy" => rest.split(' ').for_each(|word| self.set(word)),
             "hosts" => self.hosts += &format!("{rest}\n"),
+            "breaker" => self.show_breaker(rest),
+            "late" => self.come_late(rest.parse().expect("seconds")),
             "at" => self.advance(rest.parse().expect("seconds")),
             "job" => self.job(rest),
             "drain" => self.input(Input::Drain),
@@ -232,6 +237,17 @@ impl Player {
             "maxResponseHeaderBytes" => endpoint.max_response_header_bytes = number as u32,
             "responseBytes" => endpoint.response_bytes = number as u32,
             "resendStale" => endpoint.resend_stale = number != 0.0,
+            "retries" => {
+                let schedule = endpoint.retry_schedule.iter().copied();
+                endpoint.retry_schedule = schedule.take(number as usize).collect();
+            }
+            "maxRetryAfter" => endpoint.max_retry_after = seconds,
+            "maxRetryAfterHold" => endpoint.max_retry_after_hold = seconds,
+            "breakerFailures" => endpoint.breaker_failures = number as u32,
+            "breakerSeconds" => endpoint.breaker_duration = seconds,
+            "failOpen" => endpoint.on_circuit_open = OnCircuitOpen::Fail,
+            "ttl" => endpoint.ttl = seconds,
+            "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
             "allowHttp" => self.policy.allow_http = number != 0.0,
             _ => panic!("{name:?} is no setting of a trace"),
         }
@@ -273,6 +289,21 @@ impl Player {
                 return;
             }
         }
+    }
+
+    /// The driver sleeps through everything until then.
+    fn come_late(&mut self, seconds: f64) {
+        self.mono = Instant::from_nanos((seconds * 1e9) as u64);
+        let now = self.now();
+        self.engine().handle_timeout(now);
+        self.drain_outputs("");
+    }
+
+    fn show_breaker(&mut self, origin: &str) {
+        let now = self.mono;
+        let state = self.engine().breaker_state(now, origin);
+        let text = state.map_or("unknown", BreakerState::name);
+        let _ = writeln!(self.out, "    | {text}");
     }
 
     fn drain_outputs(&mut self, prefix: &str) {
@@ -321,12 +352,7 @@ impl Player {
                 text
             }
             Output::OriginRetired { origin } => format!("retired {}", origin.text),
-            Output::Appetite(appetite) => {
-                format!(
-                    "appetite waiting={} busy={}",
-                    appetite.waiting, appetite.busy
-                )
-            }
+            Output::Appetite(appetite) => render_appetite(&appetite),
             Output::Note(note) => render_note(&note),
         }
     }
@@ -335,6 +361,20 @@ impl Player {
         let addr = addr.map(|addr| format!(" {addr}")).unwrap_or_default();
         format!("{verb} {}{addr}", self.name(sock))
     }
+}
+
+fn render_appetite(appetite: &Appetite) -> String {
+    let mut text = format!(
+        "appetite waiting={} busy={}",
+        appetite.waiting, appetite.busy
+    );
+    if appetite.held > 0 {
+        let _ = write!(text, " held={}", appetite.held);
+    }
+    if appetite.later > 0 {
+        let _ = write!(text, " later={}", appetite.later);
+    }
+    text
 }
 
 fn render_note(note: &Note) -> String {
@@ -346,6 +386,10 @@ fn render_note(note: &Note) -> String {
             next,
             ..
         } => {
+            let next = match next {
+                Next::Retry(wait) => format!("retry in {:.3} s", wait.as_secs_f64()),
+                Next::Ended(outcome) => outcome.name().to_owned(),
+            };
             format!(
                 "note attempt {attempt} of {id} failed: {}, next {next}",
                 kind.name()
@@ -353,6 +397,21 @@ fn render_note(note: &Note) -> String {
         }
         Note::Refused { id, rule, .. } => format!("note {id} refused: {rule}"),
         Note::ConnectionClosed { reason, .. } => format!("note connection closed: {reason}"),
+        Note::LocalTrouble {
+            message, put_off, ..
+        } => format!("note local trouble, {put_off} put off: {message}"),
+        Note::StoodStill { late } => format!("note stood still: {:.3} s", late.as_secs_f64()),
+        Note::Breaker { origin, open_for } => match open_for {
+            Some(time) => format!(
+                "note breaker open for {} s: {}",
+                time.as_secs_f64(),
+                origin.text
+            ),
+            None => format!("note breaker closed: {}", origin.text),
+        },
+        Note::Held { origin, delay } => {
+            format!("note held for {} s: {}", delay.as_secs_f64(), origin.text)
+        }
     }
 }
 

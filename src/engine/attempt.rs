@@ -21,6 +21,12 @@ pub struct Attempt {
     pub queued: Duration,
     /// Its request has gone out a second time, after a kept-alive connection died under it.
     pub resent: bool,
+    /// The job has been tried before.
+    pub is_retry: bool,
+    /// The breaker's epoch in which it began: in another its vote does not count.
+    pub epoch: u32,
+    /// Its time ran out while this process itself stood still (F87): no fault of the receiver's.
+    pub excused: bool,
 }
 
 /// Which of the two limits of an attempt is the smaller.
@@ -55,6 +61,9 @@ impl Attempt {
             limit,
             queued: now.since(since),
             resent: false,
+            is_retry: job.progress.attempts > 0,
+            epoch: 0,
+            excused: false,
         }
     }
 }

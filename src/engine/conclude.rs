@@ -5,17 +5,23 @@
 //! Not here: the table from what happened to what follows (`outcome`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::slab::Key;
-use crate::base::time::Now;
+use crate::base::time::{Instant, Now};
 use crate::engine::attempt::{Attempt, Limit};
+use crate::engine::backoff;
+use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
-use crate::engine::event::{Cause, CauseKind, Note, Output};
-use crate::engine::outcome::{Accounting, Clock, Happened, Verdict, judge};
+use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
+use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
 use crate::engine::queue::Waiting;
-use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL};
-use crate::wire::job::Job;
+use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
+use crate::wire::job::{Job, Trouble};
 use crate::wire::report::{Ending, Failure, Outcome};
+
+/// This machine's own trouble is told of at once, then once in so long.
+const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// An attempt is over, or a job that never had one: what becomes of the job.
@@ -27,36 +33,34 @@ impl Engine {
         attempt: Option<Attempt>,
         happened: Happened,
     ) {
-        let happened = match (happened, attempt) {
-            (Happened::Stale { sent: true }, Some(attempt))
-                if attempt.resent || !self.policy.endpoint.resend_stale =>
-            {
-                let message =
-                    "the server closed the kept-alive connection before a response".into();
-                Happened::Broken(Cause {
-                    kind: CauseKind::Reset,
-                    message,
-                })
-            }
-            (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
-            (happened, _) => happened,
-        };
-        let judgement = judge(&happened);
-        let deferred = judgement.verdict == Verdict::Deferred;
-        let counted = judgement.accounting == Accounting::Counted || deferred;
+        let happened = self.in_context(happened, attempt.as_ref(), &job);
+        let judged = judge(&happened, &self.policy.endpoint.retry_statuses);
+        if judged.verdict == Verdict::Resend {
+            return self.resend(now, origin, job, attempt, &happened);
+        }
+        let asked = happened.retry_after(now.wall);
+        if let (Some(origin), Some(attempt)) = (origin, &attempt) {
+            self.on_attempt_over(now, origin, attempt, judged, asked);
+        }
+        if judged.verdict == Verdict::Delivered {
+            job.progress.attempts += 1;
+            job.progress.status = happened.status();
+            return self.done(now, job, Outcome::Delivered, None);
+        }
+        if judged.verdict == Verdict::Deferred
+            && let Some(wait) = self.local_wait(now, &mut job)
+        {
+            self.tell_trouble(now, &job, happened);
+            return self.wait_for(now, origin, job, wait);
+        }
+        let counted =
+            judged.accounting == Accounting::Counted || judged.verdict == Verdict::Deferred;
         if counted {
             job.progress.attempts += 1;
             job.progress.status = happened.status();
+            job.progress.trouble = None;
         }
-        let outcome = match judgement.verdict {
-            Verdict::Delivered => return self.done(now, job, Outcome::Delivered, None),
-            Verdict::Resend => return self.resend(now, origin, job, attempt, &happened),
-            Verdict::Rejected => Outcome::Rejected,
-            Verdict::Retry | Verdict::Deferred => Outcome::Exhausted,
-            Verdict::Blocked => Outcome::Blocked,
-            Verdict::Expired => Outcome::Expired,
-            Verdict::Cancelled => Outcome::Cancelled,
-        };
+        let next = self.next(now, &job, judged.verdict, asked);
         let failure = Box::new(happened.into_failure());
         if let Some(attempt) = attempt.filter(|_| counted) {
             let note = Note::AttemptFailed {
@@ -67,11 +71,196 @@ impl Engine {
                 message: failure.message.clone().into(),
                 status: job.progress.status,
                 elapsed: now.mono.since(attempt.started),
-                next: outcome.name(),
+                next,
             };
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
-        self.done(now, job, outcome, Some(failure));
+        match next {
+            Next::Retry(wait) => {
+                job.progress.failure = Some(failure);
+                self.wait_for(now, origin, job, wait);
+            }
+            Next::Ended(Outcome::Cancelled) => {
+                let failure = Happened::Cancelled.into_failure();
+                self.done(now, job, Outcome::Cancelled, Some(Box::new(failure)));
+            }
+            Next::Ended(outcome) => {
+                // A job that ends while it waits ends with what its last attempt failed of.
+                let last = job.progress.failure.take();
+                let expired_waiting = outcome == Outcome::Expired && !counted;
+                let failure = last.filter(|_| expired_waiting).unwrap_or(failure);
+                self.done(now, job, outcome, Some(failure));
+            }
+        }
+    }
+
+    /// What happened, as the attempt to which it happened and the state of the process make it.
+    fn in_context(&self, happened: Happened, attempt: Option<&Attempt>, job: &Job) -> Happened {
+        let endpoint = &self.policy.endpoint;
+        let is_excused = attempt.is_some_and(|attempt| attempt.excused);
+        match (happened, attempt) {
+            (Happened::Stale { sent: true }, Some(attempt))
+                if attempt.resent || !endpoint.resend_stale =>
+            {
+                let message =
+                    "the server closed the kept-alive connection before a response".into();
+                Happened::Broken(Cause {
+                    kind: CauseKind::Reset,
+                    message,
+                })
+            }
+            (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
+            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => {
+                Happened::Expired { ttl: self.ttl(job) }
+            }
+            (Happened::TimedOut(_), _) if is_excused => Happened::Paused,
+            (happened, _) => happened,
+        }
+    }
+
+    /// What an attempt's end says of its origin: the breaker's vote, a hold that the receiver asks for, and how
+    /// much more may begin now.
+    fn on_attempt_over(
+        &mut self,
+        now: Now,
+        origin: Key,
+        attempt: &Attempt,
+        judged: Judgement,
+        asked: Option<Duration>,
+    ) {
+        let endpoint = &self.policy.endpoint;
+        let entry = &mut self.origins[origin];
+        entry.on_end(attempt);
+        let is_current = entry.breaker.is_current(attempt.epoch);
+        let change = entry.breaker.on_end(
+            now.mono,
+            attempt.epoch,
+            judged.vote,
+            endpoint.breaker_failures,
+            endpoint.breaker_duration,
+        );
+        let was_held = entry.is_held();
+        match change {
+            Change::None if judged.vote == Vote::Success && is_current => {
+                let delivered = judged.verdict == Verdict::Delivered;
+                let throttle = &mut entry.throttle;
+                throttle.on_success(now.mono, delivered, endpoint.max_connections);
+            }
+            Change::None => {}
+            Change::Opened(until) => {
+                let open_for = Some(until.since(now.mono));
+                self.tell_breaker(origin, open_for);
+            }
+            Change::Closed => {
+                entry.throttle.on_breaker_closed();
+                self.tell_breaker(origin, None);
+            }
+        }
+        if let Some(delay) = asked {
+            self.hold(now, origin, delay);
+        }
+        let entry = &self.origins[origin];
+        // Of a 2xx at an origin that nothing holds back nothing follows for the others.
+        if was_held || entry.is_held() || attempt.is_retry {
+            let in_line = entry.queue.in_line();
+            self.recount(origin);
+            self.arm_gate(now, origin);
+            if in_line > 0 {
+                self.revisit(origin);
+            }
+        }
+    }
+
+    fn hold(&mut self, now: Now, origin: Key, delay: Duration) {
+        let delay = delay.min(self.policy.endpoint.max_retry_after_hold);
+        let entry = &mut self.origins[origin];
+        if entry.throttle.hold(now.mono, delay) {
+            let origin = Arc::clone(&entry.name);
+            let note = Note::Held { origin, delay };
+            self.outputs.push_back(Output::Note(Box::new(note)));
+        }
+    }
+
+    fn tell_breaker(&mut self, origin: Key, open_for: Option<Duration>) {
+        let origin = Arc::clone(&self.origins[origin].name);
+        let note = Note::Breaker { origin, open_for };
+        self.outputs.push_back(Output::Note(Box::new(note)));
+    }
+
+    /// For how long this machine's own trouble puts a job off; none if it has for too long.
+    fn local_wait(&self, now: Now, job: &mut Job) -> Option<Duration> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        let trouble = job.progress.trouble.get_or_insert(Trouble {
+            since: now.mono,
+            put_off: 0,
+        });
+        let lasted = now.mono.since(trouble.since);
+        let wait = backoff::local_wait(trouble.put_off);
+        trouble.put_off = trouble.put_off.saturating_add(1);
+        (lasted < self.policy.endpoint.local_trouble_limit).then_some(wait)
+    }
+
+    fn tell_trouble(&mut self, now: Now, job: &Job, happened: Happened) {
+        self.trouble.put_off += 1;
+        let told = self.trouble.told;
+        if told.is_some_and(|told| now.mono.since(told) < TROUBLE_TOLD_EVERY) {
+            return;
+        }
+        self.trouble.told = Some(now.mono);
+        let note = Note::LocalTrouble {
+            origin: Arc::clone(&job.origin),
+            message: happened.into_failure().message.into(),
+            put_off: std::mem::take(&mut self.trouble.put_off),
+        };
+        self.outputs.push_back(Output::Note(Box::new(note)));
+    }
+
+    /// What comes next for a job of which this was the verdict.
+    fn next(&mut self, now: Now, job: &Job, verdict: Verdict, asked: Option<Duration>) -> Next {
+        let outcome = match verdict {
+            Verdict::Delivered => Outcome::Delivered,
+            Verdict::Rejected => Outcome::Rejected,
+            Verdict::GivenUp => Outcome::Exhausted,
+            Verdict::Blocked => Outcome::Blocked,
+            Verdict::Expired => Outcome::Expired,
+            Verdict::Cancelled => Outcome::Cancelled,
+            Verdict::Resend => unreachable!("it has gone out again"),
+            Verdict::Retry | Verdict::Deferred => {
+                let endpoint = &self.policy.endpoint;
+                let attempts = job.progress.attempts;
+                match backoff::wait(endpoint, attempts, asked, &mut self.rng) {
+                    None => Outcome::Exhausted,
+                    Some(_) if self.phase != Phase::Running => Outcome::Cancelled,
+                    Some(wait) if now.mono + wait >= self.expires(job) => Outcome::Expired,
+                    Some(wait) => return Next::Retry(wait),
+                }
+            }
+        };
+        Next::Ended(outcome)
+    }
+
+    /// Puts a job aside until it is due again. It holds nothing but its memory.
+    fn wait_for(&mut self, now: Now, origin: Option<Key>, job: Box<Job>, wait: Duration) {
+        let origin = origin.expect("a job that was tried has an origin");
+        let due = now.mono + wait;
+        let expires = self.expires(&job);
+        // Local trouble may outlast a job's time to live.
+        let alarm_at = due.min(expires);
+        let waiting = Waiting::new(job, now.mono, expires);
+        let job = self.origins[origin].queue.insert_later(waiting);
+        let timer = self.wheel.arm(alarm_at, Alarm::Waiting { origin, job });
+        self.set_timer(origin, job, timer);
+        self.recount(origin);
+    }
+
+    fn ttl(&self, job: &Job) -> Duration {
+        job.ttl.unwrap_or(self.policy.endpoint.ttl)
+    }
+
+    fn expires(&self, job: &Job) -> Instant {
+        job.accepted.mono + self.ttl(job)
     }
 
     pub(super) fn done(
@@ -83,6 +272,7 @@ impl Engine {
     ) {
         self.jobs -= 1;
         job.progress.ended = now.mono;
+        job.progress.failure = None;
         self.outputs.push_back(Output::Done {
             job,
             ending: Ending { outcome, failure },
@@ -101,7 +291,7 @@ impl Engine {
     ) {
         let origin = origin.expect("a job that was on a connection has an origin");
         let mut attempt = attempt.expect("a job that was on a connection has an attempt");
-        let expires = job.accepted.mono + job.ttl.unwrap_or(self.policy.endpoint.ttl);
+        let expires = self.expires(&job);
         let fresh = matches!(happened, Happened::Stale { sent: true });
         attempt.resent |= fresh;
         let mut waiting = Waiting::new(job, now.mono, expires);
@@ -122,20 +312,39 @@ impl Engine {
         if has_place {
             self.dial(now, origin, Purpose::Apart(key));
         } else {
-            self.waiting += 1;
+            self.recount(origin);
             self.feed(now, origin);
         }
     }
 
     pub(super) fn on_waiting_alarm(&mut self, now: Now, origin: Key, job: Key) {
-        let Some(waiting) = self.origins[origin].queue.get_mut(job) else {
+        let queue = &mut self.origins[origin].queue;
+        let is_later = queue.is_later(job);
+        let Some(waiting) = queue.get_mut(job) else {
             return;
         };
         waiting.timer = None;
-        let Some(waiting) = self.dequeue(origin, job) else {
+        // The time ran out while this process stood still: its dial may have come up meanwhile (F87).
+        if waiting.deadline() <= self.excused_until
+            && let Some(attempt) = &mut waiting.attempt
+            && matches!(attempt.limit, Limit::Timeout(_))
+            && !attempt.excused
+        {
+            attempt.excused = true;
+            attempt.deadline = now.mono + PAUSE_GRACE;
+            let timer = self
+                .wheel
+                .arm(attempt.deadline, Alarm::Waiting { origin, job });
+            return self.set_timer(origin, job, timer);
+        }
+        let Some(mut waiting) = self.dequeue(origin, job) else {
             return;
         };
-        let ttl = waiting.job.ttl.unwrap_or(self.policy.endpoint.ttl);
+        if is_later && now.mono < waiting.expires {
+            waiting.since = now.mono;
+            return self.admit(now, origin, waiting);
+        }
+        let ttl = self.ttl(&waiting.job);
         let happened = match waiting.attempt {
             None => Happened::Expired { ttl },
             Some(Attempt {
@@ -162,10 +371,10 @@ impl Engine {
             return;
         };
         for _ in 0..STEPS_A_CALL {
-            let Some(first) = self.origins[origin].queue.front() else {
+            let Some(job) = self.origins[origin].queue.any() else {
                 break;
             };
-            let waiting = self.dequeue(origin, first).expect("the first in line");
+            let waiting = self.dequeue(origin, job).expect("it stands in line");
             self.conclude(
                 now,
                 Some(origin),
@@ -174,7 +383,7 @@ impl Engine {
                 Happened::Cancelled,
             );
         }
-        if self.origins[origin].queue.in_line() > 0 {
+        if self.origins[origin].queue.any().is_some() {
             return;
         }
         let pool = &self.origins[origin].pool;

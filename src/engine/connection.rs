@@ -19,7 +19,7 @@ use crate::engine::close_reason::CloseReason;
 use crate::engine::dial::Dial;
 use crate::engine::event::{Cause, CauseKind, SockId};
 use crate::engine::exchange::{BodyFault, Exchange};
-use crate::engine::outcome::{Clock, Fate, Happened, judge_status};
+use crate::engine::outcome::{Clock, Fate, Happened, fate_after};
 use crate::engine::policy::Endpoint;
 use crate::wire::job::{Job, Message};
 
@@ -46,6 +46,8 @@ enum State {
     Dialing(Dial),
     Idle {
         since: Instant,
+        /// How long it may stay so.
+        limit: Duration,
     },
     Exchanging {
         job: Box<Job>,
@@ -112,20 +114,23 @@ impl Connection {
 
     /// It is up: idle from now, and for `lifetime` from now fit for reuse.
     pub fn on_up(&mut self, now: Instant, lifetime: Duration, endpoint: &Endpoint) {
-        self.state = State::Idle { since: now };
-        self.lifetime_ends = now + lifetime;
         self.idle_max = endpoint.idle_timeout;
+        self.lifetime_ends = now + lifetime;
+        self.on_idle(now, self.idle_max);
     }
 
-    /// It is free, and nobody waits for it.
-    pub fn on_idle(&mut self, now: Instant) {
-        self.state = State::Idle { since: now };
+    /// It is free, and nobody waits for it: it may stay so for `learnt`, or less if the server says so.
+    pub fn on_idle(&mut self, now: Instant, learnt: Duration) {
+        self.state = State::Idle {
+            since: now,
+            limit: self.idle_max.min(learnt),
+        };
     }
 
     /// A request goes out on it. Says whether to look before writing.
     pub fn start(&mut self, now: Instant, job: Box<Job>, exchange: Exchange) -> bool {
         let look = match self.state {
-            State::Idle { since } => self.requests > 0 && now.since(since) > LOOK_AFTER,
+            State::Idle { since, .. } => self.requests > 0 && now.since(since) > LOOK_AFTER,
             _ => false,
         };
         self.requests = self.requests.saturating_add(1);
@@ -275,6 +280,25 @@ impl Connection {
         }
     }
 
+    /// Its deadline passed while this process stood still: what waits for an answer gets until then to read one
+    /// that is there already, and is no failure if there is none. Whether it waits for one.
+    pub fn excuse(&mut self, until: Instant) -> bool {
+        match &mut self.state {
+            State::Dialing(dial) => dial.excuse(until),
+            State::Exchanging {
+                exchange, deadline, ..
+            } if exchange.answer().is_none() && !exchange.attempt.excused => {
+                exchange.attempt.excused = true;
+                *deadline = until;
+                true
+            }
+            State::Idle { .. }
+            | State::Exchanging { .. }
+            | State::Draining { .. }
+            | State::Closing => false,
+        }
+    }
+
     /// Gives up the job, if it has one: the process ends.
     pub fn on_abort(&mut self) -> Turn {
         match &self.state {
@@ -304,7 +328,7 @@ impl Connection {
     pub fn deadline(&self) -> Instant {
         match &self.state {
             State::Dialing(dial) => dial.deadline,
-            State::Idle { since } => (*since + self.idle_max).min(self.lifetime_ends),
+            State::Idle { since, limit } => (*since + *limit).min(self.lifetime_ends),
             State::Exchanging { deadline, .. } | State::Draining { deadline, .. } => *deadline,
             State::Closing => Instant::FAR_FUTURE,
         }
@@ -314,7 +338,7 @@ impl Connection {
     #[must_use]
     pub fn unfit(&self, now: Instant) -> Option<CloseReason> {
         match self.state {
-            State::Idle { since } if now >= since + self.idle_max => Some(CloseReason::Idle),
+            State::Idle { since, limit } if now >= since + limit => Some(CloseReason::Idle),
             _ if now >= self.lifetime_ends => Some(CloseReason::Lifetime),
             _ => None,
         }
@@ -347,7 +371,7 @@ impl Connection {
     #[must_use]
     pub const fn idle_since(&self) -> Option<Instant> {
         match &self.state {
-            State::Idle { since } => Some(*since),
+            State::Idle { since, .. } => Some(*since),
             State::Dialing(_)
             | State::Exchanging { .. }
             | State::Draining { .. }
@@ -425,7 +449,7 @@ impl Connection {
                 BodyFault::TooLong => CloseReason::Drain,
             });
         }
-        if judge_status(answer.status).fate == Fate::Close {
+        if fate_after(answer.status) == Fate::Close {
             return Then::Close(CloseReason::Status);
         }
         if exchange.is_cut() {
@@ -475,17 +499,23 @@ impl Connection {
         else {
             unreachable!("only an exchange has an answer")
         };
-        let status = exchange.answer().map_or(0, |answer| answer.status);
+        let answer = exchange.answer().copied();
+        let answer = answer.expect("only an exchange with an answer is answered");
         let happened = Happened::Answered {
-            status,
+            status: answer.status,
             excerpt: exchange.take_excerpt(),
+            // SPEC-conformant servers send it with these two (RFC 6585 section 4, RFC 9110 section 15.6.4).
+            retry_after: answer
+                .retry_after
+                .filter(|_| matches!(answer.status, 429 | 503)),
         };
         job.progress.timings.first_byte = exchange.first_byte();
         let attempt = exchange.attempt;
-        let message = if exchange.is_sent() {
-            Message::default()
-        } else {
+        // The rest of an early 2xx's request; any other job may need its message again.
+        let message = if exchange.is_sending() {
             std::mem::take(&mut job.message)
+        } else {
+            Message::default()
         };
         self.state = State::Draining {
             exchange,

@@ -23,6 +23,8 @@ pub struct Dial {
     /// When it must be up.
     pub deadline: Instant,
     limit: Duration,
+    /// Its deadline passed while this process stood still (F87).
+    excused: bool,
     stage: Stage,
     spent: Spent,
 }
@@ -84,6 +86,7 @@ impl Dial {
             purpose,
             deadline: now + limit,
             limit,
+            excused: false,
             stage: Stage::Resolving { since: now },
             spent: Spent::default(),
         }
@@ -154,9 +157,22 @@ impl Dial {
         Next::Connect(next)
     }
 
+    /// Its deadline passed while this process stood still: it gets until then, once.
+    pub fn excuse(&mut self, until: Instant) -> bool {
+        if self.excused {
+            return false;
+        }
+        self.excused = true;
+        self.deadline = until;
+        true
+    }
+
     /// `connectTimeout` has run out.
     #[must_use]
     pub fn timed_out(&self) -> Happened {
+        if self.excused {
+            return Happened::Paused;
+        }
         Happened::TimedOut(match &self.stage {
             Stage::Resolving { .. } => Clock::Lookup(self.limit),
             Stage::Connecting { targets, .. } => Clock::Connect(self.limit, targets.current()),

@@ -27,14 +27,19 @@ impl Engine {
     /// Dials while more jobs wait than dials are on their way, and there is room.
     pub(super) fn dial_more(&mut self, now: Now, origin: Key) {
         for _ in 0..STEPS_A_CALL {
-            let Origin { queue, pool, .. } = &self.origins[origin];
-            let room = pool.len() < self.policy.endpoint.max_connections as usize;
-            if queue.in_line() <= pool.dials() || !room || !self.find_place(origin) {
+            let endpoint = &self.policy.endpoint;
+            let entry = &self.origins[origin];
+            let room = entry.pool.len() < endpoint.max_connections as usize;
+            if entry.queue.in_line() <= entry.pool.dials() || !room {
                 return;
             }
-            let Some(job) = self.origins[origin].queue.take_undialed() else {
+            let Some(job) = entry.next_to_dial(now.mono, endpoint) else {
                 return;
             };
+            if !self.find_place(origin) {
+                return;
+            }
+            self.origins[origin].queue.set_dialed(job);
             self.dial(now, origin, Purpose::InLine(job));
         }
         self.revisit(origin);
@@ -42,21 +47,29 @@ impl Engine {
 
     /// Begins a dial, and with it an attempt of the job that it is for.
     pub(super) fn dial(&mut self, now: Now, origin: Key, purpose: Purpose) {
-        let endpoint = &self.policy.endpoint;
         let entry = &mut self.origins[origin];
         let waiting = entry
             .queue
-            .get_mut(purpose.job())
+            .get(purpose.job())
             .expect("a dial is made for a job that waits");
-        let attempt = *waiting.attempt.get_or_insert_with(|| {
-            Attempt::begin(
-                now.mono,
-                &waiting.job,
-                waiting.since,
-                waiting.expires,
-                endpoint,
-            )
-        });
+        let attempt = match waiting.attempt {
+            Some(attempt) => attempt,
+            None => {
+                let mut attempt = Attempt::begin(
+                    now.mono,
+                    &waiting.job,
+                    waiting.since,
+                    waiting.expires,
+                    &self.policy.endpoint,
+                );
+                entry.on_begin(now.mono, &mut attempt);
+                attempt
+            }
+        };
+        if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
+            waiting.attempt = Some(attempt);
+        }
+        let endpoint = &self.policy.endpoint;
         let dial = Dial::new(now.mono, purpose, endpoint.connect_timeout);
         let connection = entry.pool.insert(Connection::dialing(dial));
         let host = Arc::clone(&entry.name);
@@ -177,6 +190,9 @@ impl Engine {
             _ => CloseReason::ConnectFailed,
         };
         self.close(place, reason);
+        if matches!(&happened, Happened::ConnectFailed(cause) if cause.is_local()) {
+            self.on_local_dial(now, place.origin);
+        }
         if let Some(waiting) = self.dequeue(place.origin, job) {
             self.conclude(
                 now,
@@ -189,8 +205,19 @@ impl Engine {
         self.revisit(place.origin);
     }
 
+    /// This machine's own trouble has failed a dial (F19): an idle connection gives way, since it may hold what was
+    /// wanting, and further dials of the origin wait.
+    fn on_local_dial(&mut self, now: Now, origin: Key) {
+        self.evict_longest_idle();
+        self.origins[origin].throttle.on_local_trouble(now.mono);
+        self.arm_gate(now, origin);
+    }
+
     /// A connection is up.
     pub(super) fn on_up(&mut self, now: Now, place: Place) {
+        if self.origins[place.origin].throttle.on_up() {
+            self.revisit(place.origin);
+        }
         let Origin { pool, queue, .. } = &mut self.origins[place.origin];
         let dial = pool[place.connection].dial().expect("it was on its way up");
         let (purpose, spent) = (dial.purpose(), dial.spent());
@@ -204,7 +231,7 @@ impl Engine {
         let next = if queue.get_mut(purpose.job()).is_some() {
             Some(purpose.job())
         } else {
-            queue.front()
+            self.origins[place.origin].next_job(now.mono, &self.policy.endpoint)
         };
         match next.and_then(|job| self.dequeue(place.origin, job)) {
             Some(waiting) => self.start(now, place, waiting, spent),

@@ -16,7 +16,7 @@ use crate::engine::connection::{Connection, Then, Turn};
 use crate::engine::dial::Spent;
 use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
-use crate::engine::origin::{Origin, REMEMBERED};
+use crate::engine::origin::{Counted, Origin, REMEMBERED};
 use crate::engine::outcome::Happened;
 use crate::engine::places::Idle;
 use crate::engine::queue::Waiting;
@@ -43,16 +43,27 @@ impl Engine {
         }
         let origin = self.origin_named(now, &job.origin);
         self.origins[origin].last_job = now.mono;
-        let waiting = Waiting::new(job, now.mono, expires);
-        match self.take_idle(now, origin) {
-            Some(connection) => {
-                self.start(now, Place { origin, connection }, waiting, Spent::default())
-            }
-            None => {
-                self.enqueue(origin, waiting);
-                self.dial_more(now, origin);
-            }
+        self.admit(now, origin, Waiting::new(job, now.mono, expires));
+    }
+
+    /// A job may have a connection from now on: a new one, or one whose next attempt is due.
+    pub(super) fn admit(&mut self, now: Now, origin: Key, waiting: Waiting) {
+        let entry = &self.origins[origin];
+        if entry.fails_jobs(now.mono, &self.policy.endpoint) {
+            let happened = Happened::CircuitOpen;
+            return self.conclude(now, Some(origin), waiting.job, None, happened);
         }
+        // Nobody is passed: where jobs stand in line the connections are busy, or all of them are held back.
+        let is_next = entry.queue.in_line() == 0 && !waiting.is_retry();
+        if is_next
+            && entry.may_begin(now.mono)
+            && let Some(connection) = self.take_idle(now, origin)
+        {
+            let place = Place { origin, connection };
+            return self.start(now, place, waiting, Spent::default());
+        }
+        self.enqueue(origin, waiting);
+        self.feed(now, origin);
     }
 
     pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
@@ -70,7 +81,7 @@ impl Engine {
         let deadline = waiting.deadline();
         let queue = &mut self.origins[origin].queue;
         let job = queue.push_back(waiting);
-        self.waiting += 1;
+        self.recount(origin);
         let timer = self.wheel.arm(deadline, Alarm::Waiting { origin, job });
         self.set_timer(origin, job, timer);
     }
@@ -87,10 +98,8 @@ impl Engine {
 
     /// Takes a job out of the queue, wherever it stands, and its timer out of the wheel.
     pub(super) fn dequeue(&mut self, origin: Key, job: Key) -> Option<Waiting> {
-        let queue = &mut self.origins[origin].queue;
-        let before = queue.in_line();
-        let mut waiting = queue.remove(job)?;
-        self.waiting -= before - queue.in_line();
+        let mut waiting = self.origins[origin].queue.remove(job)?;
+        self.recount(origin);
         if let Some(timer) = waiting.timer.take() {
             self.wheel.cancel(timer);
         }
@@ -111,13 +120,30 @@ impl Engine {
         }
     }
 
-    /// Gives idle connections to jobs in line, then dials for those that are left.
+    /// Keeps the count of jobs that wait, and for what, in step with an origin where something has changed.
+    pub(super) fn recount(&mut self, origin: Key) {
+        let entry = &mut self.origins[origin];
+        let now = entry.count();
+        let before = std::mem::replace(&mut entry.counted, now);
+        let moved = |all: u32, before: u32, now: u32| all - before + now;
+        self.counted = Counted {
+            waiting: moved(self.counted.waiting, before.waiting, now.waiting),
+            held: moved(self.counted.held, before.held, now.held),
+            later: moved(self.counted.later, before.later, now.later),
+        };
+    }
+
+    /// Gives idle connections to jobs in line that may go, then dials for those that are left.
     pub(super) fn feed(&mut self, now: Now, origin: Key) {
         if self.phase != Phase::Running {
             return;
         }
+        if self.origins[origin].fails_jobs(now.mono, &self.policy.endpoint) {
+            return self.fail_held(now, origin);
+        }
         for _ in 0..STEPS_A_CALL {
-            let Some(first) = self.origins[origin].queue.front() else {
+            let entry = &self.origins[origin];
+            let Some(first) = entry.next_job(now.mono, &self.policy.endpoint) else {
                 break;
             };
             let Some(connection) = self.take_idle(now, origin) else {
@@ -129,17 +155,27 @@ impl Engine {
         self.dial_more(now, origin);
     }
 
+    /// The breaker is open, and jobs are not to wait for it: those in line end, a few at a time.
+    fn fail_held(&mut self, now: Now, origin: Key) {
+        for _ in 0..STEPS_A_CALL {
+            let queue = &self.origins[origin].queue;
+            // Whose attempt has begun with a dial has it to the end.
+            let Some(job) = queue.next_to_dial(true) else {
+                return;
+            };
+            let waiting = self.dequeue(origin, job).expect("it stands in line");
+            let happened = Happened::CircuitOpen;
+            self.conclude(now, Some(origin), waiting.job, waiting.attempt, happened);
+        }
+        self.revisit(origin);
+    }
+
     /// Whether there is a place for one more socket; else the origin waits for one.
     pub(super) fn find_place(&mut self, origin: Key) -> bool {
         if self.places.open() < self.policy.max_connections_total {
             return true;
         }
-        let origins = &self.origins;
-        if let Some(Idle {
-            origin, connection, ..
-        }) = self.places.longest_idle(|idle| is_idle(origins, idle))
-        {
-            self.close(Place { origin, connection }, CloseReason::Evicted);
+        if self.evict_longest_idle() {
             return true;
         }
         let wanting = &mut self.origins[origin];
@@ -151,19 +187,40 @@ impl Engine {
         false
     }
 
+    /// Closes the connection that is idle for longest; whether there was one.
+    pub(super) fn evict_longest_idle(&mut self) -> bool {
+        let origins = &self.origins;
+        let Some(Idle {
+            origin, connection, ..
+        }) = self.places.longest_idle(|idle| is_idle(origins, idle))
+        else {
+            return false;
+        };
+        self.close(Place { origin, connection }, CloseReason::Evicted);
+        true
+    }
+
+    /// An attempt of a job begins.
+    fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
+        let mut attempt = Attempt::begin(
+            now.mono,
+            &waiting.job,
+            waiting.since,
+            waiting.expires,
+            &self.policy.endpoint,
+        );
+        self.origins[origin].on_begin(now.mono, &mut attempt);
+        attempt
+    }
+
     /// A request goes out.
     pub(super) fn start(&mut self, now: Now, place: Place, waiting: Waiting, spent: Spent) {
-        let Waiting {
-            mut job,
-            since,
-            expires,
-            attempt,
-            ..
-        } = waiting;
+        let attempt = match waiting.attempt {
+            Some(attempt) => attempt,
+            None => self.begin(now, place.origin, &waiting),
+        };
+        let mut job = waiting.job;
         let connection = &mut self.origins[place.origin].pool[place.connection];
-        let attempt = attempt.unwrap_or_else(|| {
-            Attempt::begin(now.mono, &job, since, expires, &self.policy.endpoint)
-        });
         let reused = connection.is_used();
         job.progress.reused = reused;
         let timings = &mut job.progress.timings;
@@ -180,32 +237,22 @@ impl Engine {
         self.arm(place);
     }
 
-    /// Does what follows from a turn of a connection.
+    /// Does what follows from a turn of a connection. Whatever an attempt's end says of the origin holds before the
+    /// connection is given to the next job.
     pub(super) fn apply(&mut self, now: Now, place: Place, turn: Turn) {
-        let closed = match turn.then {
-            Then::Wait => {
-                self.arm(place);
-                false
-            }
-            Then::Release => {
-                self.release(now, place);
-                false
-            }
-            Then::Close(CloseReason::ConnectFailed) if self.is_dialing(place) => {
+        if let Then::Close(reason) = turn.then {
+            if reason == CloseReason::ConnectFailed && self.is_dialing(place) {
                 let cause = Cause {
                     kind: CauseKind::Reset,
                     message: "the connection broke".into(),
                 };
                 return self.fail_dial(now, place, Happened::ConnectFailed(cause));
             }
-            Then::Close(reason) => {
-                if reason == CloseReason::Stale {
-                    self.close_idle_like(place);
-                }
-                self.close(place, reason);
-                true
+            if reason == CloseReason::Stale {
+                self.on_stale(now, place);
             }
-        };
+            self.close(place, reason);
+        }
         if let Some(ended) = turn.ended {
             self.conclude(
                 now,
@@ -215,8 +262,10 @@ impl Engine {
                 ended.happened,
             );
         }
-        if closed {
-            self.feed(now, place.origin);
+        match turn.then {
+            Then::Wait => self.arm(place),
+            Then::Release => self.release(now, place),
+            Then::Close(_) => self.feed(now, place.origin),
         }
     }
 
@@ -228,19 +277,17 @@ impl Engine {
 
     /// A connection is free for the next request.
     pub(super) fn release(&mut self, now: Now, place: Place) {
-        let Origin { pool, queue, .. } = &mut self.origins[place.origin];
         if self.phase != Phase::Running {
             return self.close(place, CloseReason::Shutdown);
         }
-        if let Some(reason) = pool[place.connection].unfit(now.mono) {
+        let entry = &self.origins[place.origin];
+        if let Some(reason) = entry.pool[place.connection].unfit(now.mono) {
             self.close(place, reason);
             return self.dial_more(now, place.origin);
         }
-        match queue.front() {
-            Some(first) => {
-                let waiting = self
-                    .dequeue(place.origin, first)
-                    .expect("the first in line");
+        match entry.next_job(now.mono, &self.policy.endpoint) {
+            Some(next) => {
+                let waiting = self.dequeue(place.origin, next).expect("it is in line");
                 self.start(now, place, waiting, Spent::default());
             }
             None => self.set_idle(now, place),
@@ -249,7 +296,10 @@ impl Engine {
 
     pub(super) fn set_idle(&mut self, now: Now, place: Place) {
         let Place { origin, connection } = place;
-        self.origins[origin].pool.push_idle(now.mono, connection);
+        let entry = &mut self.origins[origin];
+        let configured = self.policy.endpoint.idle_timeout;
+        let limit = entry.idle_time.limit(now.mono, configured);
+        entry.pool.push_idle(now.mono, connection, limit);
         let origins = &self.origins;
         self.places.on_idle(
             Idle {
@@ -296,8 +346,12 @@ impl Engine {
         self.offer_place();
     }
 
-    /// A kept-alive connection has died under a request: those that are idle for longer are as good as dead.
-    pub(super) fn close_idle_like(&mut self, dead: Place) {
+    /// A kept-alive connection has died under a request: those that are idle for longer are as good as dead, and the
+    /// next ones are kept for a shorter time.
+    fn on_stale(&mut self, now: Now, dead: Place) {
+        let configured = self.policy.endpoint.idle_timeout;
+        let idle_time = &mut self.origins[dead.origin].idle_time;
+        idle_time.on_stale(now.mono, configured);
         while let Some((connection, _)) = self.origins[dead.origin].pool.oldest_idle() {
             self.close(Place { connection, ..dead }, CloseReason::Stale);
         }

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::slab::Key;
+use crate::base::time::Instant;
 use crate::engine::policy::Policy;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
-use crate::wire::report::{Ending, ErrorKind};
+use crate::wire::report::{Ending, ErrorKind, Outcome};
 use crate::wire::url::Origin;
 
 /// A socket's name: the shell indexes its streams by [`Key::index`] and packs the whole into a mio `Token`.
@@ -155,6 +156,12 @@ pub struct Appetite {
     pub waiting: u32,
     /// Connections with a request on them, or on their way up.
     pub busy: u32,
+    /// Jobs that wait for a breaker to close, a hold to end, or load to come back.
+    pub held: u32,
+    /// Jobs that wait for the time of their next attempt.
+    pub later: u32,
+    /// When something is due next: told only while nothing is busy.
+    pub next: Option<Instant>,
 }
 
 /// Why something failed, sorted by whose trouble it is.
@@ -202,8 +209,36 @@ pub enum Note {
         status: u16,
         /// From the attempt's start.
         elapsed: Duration,
-        /// What happens next: the outcome's name.
-        next: &'static str,
+        /// What happens next.
+        next: Next,
+    },
+    /// This machine's own trouble puts jobs off: told at once, then once a minute.
+    LocalTrouble {
+        /// Where the last of them would have gone.
+        origin: Arc<Origin>,
+        /// What the trouble is, in words.
+        message: Box<str>,
+        /// How many times a job was put off since this was last told.
+        put_off: u64,
+    },
+    /// This process stood still for so long: deadlines that fell due meanwhile are put off.
+    StoodStill {
+        /// Past the asked wake-up.
+        late: Duration,
+    },
+    /// An origin's breaker has opened, or closed again.
+    Breaker {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// How long it stays open; none: it has closed.
+        open_for: Option<Duration>,
+    },
+    /// A receiver has asked to be left alone (`Retry-After`).
+    Held {
+        /// Which.
+        origin: Arc<Origin>,
+        /// No attempt begins there for so long.
+        delay: Duration,
     },
     /// The guard refused a destination.
     Refused {
@@ -225,6 +260,15 @@ pub enum Note {
     },
 }
 
+/// What happens next to a job whose attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is due again after so long.
+    Retry(Duration),
+    /// It has ended.
+    Ended(Outcome),
+}
+
 impl SockId {
     /// One number for the pair, never `u64::MAX`.
     #[must_use]
@@ -236,6 +280,14 @@ impl SockId {
     #[must_use]
     pub fn from_bits(bits: u64) -> SockId {
         SockId(Key::from_bits(bits))
+    }
+}
+
+impl Cause {
+    /// Whether it is this machine's own trouble.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.kind == CauseKind::Local
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::attempt::Attempt;
 use crate::engine::policy::Endpoint;
 use crate::wire::body::Decoder;
 use crate::wire::job::Message;
-use crate::wire::response::{self, Unfit, is_worth_parsing};
+use crate::wire::response::{self, RetryAfter, Unfit, is_worth_parsing};
 
 /// One request and its response.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ pub struct Answer {
     pub idle_hint: Option<Duration>,
     /// `Keep-Alive: max`.
     pub uses_left: Option<u32>,
+    /// `Retry-After`, a date already compared with the response's own `Date`, if it has one (F53).
+    pub retry_after: Option<RetryAfter>,
 }
 
 /// What went wrong after the head.
@@ -252,6 +254,12 @@ impl Exchange {
         self.request.stopped && !self.is_sent()
     }
 
+    /// Whether the rest of the request is still being sent.
+    #[must_use]
+    pub const fn is_sending(&self) -> bool {
+        !self.request.stopped && !self.is_sent()
+    }
+
     /// Whether the final head came before the request was sent.
     #[must_use]
     pub const fn answered_early(&self) -> bool {
@@ -368,6 +376,12 @@ impl Body {
             unfit: head.unfit,
             idle_hint: head.idle_hint,
             uses_left: head.uses_left,
+            retry_after: match (head.retry_after, head.date) {
+                (Some(asked @ RetryAfter::Date(_)), Some(date)) => {
+                    Some(RetryAfter::Seconds(asked.delay(date).as_secs()))
+                }
+                (asked, _) => asked,
+            },
         };
         let excerpt_max = if head.is_success() {
             0

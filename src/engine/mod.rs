@@ -17,6 +17,8 @@
 //! other), `dialing` (connections come up) and `conclude` (what becomes of a job). Start reading at `connection`.
 
 mod attempt;
+mod backoff;
+pub mod breaker;
 mod close_reason;
 mod conclude;
 mod connection;
@@ -26,6 +28,7 @@ mod dispatch;
 pub mod event;
 mod exchange;
 pub mod guard;
+mod idle_time;
 mod origin;
 pub mod outcome;
 mod places;
@@ -34,17 +37,20 @@ mod pool;
 mod queue;
 pub mod resolver;
 pub mod stats;
+mod throttle;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::map::Map;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
 use crate::base::wheel::Wheel;
-use crate::engine::event::{Appetite, Cause, Input, Output, SockId};
-use crate::engine::origin::Origin;
+use crate::engine::breaker::BreakerState;
+use crate::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
+use crate::engine::origin::{Counted, Origin};
 use crate::engine::places::Places;
 use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
@@ -71,11 +77,26 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     /// Jobs held.
     jobs: usize,
-    /// Of these, in line for a connection.
-    waiting: u32,
+    /// Of these, those that wait, by what for.
+    counted: Counted,
+    /// What was told of this machine's own trouble.
+    trouble: TroubleTold,
+    /// The latest time that it was told.
+    seen: Instant,
+    /// Deadlines until then fell due while this process stood still (F87).
+    excused_until: Instant,
     /// What was last said of [`Output::Appetite`]; none: jobs have come in since.
     reported: Option<Appetite>,
     stats: Stats,
+}
+
+/// What was told of this machine's own trouble.
+#[derive(Clone, Copy, Debug, Default)]
+struct TroubleTold {
+    /// When last.
+    told: Option<Instant>,
+    /// How many times a job was put off since.
+    put_off: u64,
 }
 
 /// Whose socket it is.
@@ -97,6 +118,7 @@ struct Place {
 enum Alarm {
     Connection(Place),
     Waiting { origin: Key, job: Key },
+    Gate { origin: Key },
     Forget { origin: Key },
 }
 
@@ -120,6 +142,10 @@ const ALARMS_A_CALL: usize = 256;
 const STEPS_A_CALL: usize = 64;
 /// Origins of the backlog looked at in one call.
 const BACKLOG_A_CALL: usize = 64;
+/// Called so long after the asked wake-up, this process has stood still: suspended, stopped, starved (F87).
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// How long an attempt whose time ran out meanwhile has to read an answer that is there already.
+const PAUSE_GRACE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// An engine without origins. `seed` decides everything that is left to chance.
@@ -142,7 +168,10 @@ impl Engine {
             phase: Phase::Running,
             outputs: VecDeque::new(),
             jobs: 0,
-            waiting: 0,
+            counted: Counted::default(),
+            trouble: TroubleTold::default(),
+            seen: now.mono,
+            excused_until: Instant::default(),
             reported: Some(Appetite::default()),
             stats: Stats::default(),
         }
@@ -150,6 +179,7 @@ impl Engine {
 
     /// Takes what happened. Its outputs are queued when the call returns.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.seen = now.mono;
         match input {
             Input::Job(job) => self.on_job(now, job),
             Input::Connected { sock } => self.on_connected(now, sock),
@@ -174,6 +204,8 @@ impl Engine {
     /// Does what has become due. Afterwards [`Engine::poll_timeout`] is later than `now`, or none, or bounded
     /// work is left over.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.seen = now.mono;
+        self.notice_pause(now);
         if self
             .resolver
             .poll_timeout()
@@ -186,6 +218,7 @@ impl Engine {
             match self.wheel.expire(now.mono) {
                 Some(Alarm::Connection(place)) => self.on_connection_alarm(now, place),
                 Some(Alarm::Waiting { origin, job }) => self.on_waiting_alarm(now, origin, job),
+                Some(Alarm::Gate { origin }) => self.on_gate_alarm(now, origin),
                 Some(Alarm::Forget { origin }) => self.on_forget_alarm(now, origin),
                 None => break,
             }
@@ -207,9 +240,14 @@ impl Engine {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
+        let busy = self.places.busy();
+        let is_waiting = busy == 0 && self.counted != Counted::default();
         let appetite = Appetite {
-            waiting: self.waiting,
-            busy: self.places.busy(),
+            waiting: self.counted.waiting,
+            busy,
+            held: self.counted.held,
+            later: self.counted.later,
+            next: self.wheel.next_deadline().filter(|_| is_waiting),
         };
         if self.reported == Some(appetite) {
             return None;
@@ -230,10 +268,7 @@ impl Engine {
         if sweeping || !self.backlog.is_empty() {
             return Some(Instant::default());
         }
-        match (self.wheel.next_deadline(), self.resolver.poll_timeout()) {
-            (Some(wheel), Some(resolver)) => Some(wheel.min(resolver)),
-            (wheel, resolver) => wheel.or(resolver),
-        }
+        self.next_deadline()
     }
 
     /// The bytes of this socket that are not sent yet, in order; for a query, its one datagram.
@@ -260,6 +295,14 @@ impl Engine {
         self.places.open()
     }
 
+    /// What the breaker of an origin, named as in [`crate::wire::url::Origin::text`], is at `now`; none if the origin
+    /// is not known.
+    #[must_use]
+    pub fn breaker_state(&self, now: Instant, origin: &str) -> Option<BreakerState> {
+        let key = self.by_name.get(origin)?;
+        Some(self.origins[*key].breaker.state(now))
+    }
+
     /// What it has counted.
     #[must_use]
     pub const fn stats(&self) -> Stats {
@@ -268,14 +311,20 @@ impl Engine {
 
     /// Panics if its parts disagree: for tests, after every step. Walks everything.
     pub fn check_invariants(&self) {
-        let (mut jobs, mut in_line, mut connections, mut idle, mut socks) = (0, 0, 0, 0, 0);
+        let (mut jobs, mut connections, mut idle, mut socks) = (0, 0, 0, 0);
+        let mut counted = Counted::default();
         for (_, origin) in self.origins.iter() {
             origin.pool.check_invariants();
             jobs += origin.queue.len();
-            in_line += origin.queue.in_line();
+            assert_eq!(origin.counted, origin.count(), "jobs that wait");
+            counted.waiting += origin.counted.waiting;
+            counted.held += origin.counted.held;
+            counted.later += origin.counted.later;
             connections += origin.pool.len() as u32;
             idle += origin.pool.idle_len();
+            let mut attempts = origin.queue.begun();
             for (_, connection) in origin.pool.iter() {
+                attempts += u32::from(connection.is_exchanging());
                 jobs += usize::from(connection.is_exchanging());
                 socks += usize::from(connection.sock.is_some());
                 let (_, at) = connection.alarm.expect("every connection has an alarm");
@@ -284,16 +333,20 @@ impl Engine {
                     "an alarm later than its deadline"
                 );
             }
-            let room = origin.pool.len() < self.policy.endpoint.max_connections as usize;
-            let waits = origin.queue.in_line() > origin.pool.dials() && origin.pool.idle_len() == 0;
-            let excused = origin.wants_place.is_some() || origin.in_backlog;
+            assert_eq!(attempts, origin.attempts().0, "attempts under way");
+            let endpoint = &self.policy.endpoint;
+            let room = origin.pool.len() < endpoint.max_connections as usize;
+            let may_go = origin.next_to_dial(self.seen, endpoint).is_some();
+            let waits = origin.queue.in_line() > origin.pool.dials() && may_go;
+            let gate_fires = origin.gate.is_some_and(|(_, at)| at <= self.seen);
+            let excused = origin.wants_place.is_some() || origin.in_backlog || gate_fires;
             assert!(
                 !(room && waits) || excused || self.phase != Phase::Running,
                 "a job waits without cause"
             );
         }
         assert_eq!(jobs, self.jobs, "jobs held");
-        assert_eq!(in_line, self.waiting, "jobs in line");
+        assert_eq!(counted, self.counted, "jobs that wait, all in all");
         assert_eq!(
             (connections, connections - idle),
             (self.places.open(), self.places.busy()),
@@ -301,6 +354,27 @@ impl Engine {
         );
         let queries = self.query_socks.iter().flatten().count();
         assert_eq!(socks + queries, self.sockets.len(), "sockets have owners");
+    }
+
+    /// When the next clock runs out.
+    fn next_deadline(&self) -> Option<Instant> {
+        match (self.wheel.next_deadline(), self.resolver.poll_timeout()) {
+            (Some(wheel), Some(resolver)) => Some(wheel.min(resolver)),
+            (wheel, resolver) => wheel.or(resolver),
+        }
+    }
+
+    /// If the driver comes long after the time at which it was to come, what fell due meanwhile is nobody's failure.
+    fn notice_pause(&mut self, now: Now) {
+        let asked = self.next_deadline().unwrap_or(now.mono);
+        let late = now.mono.since(asked);
+        // Bounded work left over from a pause is not another one.
+        if late <= STOOD_STILL || asked <= self.excused_until {
+            return;
+        }
+        self.excused_until = now.mono;
+        let note = Note::StoodStill { late };
+        self.outputs.push_back(Output::Note(Box::new(note)));
     }
 
     fn place_of(&mut self, sock: SockId) -> Option<Place> {
@@ -437,6 +511,11 @@ impl Engine {
             self.arm(place);
             return;
         }
+        if connection.deadline() <= self.excused_until && connection.excuse(now.mono + PAUSE_GRACE)
+        {
+            self.arm(place);
+            return;
+        }
         if let Some(dial) = connection.dial() {
             let happened = dial.timed_out();
             self.fail_dial(now, place, happened);
@@ -458,12 +537,39 @@ impl Engine {
             .remove(key)
             .expect("the alarm names an origin that is remembered");
         self.by_name.remove(&*origin.name.text);
+        if let Some((timer, _)) = origin.gate {
+            self.wheel.cancel(timer);
+        }
         if let Some(connections) = origin.wants_place {
             self.places.forget(key, connections);
         }
         self.outputs.push_back(Output::OriginRetired {
             origin: origin.name,
         });
+    }
+
+    /// More may be done at an origin than before: its breaker is half-open, a hold or a pause of dials is over.
+    fn on_gate_alarm(&mut self, now: Now, origin: Key) {
+        self.origins[origin].gate = None;
+        self.arm_gate(now, origin);
+        self.feed(now, origin);
+    }
+
+    /// Arms the origin's entry in the wheel for the next time at which more may be done there.
+    fn arm_gate(&mut self, now: Now, key: Key) {
+        let origin = &mut self.origins[key];
+        let Some(next) = origin.next_change(now.mono) else {
+            return;
+        };
+        match origin.gate {
+            Some((_, at)) if at <= next => return,
+            Some((timer, _)) => {
+                self.wheel.cancel(timer);
+            }
+            None => {}
+        }
+        let timer = self.wheel.arm(next, Alarm::Gate { origin: key });
+        self.origins[key].gate = Some((timer, next));
     }
 
     /// Has the origin looked at again soon: more can be done there than this call may do.

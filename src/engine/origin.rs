@@ -1,16 +1,28 @@
-//! One origin: who waits for it, which connections it has, and since when nothing happens there.
+//! One origin: who waits for it, which connections it has, what holds its load back, and since when nothing
+//! happens there.
 //!
 //! An origin belongs to one engine for as long as it is remembered, so its limits are exact without a lock.
 //! It hands out capacity, not connections: nothing outside `connection` assumes one job per connection.
+//!
+//! Invariants: `attempts` counts the attempts under way, whether a dial or a request is on its way for them, and
+//! `retries` those of them that are retries; while its load is held back its jobs in line count as `held`, else as
+//! waiting for a connection.
 //!
 //! Not here: when a job gets a connection or a dial (`dispatch`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::slab::Key;
 use crate::base::time::Instant;
+use crate::base::wheel::TimerId;
+use crate::engine::attempt::Attempt;
+use crate::engine::breaker::Breaker;
+use crate::engine::idle_time::IdleTime;
+use crate::engine::policy::{Endpoint, OnCircuitOpen};
 use crate::engine::pool::Pool;
 use crate::engine::queue::Queue;
+use crate::engine::throttle::{Throttle, retries_max};
 use crate::wire::url;
 
 /// How long an origin is remembered that has neither jobs nor connections.
@@ -21,16 +33,41 @@ pub const REMEMBERED: Duration = Duration::from_secs(3600);
 pub struct Origin {
     /// Scheme, host and port.
     pub name: Arc<url::Origin>,
-    /// Jobs that wait for a connection.
+    /// Jobs that wait.
     pub queue: Queue,
     /// Its connections.
     pub pool: Pool,
+    /// Whether it may be sent to.
+    pub breaker: Breaker,
+    /// How much.
+    pub throttle: Throttle,
+    /// How long its connections may be idle.
+    pub idle_time: IdleTime,
+    /// Attempts under way.
+    attempts: u32,
+    /// Of these, retries.
+    retries: u32,
+    /// Jobs in line, as they were last counted: waiting for a connection, or held back.
+    pub counted: Counted,
     /// When it last had a job.
     pub last_job: Instant,
+    /// Its entry in the wheel for when more may be done, and when that fires.
+    pub gate: Option<(TimerId, Instant)>,
     /// It waits in `places`, filed under this many connections.
     pub wants_place: Option<u32>,
     /// It waits in the engine's backlog.
     pub in_backlog: bool,
+}
+
+/// Jobs that wait at an origin, by what they wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// For a connection.
+    pub waiting: u32,
+    /// For the breaker to close, a hold to end, or load to come back.
+    pub held: u32,
+    /// For the time of their next attempt.
+    pub later: u32,
 }
 
 impl Origin {
@@ -41,10 +78,124 @@ impl Origin {
             name,
             queue: Queue::default(),
             pool: Pool::default(),
+            breaker: Breaker::default(),
+            throttle: Throttle::default(),
+            idle_time: IdleTime::default(),
+            attempts: 0,
+            retries: 0,
+            counted: Counted::default(),
             last_job: now,
+            gate: None,
             wants_place: None,
             in_backlog: false,
         }
+    }
+
+    /// The job in line that may have a connection now: whose attempt has begun with a dial, or may begin.
+    pub fn next_job(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
+        let may_retry = self.may_retry(endpoint);
+        if let Some(next) = self.queue.next(may_retry)
+            && self
+                .queue
+                .get(next)
+                .is_some_and(|job| job.attempt.is_some())
+        {
+            return Some(next);
+        }
+        if !self.may_begin(now) {
+            return None;
+        }
+        match self.breaker.is_closed() {
+            true => self.queue.next(may_retry),
+            // The probe (F103).
+            false => self.queue.oldest(may_retry),
+        }
+    }
+
+    /// The job in line that a dial may be made for now.
+    pub fn next_to_dial(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
+        let may_retry = self.may_retry(endpoint);
+        if !self.throttle.may_dial(now) {
+            return None;
+        }
+        if let Some(next) = self.queue.next_to_dial(may_retry)
+            && self
+                .queue
+                .get(next)
+                .is_some_and(|job| job.attempt.is_some())
+        {
+            return Some(next);
+        }
+        if !self.may_begin(now) {
+            return None;
+        }
+        match self.breaker.is_closed() {
+            true => self.queue.next_to_dial(may_retry),
+            false => self.queue.oldest(may_retry),
+        }
+    }
+
+    /// Whether an attempt of a job that has not been tried may begin.
+    pub fn may_begin(&self, now: Instant) -> bool {
+        self.breaker.may_begin(now) && self.attempts < self.throttle.attempts_max(now)
+    }
+
+    /// An attempt begins: `attempt` is entered in the books.
+    pub fn on_begin(&mut self, now: Instant, attempt: &mut Attempt) {
+        attempt.epoch = self.breaker.on_begin(now);
+        self.attempts += 1;
+        self.retries += u32::from(attempt.is_retry);
+        self.queue.on_begin(attempt.is_retry);
+    }
+
+    /// An attempt has ended.
+    pub fn on_end(&mut self, attempt: &Attempt) {
+        self.attempts -= 1;
+        self.retries -= u32::from(attempt.is_retry);
+    }
+
+    /// Whether jobs that wait are to end at once.
+    #[must_use]
+    pub fn fails_jobs(&self, now: Instant, endpoint: &Endpoint) -> bool {
+        endpoint.on_circuit_open == OnCircuitOpen::Fail && !self.breaker.may_begin(now)
+    }
+
+    /// Whether anything but connections holds its load back.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        !(self.breaker.is_closed() && self.throttle.is_free())
+    }
+
+    /// Its jobs that wait, by what for, as things are now.
+    #[must_use]
+    pub const fn count(&self) -> Counted {
+        let (in_line, later) = (self.queue.in_line(), self.queue.later());
+        let (waiting, held) = if self.is_held() {
+            (0, in_line)
+        } else {
+            (in_line, 0)
+        };
+        Counted {
+            waiting,
+            held,
+            later,
+        }
+    }
+
+    /// When more may be done here, if the clock alone decides.
+    #[must_use]
+    pub fn next_change(&self, now: Instant) -> Option<Instant> {
+        let breaker = self.breaker.opens_until().filter(|at| *at > now);
+        [breaker, self.throttle.next_change(now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Attempts under way, and how many of them are retries.
+    #[must_use]
+    pub const fn attempts(&self) -> (u32, u32) {
+        (self.attempts, self.retries)
     }
 
     /// When it may be forgotten, if nothing happens until then.
@@ -55,5 +206,9 @@ impl Origin {
         } else {
             now + REMEMBERED
         }
+    }
+
+    fn may_retry(&self, endpoint: &Endpoint) -> bool {
+        self.retries < retries_max(endpoint)
     }
 }

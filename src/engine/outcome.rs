@@ -11,8 +11,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::base::time::Wall;
 use crate::engine::event::{Cause, CauseKind};
+use crate::engine::policy::Statuses;
 use crate::wire::report::{ErrorKind, Failure};
+use crate::wire::response::RetryAfter;
 
 /// What happened to an attempt.
 #[derive(Debug)]
@@ -23,9 +26,15 @@ pub enum Happened {
         status: u16,
         /// Empty for a 2xx.
         excerpt: Vec<u8>,
+        /// What a 429 or 503 asks for.
+        retry_after: Option<RetryAfter>,
     },
     /// A clock ran out.
     TimedOut(Clock),
+    /// A clock ran out while this process stood still.
+    Paused,
+    /// The breaker is open, and jobs are not to wait.
+    CircuitOpen,
     /// The job's time to live ended while it waited, before any attempt.
     Expired {
         /// The time to live.
@@ -82,6 +91,8 @@ pub enum Verdict {
     Resend,
     /// Again when this machine's trouble is over.
     Deferred,
+    /// Not again, whatever the schedule says.
+    GivenUp,
     /// Policy forbids it.
     Blocked,
     /// Its time is over.
@@ -134,67 +145,43 @@ pub struct Judgement {
     pub accounting: Accounting,
 }
 
-/// The table.
+/// The table; `again`: the answers that are retried. The numbers are those of the fault list.
 #[must_use]
-pub fn judge(happened: &Happened) -> Judgement {
+pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
+    use Accounting::{Counted, Free, None};
+    use Fate::Close;
+    use Verdict::{Blocked, Cancelled, Deferred, Expired, GivenUp, Resend, Retry};
+    use Vote::{Failure, Neutral};
     let (verdict, vote, fate, accounting) = match happened {
-        Happened::Answered { status, .. } => return judge_status(*status),
-        Happened::TimedOut(Clock::Ttl(_)) => (
-            Verdict::Expired,
-            Vote::Failure,
-            Fate::Close,
-            Accounting::Counted,
-        ),
-        Happened::TimedOut(Clock::Lookup(_)) | Happened::Unresolved(_) => (
-            Verdict::Deferred,
-            Vote::Neutral,
-            Fate::Close,
-            Accounting::None,
-        ),
-        Happened::ConnectFailed(cause) | Happened::Broken(cause)
-            if cause.kind == CauseKind::Local =>
-        {
-            (
-                Verdict::Deferred,
-                Vote::Neutral,
-                Fate::Close,
-                Accounting::None,
-            )
+        Happened::Answered { status, .. } => return judge_status(*status, again),
+        // F12, F13, F23: no head in time; F10, F66: no connection in time.
+        Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
+        // F69, F77: the name servers keep silent, which says nothing of the receiver.
+        Happened::TimedOut(Clock::Lookup(_)) => (Deferred, Neutral, Close, None),
+        Happened::TimedOut(_) => (Retry, Failure, Close, Counted),
+        // F87: we stood still ourselves.
+        Happened::Paused => (Deferred, Neutral, Close, None),
+        // F69.
+        Happened::Unresolved(_) => (Deferred, Neutral, Close, None),
+        // F68, F70, F74, F85.
+        Happened::NoAddress(_) => (Retry, Failure, Close, Counted),
+        // F11 (no network at all), F19, F20, F21.
+        Happened::ConnectFailed(cause) | Happened::Broken(cause) if cause.is_local() => {
+            (Deferred, Neutral, Close, None)
         }
-        Happened::TimedOut(_)
-        | Happened::NoAddress(_)
-        | Happened::ConnectFailed(_)
-        | Happened::Broken(_)
-        | Happened::Malformed(_) => (
-            Verdict::Retry,
-            Vote::Failure,
-            Fate::Close,
-            Accounting::Counted,
-        ),
-        Happened::Stale { .. } => (
-            Verdict::Resend,
-            Vote::Neutral,
-            Fate::Close,
-            Accounting::Free,
-        ),
-        Happened::Forbidden => (
-            Verdict::Blocked,
-            Vote::Neutral,
-            Fate::Close,
-            Accounting::None,
-        ),
-        Happened::Expired { .. } => (
-            Verdict::Expired,
-            Vote::Neutral,
-            Fate::Close,
-            Accounting::None,
-        ),
-        Happened::Cancelled => (
-            Verdict::Cancelled,
-            Vote::Neutral,
-            Fate::Close,
-            Accounting::None,
-        ),
+        // F11, F59, F60, F63.
+        Happened::ConnectFailed(_) => (Retry, Failure, Close, Counted),
+        // F02, F03, F07, F26.
+        Happened::Broken(_) => (Retry, Failure, Close, Counted),
+        // F01.
+        Happened::Stale { .. } => (Resend, Neutral, Close, Free),
+        // F25, F27, F29, F30, F33, F34, F42, F43, F44.
+        Happened::Malformed(_) => (Retry, Failure, Close, Counted),
+        // F18, F82 and the guard's rules.
+        Happened::Forbidden => (Blocked, Neutral, Close, None),
+        Happened::CircuitOpen => (GivenUp, Neutral, Close, None),
+        Happened::Expired { .. } => (Expired, Neutral, Close, None),
+        Happened::Cancelled => (Cancelled, Neutral, Close, None),
     };
     Judgement {
         verdict,
@@ -204,23 +191,30 @@ pub fn judge(happened: &Happened) -> Judgement {
     }
 }
 
-/// The rows for answers. 408, 425 and 429 are the 4xx that say "again"; a 421 was meant for another
-/// connection; 600–999 are read as 5xx (RFC 9110 section 15).
-#[must_use]
-pub fn judge_status(status: u16) -> Judgement {
-    let (verdict, vote, fate) = match status {
-        200..=299 => (Verdict::Delivered, Vote::Success, Fate::Keep),
-        408 | 425 => (Verdict::Retry, Vote::Failure, Fate::Close),
-        421 => (Verdict::Rejected, Vote::Success, Fate::Close),
-        429 => (Verdict::Retry, Vote::Neutral, Fate::Keep),
-        500..=999 => (Verdict::Retry, Vote::Failure, Fate::Keep),
-        _ => (Verdict::Rejected, Vote::Success, Fate::Keep),
+/// The rows for answers: 2xx delivers, `again` says which others are tried again, the rest is final (F50). A 429
+/// says nothing of the receiver's health (F52).
+fn judge_status(status: u16, again: &Statuses) -> Judgement {
+    let (verdict, vote) = match status {
+        200..=299 => (Verdict::Delivered, Vote::Success),
+        429 if again.contains(429) => (Verdict::Retry, Vote::Neutral),
+        429 => (Verdict::Rejected, Vote::Neutral),
+        _ if again.contains(status) => (Verdict::Retry, Vote::Failure),
+        _ => (Verdict::Rejected, Vote::Success),
     };
     Judgement {
         verdict,
         vote,
-        fate,
+        fate: fate_after(status),
         accounting: Accounting::Counted,
+    }
+}
+
+/// Whether a connection may be kept after this status: 408, 421 and 425 ask for another one (F51, F54).
+#[must_use]
+pub const fn fate_after(status: u16) -> Fate {
+    match status {
+        408 | 421 | 425 => Fate::Close,
+        _ => Fate::Keep,
     }
 }
 
@@ -234,11 +228,22 @@ impl Happened {
         }
     }
 
+    /// How long the receiver wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self, now: Wall) -> Option<Duration> {
+        match self {
+            Happened::Answered { retry_after, .. } => retry_after.map(|asked| asked.delay(now)),
+            _ => None,
+        }
+    }
+
     /// The failure that a result reports.
     #[must_use]
     pub fn into_failure(self) -> Failure {
         let (kind, message): (ErrorKind, Cow<'static, str>) = match self {
-            Happened::Answered { status, excerpt } => {
+            Happened::Answered {
+                status, excerpt, ..
+            } => {
                 let kind = if status == 410 {
                     ErrorKind::Gone
                 } else {
@@ -255,6 +260,14 @@ impl Happened {
                 (ErrorKind::Local, clock.to_string().into())
             }
             Happened::TimedOut(clock) => (ErrorKind::Timeout, clock.to_string().into()),
+            Happened::Paused => (
+                ErrorKind::Local,
+                "this process stood still while the time ran out".into(),
+            ),
+            Happened::CircuitOpen => (
+                ErrorKind::CircuitOpen,
+                "the circuit breaker of the origin is open".into(),
+            ),
             Happened::Expired { ttl } => (
                 ErrorKind::Ttl,
                 format!("waited longer than its ttl of {}", Seconds(ttl)).into(),
@@ -377,6 +390,7 @@ mod tests {
         Happened::Answered {
             status,
             excerpt: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -414,7 +428,28 @@ mod tests {
                 fate,
                 accounting: Counted,
             };
-            assert_eq!(judge(&answered(status)), expected, "{status}");
+            assert_eq!(
+                judge(&answered(status), &Statuses::transient()),
+                expected,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_answers_that_are_tried_again_are_a_setting() {
+        let mut again = Statuses::default();
+        assert!(again.add("404"));
+        for (status, verdict, vote) in [
+            (204, Verdict::Delivered, S),
+            (404, Verdict::Retry, F),
+            (408, Verdict::Rejected, S),
+            (429, Verdict::Rejected, Neutral),
+            (503, Verdict::Rejected, S),
+            (700, Verdict::Rejected, S),
+        ] {
+            let judged = judge(&answered(status), &again);
+            assert_eq!((judged.verdict, judged.vote), (verdict, vote), "{status}");
         }
     }
 
@@ -503,6 +538,18 @@ mod tests {
                 Neutral,
                 Accounting::None,
             ),
+            (
+                Happened::Paused, // F87
+                Verdict::Deferred,
+                Neutral,
+                Accounting::None,
+            ),
+            (
+                Happened::CircuitOpen,
+                Verdict::GivenUp,
+                Neutral,
+                Accounting::None,
+            ),
         ];
         for (happened, verdict, vote, accounting) in table {
             let expected = Judgement {
@@ -511,7 +558,11 @@ mod tests {
                 fate: Close,
                 accounting,
             };
-            assert_eq!(judge(&happened), expected, "{happened:?}");
+            assert_eq!(
+                judge(&happened, &Statuses::transient()),
+                expected,
+                "{happened:?}"
+            );
         }
     }
 

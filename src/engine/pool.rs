@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
+use std::time::Duration;
 
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
@@ -44,8 +45,8 @@ impl Pool {
     }
 
     /// A connection has nothing to do.
-    pub fn push_idle(&mut self, now: Instant, key: Key) {
-        self.connections[key].on_idle(now);
+    pub fn push_idle(&mut self, now: Instant, key: Key, limit: Duration) {
+        self.connections[key].on_idle(now, limit);
         if self.idle.len() > 2 * self.idle_len as usize + 8 {
             let connections = &self.connections;
             self.idle.retain(|key| connections.get(*key).is_some());
@@ -180,14 +181,13 @@ mod tests {
     use super::*;
     use crate::engine::dial::Dial;
     use crate::engine::policy::Endpoint;
-    use std::time::Duration;
 
     fn up(pool: &mut Pool, now: Instant) -> Key {
         let purpose = Purpose::InLine(Key::from_bits(0));
         let key = pool.insert(Connection::dialing(Dial::new(now, purpose, Duration::MAX)));
         pool.on_up(purpose);
         pool[key].on_up(now, Duration::from_secs(300), &Endpoint::default());
-        pool.push_idle(now, key);
+        pool.push_idle(now, key, Duration::MAX);
         pool.check_invariants();
         key
     }
@@ -202,7 +202,7 @@ mod tests {
         let keys: Vec<Key> = (0..3).map(|second| up(&mut pool, at(second))).collect();
         assert_eq!(pool.oldest_idle(), Some((keys[0], at(0))));
         assert_eq!(pool.pop_newest_idle(), Some(keys[2]));
-        pool.push_idle(at(9), keys[2]);
+        pool.push_idle(at(9), keys[2], Duration::MAX);
         assert_eq!(pool.newest_idle(), Some(keys[2]));
         assert_eq!(pool.idle_len(), 3);
     }

@@ -1,11 +1,18 @@
-//! The jobs of one origin that wait for a connection, first in, first out.
+//! The jobs of one origin that wait: in line for a connection, or for the time of their next attempt.
 //!
-//! A job may leave from the middle (its time ran out, its own dial came up), so the line is a doubly linked
-//! list through a slab. A job for which a dial is on its way stays in line: it takes whichever connection is
-//! free first. A job that must have a fresh connection ([`Queue::insert_apart`]) stands beside the line and
+//! ```text
+//!   Later --due--> Again (those that were tried before) --\
+//!                  First (those that were not) ------------+--> a connection, a dial
+//!                  Apart (waits for a dial of its own) ----/
+//! ```
+//!
+//! Both lines are first in, first out. First attempts go before retries, but every fifth place is a retry's, so
+//! that neither starves the other (F104). A job may leave from the middle (its time ran out, its own dial came
+//! up), so a line is a doubly linked list through a slab. A job for which a dial is on its way stays in line: it
+//! takes whichever connection is free first. One that must have a fresh connection ([`Queue::insert_apart`])
 //! leaves with its own dial only.
 //!
-//! Not here: timers (the engine arms them), which connection comes free (`pool`).
+//! Not here: timers (the engine arms them), which connection comes free (`pool`), who may go (`origin`).
 
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
@@ -13,12 +20,15 @@ use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
 use crate::wire::job::Job;
 
-/// A job in line.
+/// After so many first attempts a retry goes before the next.
+const FIRST_IN_A_ROW: u8 = 4;
+
+/// A job that waits.
 #[derive(Debug)]
 pub struct Waiting {
     /// The job.
     pub job: Box<Job>,
-    /// Since when it waits.
+    /// Since when it waits for a connection.
     pub since: Instant,
     /// When its time to live ends.
     pub expires: Instant,
@@ -32,6 +42,7 @@ pub struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Line {
+        line: Line,
         before: Option<Key>,
         after: Option<Key>,
         has_dial: bool,
@@ -39,15 +50,34 @@ enum Place {
     Apart,
 }
 
+/// Where jobs stand one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// For their first attempt.
+    First,
+    /// For another one, which is due.
+    Again,
+    /// Until another one is due.
+    Later,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    first: Option<Key>,
+    last: Option<Key>,
+    /// The first for which no dial is on its way.
+    undialed: Option<Key>,
+    len: u32,
+}
+
 /// The jobs of one origin that wait.
 #[derive(Debug, Default)]
 pub struct Queue {
     entries: Slab<Waiting>,
-    first: Option<Key>,
-    last: Option<Key>,
-    /// The first in line for which no dial is on its way.
-    undialed: Option<Key>,
-    in_line: u32,
+    /// By [`Line`].
+    lines: [Ends; 3],
+    /// First attempts that began since a retry did.
+    first_in_a_row: u8,
 }
 
 impl Waiting {
@@ -70,42 +100,48 @@ impl Waiting {
         self.attempt
             .map_or(self.expires, |attempt| attempt.deadline.min(self.expires))
     }
+
+    /// Whether its next attempt is a retry.
+    #[must_use]
+    pub const fn is_retry(&self) -> bool {
+        self.job.progress.attempts > 0
+    }
+
+    const fn line(&self) -> Line {
+        if self.is_retry() {
+            Line::Again
+        } else {
+            Line::First
+        }
+    }
 }
 
 impl Queue {
-    /// Puts a job at the end of the line.
-    pub fn push_back(&mut self, mut waiting: Waiting) -> Key {
-        waiting.place = Place::Line {
-            before: self.last,
-            after: None,
-            has_dial: false,
-        };
-        let key = self.entries.insert(waiting);
-        match self.last {
-            Some(last) => self.link(last).1.replace(key),
-            None => self.first.replace(key),
-        };
-        self.last = Some(key);
-        self.undialed.get_or_insert(key);
-        self.in_line += 1;
-        key
+    /// Puts a job at the end of its line.
+    pub fn push_back(&mut self, waiting: Waiting) -> Key {
+        let line = waiting.line();
+        self.append(line, waiting)
     }
 
-    /// Puts a job at the head of the line: it stood there before.
+    /// Puts a job at the head of its line: it stood there before.
     pub fn push_front(&mut self, mut waiting: Waiting) -> Key {
+        let line = waiting.line();
+        let first = self.lines[line as usize].first;
         waiting.place = Place::Line {
+            line,
             before: None,
-            after: self.first,
+            after: first,
             has_dial: false,
         };
         let key = self.entries.insert(waiting);
-        match self.first {
+        match first {
             Some(first) => self.link(first).0.replace(key),
-            None => self.last.replace(key),
+            None => self.lines[line as usize].last.replace(key),
         };
-        self.first = Some(key);
-        self.undialed = Some(key);
-        self.in_line += 1;
+        let ends = &mut self.lines[line as usize];
+        ends.first = Some(key);
+        ends.undialed = Some(key);
+        ends.len += 1;
         key
     }
 
@@ -115,22 +151,33 @@ impl Queue {
         self.entries.insert(waiting)
     }
 
+    /// Keeps a job whose next attempt is not due yet; when it is, it is removed and pushed back.
+    pub fn insert_later(&mut self, waiting: Waiting) -> Key {
+        self.append(Line::Later, waiting)
+    }
+
     /// Takes a job from wherever it stands; `None` if it has left.
     pub fn remove(&mut self, key: Key) -> Option<Waiting> {
         let waiting = self.entries.remove(key)?;
-        if let Place::Line { before, after, .. } = waiting.place {
-            if self.undialed == Some(key) {
-                self.undialed = self.next_undialed(after);
+        if let Place::Line {
+            line,
+            before,
+            after,
+            ..
+        } = waiting.place
+        {
+            if self.lines[line as usize].undialed == Some(key) {
+                self.lines[line as usize].undialed = self.next_undialed(after);
             }
             match before {
                 Some(before) => *self.link(before).1 = after,
-                None => self.first = after,
+                None => self.lines[line as usize].first = after,
             }
             match after {
                 Some(after) => *self.link(after).0 = before,
-                None => self.last = before,
+                None => self.lines[line as usize].last = before,
             }
-            self.in_line -= 1;
+            self.lines[line as usize].len -= 1;
         }
         Some(waiting)
     }
@@ -140,28 +187,65 @@ impl Queue {
         self.entries.get_mut(key)
     }
 
-    /// The first in line for which no dial is on its way: from now on there is one.
-    pub fn take_undialed(&mut self) -> Option<Key> {
-        let key = self.undialed?;
+    /// A job that waits; `None` if it has left.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&Waiting> {
+        self.entries.get(key)
+    }
+
+    /// Whether a job waits for the time of its next attempt.
+    #[must_use]
+    pub fn is_later(&self, key: Key) -> bool {
+        let place = self.entries.get(key).map(|waiting| waiting.place);
+        matches!(
+            place,
+            Some(Place::Line {
+                line: Line::Later,
+                ..
+            })
+        )
+    }
+
+    /// From now on a dial is on its way for this job, which stands in line.
+    pub fn set_dialed(&mut self, key: Key) {
         let Place::Line {
-            after, has_dial, ..
+            line,
+            after,
+            has_dial,
+            ..
         } = &mut self.entries[key].place
         else {
-            unreachable!("`undialed` stands in line")
+            unreachable!("a dial is made for a job in line")
         };
         *has_dial = true;
-        let after = *after;
-        self.undialed = self.next_undialed(after);
-        Some(key)
+        let (line, after) = (*line, *after);
+        if self.lines[line as usize].undialed == Some(key) {
+            self.lines[line as usize].undialed = self.next_undialed(after);
+        }
+    }
+
+    /// An attempt of a job begins: whose turn comes next depends on it.
+    pub fn on_begin(&mut self, is_retry: bool) {
+        self.first_in_a_row = if is_retry {
+            0
+        } else {
+            self.first_in_a_row.saturating_add(1)
+        };
     }
 
     /// Jobs in line.
     #[must_use]
     pub const fn in_line(&self) -> u32 {
-        self.in_line
+        self.lines[Line::First as usize].len + self.lines[Line::Again as usize].len
     }
 
-    /// Jobs in line and apart.
+    /// Jobs whose next attempt is not due yet.
+    #[must_use]
+    pub const fn later(&self) -> u32 {
+        self.lines[Line::Later as usize].len
+    }
+
+    /// Jobs in line, apart, and for later.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
@@ -173,10 +257,75 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    /// The first in line.
+    /// The job in line whose turn it is; retries are passed over unless they may go.
     #[must_use]
-    pub const fn front(&self) -> Option<Key> {
-        self.first
+    pub fn next(&self, may_retry: bool) -> Option<Key> {
+        self.turn(may_retry, |ends| ends.first)
+    }
+
+    /// The same among those for which no dial is on its way.
+    #[must_use]
+    pub fn next_to_dial(&self, may_retry: bool) -> Option<Key> {
+        self.turn(may_retry, |ends| ends.undialed)
+    }
+
+    /// The job in line that was accepted first, as far as the heads of the lines show; dials don't matter, retries
+    /// are passed over unless they may go.
+    #[must_use]
+    pub fn oldest(&self, may_retry: bool) -> Option<Key> {
+        let accepted = |key: &Key| self.entries[*key].job.accepted.mono;
+        let again = self.head(Line::Again).undialed.filter(|_| may_retry);
+        [self.head(Line::First).undialed, again]
+            .into_iter()
+            .flatten()
+            .min_by_key(accepted)
+    }
+
+    /// Some job in line or for later, to empty the queue with.
+    #[must_use]
+    pub fn any(&self) -> Option<Key> {
+        self.lines.iter().find_map(|ends| ends.first)
+    }
+
+    /// Jobs whose attempt has begun. Walks all.
+    #[must_use]
+    pub fn begun(&self) -> u32 {
+        let begun = |(_, waiting): &(Key, &Waiting)| waiting.attempt.is_some();
+        self.entries.iter().filter(begun).count() as u32
+    }
+
+    fn turn(&self, may_retry: bool, of: impl Fn(&Ends) -> Option<Key>) -> Option<Key> {
+        let first = of(self.head(Line::First));
+        let again = of(self.head(Line::Again)).filter(|_| may_retry);
+        if self.first_in_a_row >= FIRST_IN_A_ROW {
+            again.or(first)
+        } else {
+            first.or(again)
+        }
+    }
+
+    const fn head(&self, line: Line) -> &Ends {
+        &self.lines[line as usize]
+    }
+
+    fn append(&mut self, line: Line, mut waiting: Waiting) -> Key {
+        let last = self.lines[line as usize].last;
+        waiting.place = Place::Line {
+            line,
+            before: last,
+            after: None,
+            has_dial: false,
+        };
+        let key = self.entries.insert(waiting);
+        match last {
+            Some(last) => self.link(last).1.replace(key),
+            None => self.lines[line as usize].first.replace(key),
+        };
+        let ends = &mut self.lines[line as usize];
+        ends.last = Some(key);
+        ends.undialed.get_or_insert(key);
+        ends.len += 1;
+        key
     }
 
     /// Jobs with a dial stand together but for one put back at the head, so this looks at few.
@@ -235,10 +384,88 @@ mod tests {
         Waiting::new(Box::new(job), Instant::default(), Instant::FAR_FUTURE)
     }
 
-    fn drain(queue: &mut Queue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.front().and_then(|first| queue.remove(first)))
-            .map(|waiting| waiting.job.source.line)
-            .collect()
+    /// A job that has been tried before.
+    fn again(line: u64) -> Waiting {
+        let mut waiting = waiting(line);
+        waiting.job.progress.attempts = 1;
+        waiting
+    }
+
+    /// The lines of the jobs in the order in which they get a connection.
+    fn drain(queue: &mut Queue, may_retry: bool) -> Vec<u64> {
+        std::iter::from_fn(|| {
+            let waiting = queue.remove(queue.next(may_retry)?)?;
+            queue.on_begin(waiting.is_retry());
+            Some(waiting.job.source.line)
+        })
+        .collect()
+    }
+
+    /// Marks the next job to dial for.
+    fn dial(queue: &mut Queue) -> Option<Key> {
+        let key = queue.next_to_dial(true)?;
+        queue.set_dialed(key);
+        Some(key)
+    }
+
+    #[test]
+    fn f104_first_attempts_go_before_retries_and_every_fifth_place_is_a_retrys() {
+        let mut queue = Queue::default();
+        for line in 1..=9 {
+            queue.push_back(again(line));
+        }
+        for line in 11..=19 {
+            queue.push_back(waiting(line));
+        }
+        assert_eq!(queue.in_line(), 18);
+        let expected = [
+            11, 12, 13, 14, 1, 15, 16, 17, 18, 2, 19, 3, 4, 5, 6, 7, 8, 9,
+        ];
+        assert_eq!(drain(&mut queue, true), expected);
+    }
+
+    #[test]
+    fn f104_retries_beyond_their_budget_are_passed_over() {
+        let mut queue = Queue::default();
+        queue.push_back(again(1));
+        for line in 11..=17 {
+            queue.push_back(waiting(line));
+        }
+        assert_eq!(drain(&mut queue, false), [11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!((queue.next(false), queue.oldest(false)), (None, None));
+        assert_eq!(drain(&mut queue, true), [1]);
+    }
+
+    #[test]
+    fn a_job_for_later_is_not_in_line() {
+        let mut queue = Queue::default();
+        let key = queue.insert_later(again(5));
+        assert_eq!((queue.in_line(), queue.later(), queue.len()), (0, 1, 1));
+        assert_eq!(queue.next(true), None);
+        assert_eq!(queue.any(), Some(key));
+        let due = queue.remove(key).unwrap();
+        queue.push_back(due);
+        assert_eq!(
+            (queue.later(), queue.next(true)),
+            (0, queue.next_to_dial(true))
+        );
+        assert_eq!(drain(&mut queue, true), [5]);
+    }
+
+    #[test]
+    fn f103_the_oldest_is_the_one_accepted_first_of_both_lines() {
+        let mut queue = Queue::default();
+        let accepted = |mut waiting: Waiting, nanos| {
+            waiting.job.accepted.mono = Instant::from_nanos(nanos);
+            waiting
+        };
+        let young = queue.push_back(accepted(waiting(1), 7));
+        let old = queue.push_back(accepted(again(2), 3));
+        assert_eq!(queue.next(true), Some(young));
+        assert_eq!(queue.oldest(true), Some(old));
+        assert_eq!(queue.oldest(false), Some(young));
+        queue.set_dialed(old);
+        assert_eq!(queue.oldest(true), Some(young), "its attempt has begun");
     }
 
     #[test]
@@ -249,7 +476,7 @@ mod tests {
         }
         queue.push_front(waiting(0));
         assert_eq!(queue.in_line(), 4);
-        assert_eq!(drain(&mut queue), [0, 1, 2, 3]);
+        assert_eq!(drain(&mut queue, true), [0, 1, 2, 3]);
         assert!(queue.is_empty());
     }
 
@@ -264,22 +491,22 @@ mod tests {
             );
             assert!(queue.remove(keys[gone]).is_none());
         }
-        assert_eq!(drain(&mut queue), [1, 3]);
+        assert_eq!(drain(&mut queue, true), [1, 3]);
     }
 
     #[test]
     fn each_job_in_line_gets_one_dial_in_turn() {
         let mut queue = Queue::default();
         let keys: Vec<Key> = (0..3).map(|line| queue.push_back(waiting(line))).collect();
-        assert_eq!(queue.take_undialed(), Some(keys[0]));
-        assert_eq!(queue.take_undialed(), Some(keys[1]));
+        assert_eq!(dial(&mut queue), Some(keys[0]));
+        assert_eq!(dial(&mut queue), Some(keys[1]));
         let head = queue.push_front(waiting(9));
-        assert_eq!(queue.take_undialed(), Some(head));
+        assert_eq!(dial(&mut queue), Some(head));
         queue.remove(keys[0]);
-        assert_eq!(queue.take_undialed(), Some(keys[2]));
-        assert_eq!(queue.take_undialed(), None);
+        assert_eq!(dial(&mut queue), Some(keys[2]));
+        assert_eq!(dial(&mut queue), None);
         let late = queue.push_back(waiting(4));
-        assert_eq!(queue.take_undialed(), Some(late));
+        assert_eq!(dial(&mut queue), Some(late));
     }
 
     #[test]
@@ -287,7 +514,7 @@ mod tests {
         let mut queue = Queue::default();
         let apart = queue.insert_apart(waiting(7));
         assert_eq!((queue.in_line(), queue.len()), (0, 1));
-        assert!(queue.front().is_none());
+        assert!(queue.next(true).is_none());
         assert_eq!(queue.remove(apart).map(|w| w.job.source.line), Some(7));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
-use conduit::engine::event::{Input as EngineInput, Note};
+use conduit::engine::event::{Appetite, Input as EngineInput, Note};
 use conduit::engine::policy::Policy;
 use conduit::intake::event::{ClientId, EngineId, Input, Output};
 use conduit::intake::{self, Intake};
@@ -26,7 +26,7 @@ use crate::io::clock;
 use crate::io::files::NameFiles;
 use crate::io::mailbox::Mailbox;
 use crate::io::net::Upward;
-use crate::io::progress::Progress;
+use crate::io::progress::{Progress, Waits};
 use crate::io::signal::{self, Signals};
 use crate::io::stdio::{CHUNK_BYTES, Drain, Feed, Report};
 use crate::io::stream::KeepAlive;
@@ -108,8 +108,8 @@ struct Front {
     workers: Vec<Worker>,
     /// What the workers are told at the end of the turn.
     orders: Vec<Vec<ToWorker>>,
-    /// Requests on connections, by engine.
-    busy: Vec<u32>,
+    /// What each engine last said of itself.
+    appetites: Vec<Appetite>,
     signals: Signals,
     names: NameFiles,
     stage: Stage,
@@ -183,7 +183,7 @@ impl Front {
             },
             reports,
             orders: workers.iter().map(|_| Vec::new()).collect(),
-            busy: vec![0; usize::from(setup.workers)],
+            appetites: vec![Appetite::default(); usize::from(setup.workers)],
             workers,
             signals: setup.signals,
             names,
@@ -254,9 +254,23 @@ impl Front {
                 .iter_mut()
                 .for_each(|orders| orders.push(ToWorker::Abort));
         }
-        let is_waiting = self.has_feed_ended && self.busy.iter().all(|busy| *busy == 0);
+        let waits = self.waits();
         self.progress
-            .update(now.mono, &self.intake.progress(), is_waiting);
+            .update(now.mono, &self.intake.progress(), waits);
+    }
+
+    /// What the jobs that are left wait for, if nothing else is left to do.
+    fn waits(&self) -> Option<Waits> {
+        let is_busy = |appetite: &Appetite| appetite.busy > 0 || appetite.waiting > 0;
+        if !self.has_feed_ended || self.appetites.iter().any(is_busy) {
+            return None;
+        }
+        let sum = |of: fn(&Appetite) -> u32| self.appetites.iter().map(of).sum();
+        Some(Waits {
+            later: sum(|appetite| appetite.later),
+            held: sum(|appetite| appetite.held),
+            next: self.appetites.iter().filter_map(|a| a.next).min(),
+        })
     }
 
     /// The signal that ends everything at once, if it is the second.
@@ -407,7 +421,7 @@ impl Front {
             },
             Upward::Retired(origin) => Input::OriginRetired { engine, origin },
             Upward::Appetite(appetite) => {
-                self.busy[number] = appetite.busy;
+                self.appetites[number] = appetite;
                 Input::Appetite {
                     engine,
                     waiting: appetite.waiting,

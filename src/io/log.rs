@@ -15,11 +15,12 @@
 
 mod line;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use conduit::engine::event::Note;
+use conduit::engine::event::{Next, Note};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::io::clock;
@@ -97,7 +98,7 @@ fn note_to(logger: &dyn Log, note: &Note) {
             kind = kind.name(),
             status = Some(*status).filter(|status| *status != 0),
             ms = millis(*elapsed),
-            next = *next,
+            next = &*in_words(*next),
             error = &**message;
             "attempt failed"
         ),
@@ -120,6 +121,41 @@ fn note_to(logger: &dyn Log, note: &Note) {
         Note::ConnectionClosed { origin, reason } => {
             log::debug!(logger: logger, origin = &*origin.text, reason = *reason; "connection closed");
         }
+        Note::LocalTrouble {
+            origin,
+            message,
+            put_off,
+        } => log::warn!(
+            logger: logger,
+            origin = &*origin.text,
+            put_off = *put_off,
+            error = &**message;
+            "this machine's own trouble puts jobs off"
+        ),
+        Note::StoodStill { late } => log::warn!(
+            logger: logger,
+            seconds = late.as_secs_f64();
+            "this process stood still: what ran out of time meanwhile is tried again"
+        ),
+        Note::Breaker {
+            origin,
+            open_for: Some(time),
+        } => log::warn!(
+            logger: logger,
+            origin = &*origin.text,
+            seconds = time.as_secs_f64();
+            "circuit breaker open"
+        ),
+        Note::Breaker {
+            origin,
+            open_for: None,
+        } => log::info!(logger: logger, origin = &*origin.text; "circuit breaker closed"),
+        Note::Held { origin, delay } => log::info!(
+            logger: logger,
+            origin = &*origin.text,
+            seconds = delay.as_secs_f64();
+            "held back as the receiver asks (Retry-After)"
+        ),
     }
 }
 
@@ -148,6 +184,13 @@ fn emit(line: &str) {
     };
 }
 
+fn in_words(next: Next) -> Cow<'static, str> {
+    match next {
+        Next::Retry(wait) => format!("retry in {:.3} s", wait.as_secs_f64()).into(),
+        Next::Ended(outcome) => outcome.name().into(),
+    }
+}
+
 fn millis(elapsed: Duration) -> f64 {
     elapsed.as_micros() as f64 / 1000.0
 }
@@ -157,7 +200,7 @@ mod tests {
     use std::sync::Arc;
 
     use conduit::base::time::Wall;
-    use conduit::wire::report::ErrorKind;
+    use conduit::wire::report::{ErrorKind, Outcome};
     use conduit::wire::url::{Host, Origin, Scheme};
 
     use super::*;
@@ -210,7 +253,7 @@ mod tests {
             message: "status 503\nERROR forged".into(),
             status: std::mem::take(&mut status),
             elapsed: Duration::from_micros(12_345),
-            next: "exhausted",
+            next: Next::Ended(Outcome::Exhausted),
         };
         assert_eq!(
             rendered_note(Format::Text, &failed()),
@@ -238,7 +281,48 @@ mod tests {
             "2026-11-24T04:35:01.123Z WARN destination refused origin=https://a.example id=7";
         let end = "rule=\"loopback; --allow-net 127.0.0.1/32 would allow it\"\n";
         let local = Some([127, 0, 0, 1].into());
+        let warn = "2026-11-24T04:35:01.123Z WARN";
+        let info = "2026-11-24T04:35:01.123Z INFO";
+        let from = "origin=https://a.example";
+        let breaker = |seconds: Option<u64>| Note::Breaker {
+            origin: origin(),
+            open_for: seconds.map(Duration::from_secs),
+        };
         for (note, expected) in [
+            (
+                breaker(Some(60)),
+                format!("{warn} circuit breaker open {from} seconds=60\n"),
+            ),
+            (
+                breaker(None),
+                format!("{info} circuit breaker closed {from}\n"),
+            ),
+            (
+                Note::Held {
+                    origin: origin(),
+                    delay: Duration::from_secs(7),
+                },
+                format!("{info} held back as the receiver asks (Retry-After) {from} seconds=7\n"),
+            ),
+            (
+                Note::LocalTrouble {
+                    origin: origin(),
+                    message: "too many open files".into(),
+                    put_off: 3,
+                },
+                format!(
+                    "{warn} this machine's own trouble puts jobs off {from} put_off=3 \
+                     error=\"too many open files\"\n"
+                ),
+            ),
+            (
+                Note::StoodStill {
+                    late: Duration::from_millis(2_500),
+                },
+                format!(
+                    "{warn} this process stood still: what ran out of time meanwhile is tried again seconds=2.5\n"
+                ),
+            ),
             (refused(local), format!("{start} address=127.0.0.1 {end}")),
             (refused(None), format!("{start} {end}")),
             (

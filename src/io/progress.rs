@@ -29,6 +29,31 @@ struct Drawing {
     next: Instant,
 }
 
+/// What the jobs that are left wait for, while nothing else is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// For the time of their next attempt.
+    pub later: u32,
+    /// For a breaker to close, or for as long as a receiver has asked.
+    pub held: u32,
+    /// When something is due next.
+    pub next: Option<Instant>,
+}
+
+impl Waits {
+    fn in_words(self, now: Instant, pending: u64) -> String {
+        let Waits { later, held, next } = self;
+        let next = match next {
+            Some(at) => format!("the next is due in {} s", at.since(now).as_secs().max(1)),
+            None => "none is due".to_owned(),
+        };
+        format!(
+            "{pending} jobs wait, nothing else is left to do: {later} for their next attempt, {held} for a \
+             circuit breaker or a receiver's Retry-After; {next}"
+        )
+    }
+}
+
 impl Progress {
     /// Begins at `now`; `show` puts a line on the terminal, and takes it away if it is empty.
     #[must_use]
@@ -40,8 +65,8 @@ impl Progress {
         }
     }
 
-    /// Says what there is to say; `is_waiting`: the feed has ended, and no request is under way.
-    pub fn update(&mut self, now: Instant, counts: &intake::Progress, is_waiting: bool) {
+    /// Says what there is to say; `waits`: the feed has ended, and no request is under way.
+    pub fn update(&mut self, now: Instant, counts: &intake::Progress, waits: Option<Waits>) {
         if let Some(draw) = &mut self.draw
             && now >= draw.next
         {
@@ -49,14 +74,14 @@ impl Progress {
             (draw.show)(&line(counts, now.since(self.started)));
         }
         let pending = counts.pending as u64;
-        if !is_waiting || pending == 0 {
+        let Some(waits) = waits.filter(|_| pending > 0) else {
             self.waiting_since = None;
             return;
-        }
+        };
         let since = *self.waiting_since.get_or_insert(now);
         if now.since(since) >= LOG_EVERY {
             self.waiting_since = Some(now);
-            log::info!("{pending} jobs wait, nothing else is left to do");
+            log::info!("{}", waits.in_words(now, pending));
         }
     }
 
@@ -117,6 +142,35 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
+    const WAITS: Waits = Waits {
+        later: 2,
+        held: 1,
+        next: Some(Instant::from_nanos(12_000_000_000)),
+    };
+
+    #[test]
+    fn while_jobs_only_wait_the_log_says_so_once_a_minute_and_for_what() {
+        let start = Instant::from_nanos(0);
+        let mut progress = Progress::new(start, None);
+        let counts = intake::Progress {
+            pending: 3,
+            ..intake::Progress::default()
+        };
+        progress.update(start, &counts, Some(WAITS));
+        assert_eq!(progress.next(), start + LOG_EVERY);
+        progress.update(start, &counts, None);
+        assert_eq!(
+            progress.next(),
+            Instant::FAR_FUTURE,
+            "a request is under way"
+        );
+        assert_eq!(
+            WAITS.in_words(start, 3),
+            "3 jobs wait, nothing else is left to do: 2 for their next attempt, 1 for a circuit breaker or \
+             a receiver's Retry-After; the next is due in 12 s"
+        );
+    }
+
     #[test]
     fn numbers_are_grouped_by_thousands() {
         for (number, text) in [
@@ -135,7 +189,7 @@ mod tests {
         let start = Instant::from_nanos(5);
         let mut progress = Progress::new(start, None);
         let counts = intake::Progress::default();
-        progress.update(start, &counts, true);
+        progress.update(start, &counts, Some(WAITS));
         assert_eq!(progress.next(), Instant::FAR_FUTURE);
     }
 
@@ -144,7 +198,7 @@ mod tests {
         let start = Instant::from_nanos(5);
         let mut progress = Progress::new(start, Some(|_| {}));
         assert_eq!(progress.next(), start);
-        progress.update(start, &intake::Progress::default(), false);
+        progress.update(start, &intake::Progress::default(), None);
         assert_eq!(progress.next(), start + DRAW_EVERY);
         progress.clear();
         assert_eq!(progress.next(), Instant::FAR_FUTURE);

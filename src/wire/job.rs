@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::{Instant, Now};
+use crate::wire::report::Failure;
 use crate::wire::url::Origin;
 
 /// The request method of a job (RFC 9110 section 9).
@@ -104,6 +105,19 @@ pub struct Progress {
     pub timings: Timings,
     /// When the job ended.
     pub ended: Instant,
+    /// Why the last attempt failed, while the job waits for another.
+    pub failure: Option<Box<Failure>>,
+    /// This machine's own trouble, while it puts the job off.
+    pub trouble: Option<Trouble>,
+}
+
+/// How long this machine's own trouble has put a job off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when, in a row.
+    pub since: Instant,
+    /// How often.
+    pub put_off: u32,
 }
 
 /// Where an attempt's time went; zero where it did not go through that stage.

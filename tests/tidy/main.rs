@@ -42,7 +42,14 @@ const PARENT: [&str; 3] = ["dispatch", "dialing", "conclude"];
 const OWNERS: [(&str, &[&str]); 3] = [
     (
         "origin",
-        &["queue", "pool", "throttle", "breaker", "connection"],
+        &[
+            "queue",
+            "pool",
+            "throttle",
+            "breaker",
+            "idle_time",
+            "connection",
+        ],
     ),
     ("pool", &["connection", "dial"]),
     ("connection", &["dial", "exchange"]),
