@@ -5,8 +5,8 @@
 //! files are written anew: read the diff before you commit it.
 //!
 //! ```text
-//! policy NAME=VALUE …      first line, optional: endpoint settings in seconds or counts
-//! hosts LINE               a line of /etc/hosts (before the first job)
+//! policy NAME=VALUE …      endpoint settings in seconds or counts, from now on
+//! hosts LINE               one more line of /etc/hosts; resolv LINE: of /etc/resolv.conf
 //! job {…}                  a job line, with its id
 //! connected|secured SOCK   failed|closed SOCK KIND MESSAGE   write-failed SOCK
 //! sent SOCK [BYTES]        all that there was to send, or so many bytes
@@ -14,12 +14,13 @@
 //! show SOCK                prints the bytes to send
 //! breaker ORIGIN           prints what the origin's breaker is
 //! late SECONDS             as `at`, but the driver slept through everything until then
+//! reply SOCK TTL ADDRESS … | cut | SERVFAIL | NXDOMAIN   a name server's answer, over UDP or TCP
 //! at SECONDS               the clock moves there; each timer on the way fires at its time
 //! drain | abort
 //! ```
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,8 +93,13 @@ struct Player {
     engine: Option<Engine>,
     policy: Policy,
     hosts: String,
+    resolv_conf: String,
     mono: Instant,
     socks: Vec<SockId>,
+    /// What was asked of name servers, over UDP.
+    datagrams: Vec<(SockId, Vec<u8>)>,
+    /// … and over TCP, each message behind its length.
+    streams: Vec<(SockId, Vec<u8>)>,
     line: u64,
     out: String,
 }
@@ -113,8 +119,11 @@ impl Player {
             engine: None,
             policy,
             hosts: String::new(),
+            resolv_conf: String::new(),
             mono: Instant::from_nanos(0),
             socks: Vec::new(),
+            datagrams: Vec::new(),
+            streams: Vec::new(),
             line: 0,
             out: String::new(),
         };
@@ -138,18 +147,44 @@ impl Player {
 
     fn engine(&mut self) -> &mut Engine {
         let (now, policy) = (self.now(), Arc::new(self.policy.clone()));
-        let names = Arc::new(Names::parse(
-            self.hosts.as_bytes(),
-            b"nameserver 192.0.2.53\n",
-        ));
+        let names = self.names();
         self.engine
             .get_or_insert_with(|| Engine::new(now, policy, names, [7; 32]))
     }
 
+    /// What the files say; without a line of it, resolv.conf names one server.
+    fn names(&self) -> Arc<Names> {
+        let resolv_conf = match &*self.resolv_conf {
+            "" => "nameserver 192.0.2.53\n",
+            lines => lines,
+        };
+        Arc::new(Names::parse(self.hosts.as_bytes(), resolv_conf.as_bytes()))
+    }
+
+    fn tell_names(&mut self) {
+        if self.engine.is_some() {
+            let names = self.names();
+            self.input(Input::Names(names));
+        }
+    }
+
     fn perform(&mut self, verb: &str, rest: &str) {
         match verb {
-            "policy" => rest.split(' ').for_each(|word| self.set(word)),
-            "hosts" => self.hosts += &format!("{rest}\n"),
+            "policy" => {
+                rest.split(' ').for_each(|word| self.set(word));
+                if self.engine.is_some() {
+                    let policy = Arc::new(self.policy.clone());
+                    self.input(Input::Policy(policy));
+                }
+            }
+            "hosts" => {
+                self.hosts += &format!("{rest}\n");
+                self.tell_names();
+            }
+            "resolv" => {
+                self.resolv_conf += &format!("{rest}\n");
+                self.tell_names();
+            }
             "breaker" => self.show_breaker(rest),
             "late" => self.come_late(rest.parse().expect("seconds")),
             "at" => self.advance(rest.parse().expect("seconds")),
@@ -201,13 +236,17 @@ impl Player {
                 sock,
                 message: &unescape(rest),
             }),
+            "reply" => self.reply(sock, rest),
             "sent" => {
-                let shown = self.engine().transmit(sock).concat().len();
+                let shown = self.engine().transmit(sock).concat();
                 let bytes = if rest.is_empty() {
-                    shown
+                    shown.len()
                 } else {
                     rest.parse().expect("bytes")
                 };
+                if let Some((_, stream)) = self.streams.iter_mut().find(|(of, _)| *of == sock) {
+                    stream.extend_from_slice(&shown[..bytes]);
+                }
                 self.input(Input::Sent { sock, bytes });
             }
             "show" => {
@@ -217,6 +256,29 @@ impl Player {
                 }
             }
             _ => panic!("{verb:?} is no verb of a trace"),
+        }
+    }
+
+    /// Answers the question that was sent over this socket; over TCP behind the length, in two pieces.
+    fn reply(&mut self, sock: SockId, what: &str) {
+        if let Some((_, query)) = self.datagrams.iter().find(|(of, _)| *of == sock) {
+            let message = answer(query, what);
+            return self.input(Input::Answer {
+                sock,
+                message: &message,
+            });
+        }
+        let (_, stream) = self
+            .streams
+            .iter()
+            .find(|(of, _)| *of == sock)
+            .expect("a query");
+        let message = answer(&stream[2..], what);
+        let length = (message.len() as u16).to_be_bytes();
+        let pieces = [length.as_slice(), &message].concat();
+        for bytes in [&pieces[..1], &pieces[1..]] {
+            let end = false;
+            self.input(Input::Received { sock, bytes, end });
         }
     }
 
@@ -249,6 +311,7 @@ impl Player {
             "ttl" => endpoint.ttl = seconds,
             "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
             "allowHttp" => self.policy.allow_http = number != 0.0,
+            "allowLoopback" if number == 0.0 => self.policy.allow_net.clear(),
             _ => panic!("{name:?} is no setting of a trace"),
         }
     }
@@ -326,8 +389,17 @@ impl Player {
 
     fn render(&mut self, output: Output) -> String {
         match output {
-            Output::Connect { sock, addr } => self.socket_output("connect", sock, Some(addr)),
-            Output::Query { sock, server } => self.socket_output("query", sock, Some(server)),
+            Output::Connect { sock, addr } => {
+                if addr.port() == 53 {
+                    self.streams.push((sock, Vec::new()));
+                }
+                self.socket_output("connect", sock, Some(addr))
+            }
+            Output::Query { sock, server } => {
+                let query = self.engine().transmit(sock).concat();
+                self.datagrams.push((sock, query));
+                self.socket_output("query", sock, Some(server))
+            }
             Output::Close { sock } => self.socket_output("close", sock, None),
             Output::Secure { sock, origin } => {
                 format!("secure {} {}", self.name(sock), origin.text)
@@ -430,6 +502,34 @@ fn cause(words: &str) -> Cause {
         kind,
         message: message.into(),
     }
+}
+
+/// A name server's answer to a query.
+fn answer(query: &[u8], what: &str) -> Vec<u8> {
+    let name_bytes = query[12..].iter().position(|byte| *byte == 0);
+    let question_end = 12 + name_bytes.expect("a name ends") + 5;
+    let (flags, rcode, words) = match what {
+        "cut" => (0x83, 0, ""),
+        "SERVFAIL" => (0x81, 2, ""),
+        "NXDOMAIN" => (0x81, 3, ""),
+        words => (0x81, 0, words),
+    };
+    let mut words = words.split_whitespace();
+    let ttl: u32 = words.next().map_or(0, |word| word.parse().expect("a TTL"));
+    let mut message = query[..question_end].to_vec();
+    message[2..12].copy_from_slice(&[flags, 0x80 | rcode, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for word in words {
+        let (kind, data) = match word.parse().expect("an address") {
+            IpAddr::V4(addr) => (1, addr.octets().to_vec()),
+            IpAddr::V6(addr) => (28, addr.octets().to_vec()),
+        };
+        message[7] += 1;
+        message.extend([0xc0, 12, 0, kind, 0, 1]);
+        message.extend(ttl.to_be_bytes());
+        message.extend([0, data.len() as u8]);
+        message.extend(data);
+    }
+    message
 }
 
 /// The bytes of a quoted text with the escapes of Rust's byte strings; nothing for nothing.

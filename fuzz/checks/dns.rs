@@ -1,5 +1,7 @@
-//! DNS answers from any bytes: never a panic, never an address that was not asked for.
+//! DNS answers from any bytes: never a panic, never an address that was not asked for; and over TCP the same first
+//! message however the bytes are cut.
 
+use conduit::wire::dns::framing::FirstMessage;
 use conduit::wire::dns::{ADDRESSES_MAX, Answer, Family, Question, decode, encode};
 
 const NAME: &str = "hooks.example.com";
@@ -27,4 +29,10 @@ pub fn check(data: &[u8]) {
             }
         }
     }
+    let whole = FirstMessage::default().push(data).map(<[u8]>::to_vec);
+    let cut = data.first().map_or(0, |byte| usize::from(*byte)) % (data.len() + 1);
+    let mut message = FirstMessage::default();
+    let early = message.push(&data[..cut]).map(<[u8]>::to_vec);
+    assert_eq!(message.push(&data[cut..]).map(<[u8]>::to_vec), whole);
+    assert!(early.is_none() || early == whole);
 }

@@ -96,7 +96,7 @@ pub enum Input<'a> {
 /// What the engine asks of the world. Performed in order, all of them, before the next input.
 #[derive(Debug)]
 pub enum Output {
-    /// Open a TCP connection to exactly this address.
+    /// Open a TCP connection to exactly this address: a receiver's, or a name server's for a query over TCP.
     Connect {
         /// The new socket.
         sock: SockId,
@@ -267,6 +267,26 @@ pub enum Next {
     Retry(Duration),
     /// It has ended.
     Ended(Outcome),
+}
+
+impl Input<'_> {
+    /// The socket that it is about, if it is about one.
+    #[must_use]
+    pub const fn sock(&self) -> Option<SockId> {
+        match self {
+            Input::Connected { sock }
+            | Input::Secured { sock, .. }
+            | Input::ConnectFailed { sock, .. }
+            | Input::Sent { sock, .. }
+            | Input::WriteFailed { sock, .. }
+            | Input::Received { sock, .. }
+            | Input::Closed { sock, .. }
+            | Input::Answer { sock, .. } => Some(*sock),
+            Input::Job(_) | Input::Names(_) | Input::Policy(_) | Input::Drain | Input::Abort => {
+                None
+            }
+        }
+    }
 }
 
 impl SockId {

@@ -12,9 +12,10 @@
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
 //! ignored. Every job handed in comes back in exactly one [`Output::Done`].
 //!
-//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Four rooms
+//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Five rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each
-//! other), `dialing` (connections come up) and `conclude` (what becomes of a job). Start reading at `connection`.
+//! other), `dialing` (connections come up), `queries` (names are looked up) and `conclude` (what becomes of a
+//! job). Start reading at `connection`.
 
 mod attempt;
 mod backoff;
@@ -34,6 +35,7 @@ pub mod outcome;
 mod places;
 pub mod policy;
 mod pool;
+mod queries;
 mod queue;
 pub mod resolver;
 pub mod stats;
@@ -180,6 +182,9 @@ impl Engine {
     /// Takes what happened. Its outputs are queued when the call returns.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.seen = now.mono;
+        if let Some((sock, query)) = self.query_of(&input) {
+            return self.on_query(now, sock, query, input);
+        }
         match input {
             Input::Job(job) => self.on_job(now, job),
             Input::Connected { sock } => self.on_connected(now, sock),
@@ -189,7 +194,7 @@ impl Engine {
             Input::WriteFailed { sock, cause: _ } => self.on_write_failed(now, sock),
             Input::Received { sock, bytes, end } => self.on_received(now, sock, bytes, end),
             Input::Closed { sock, cause } => self.on_closed(now, sock, &cause),
-            Input::Answer { sock, message } => self.on_answer(now, sock, message),
+            Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
             Input::Policy(policy) => self.policy = policy,
             Input::Drain => {
@@ -271,12 +276,12 @@ impl Engine {
         self.next_deadline()
     }
 
-    /// The bytes of this socket that are not sent yet, in order; for a query, its one datagram.
+    /// The bytes of this socket that are not sent yet, in order; for a query over UDP, its one datagram.
     #[must_use]
     pub fn transmit(&self, sock: SockId) -> [&[u8]; 2] {
         match self.sockets.get(sock.0) {
             None => [&[], &[]],
-            Some(Owner::Query(query)) => [self.resolver.message(*query), &[]],
+            Some(Owner::Query(query)) => [self.resolver.transmit(*query), &[]],
             Some(Owner::Connection(place)) => {
                 self.origins[place.origin].pool[place.connection].unsent()
             }
@@ -444,12 +449,6 @@ impl Engine {
     }
 
     fn on_closed(&mut self, now: Now, sock: SockId, cause: &Cause) {
-        if let Some(Owner::Query(query)) = self.sockets.get(sock.0).copied() {
-            self.forget_query(query, false);
-            self.resolver.handle_query_failed(now, query);
-            self.pump_resolver(now);
-            return;
-        }
         let Some(place) = self.place_of(sock) else {
             return;
         };
@@ -458,49 +457,6 @@ impl Engine {
         connection.sock = None;
         let turn = connection.on_closed(cause);
         self.apply(now, place, turn);
-    }
-
-    fn on_answer(&mut self, now: Now, sock: SockId, message: &[u8]) {
-        let Some(Owner::Query(query)) = self.sockets.get(sock.0).copied() else {
-            self.stats.stale_inputs += 1;
-            return;
-        };
-        self.resolver.handle_answer(now, query, message);
-        self.pump_resolver(now);
-    }
-
-    fn pump_resolver(&mut self, now: Now) {
-        while let Some(output) = self.resolver.poll_output() {
-            match output {
-                resolver::Output::Query { query, server } => {
-                    let sock = SockId(self.sockets.insert(Owner::Query(query)));
-                    if self.query_socks.len() <= query.index() {
-                        self.query_socks.resize(query.index() + 1, None);
-                    }
-                    self.query_socks[query.index()] = Some(sock);
-                    self.outputs.push_back(Output::Query { sock, server });
-                }
-                resolver::Output::Forget { query } => self.forget_query(query, true),
-                resolver::Output::Resolved { asker, result } => {
-                    self.on_resolved(now, asker, &result)
-                }
-            }
-        }
-    }
-
-    /// Closes a query's socket; `open`: the shell still has it.
-    fn forget_query(&mut self, query: Key, open: bool) {
-        let Some(sock) = self
-            .query_socks
-            .get_mut(query.index())
-            .and_then(Option::take)
-        else {
-            return;
-        };
-        self.sockets.remove(sock.0);
-        if open {
-            self.outputs.push_back(Output::Close { sock });
-        }
     }
 
     fn on_connection_alarm(&mut self, now: Now, place: Place) {

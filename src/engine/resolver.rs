@@ -4,12 +4,12 @@
 //!      \--> Queued --a place is free--> Open --one family has addresses--> Grace --50 ms--> Told
 //!                                          \______ both families have ended ____|____________/--> cache
 //!
-//! A look-up asks for AAAA and A side by side. Each of the two goes through the servers in turn until one knows:
-//! after `timeout` the next is asked as well (an answer of the first still counts), after a failure instead.
+//! A look-up asks for AAAA and A side by side; each of the two goes through the servers (`asking`).
 //! Invariants: a name has at most one look-up, an asker waits for at most one name, an armed timer has an owner,
 //! what is asked is forgotten (`Output::Forget`) when its family has ended.
 //! Not here: sockets (`io/udp`), messages (`wire/dns`), what may be connected to (`guard`).
 
+mod asking;
 mod cache;
 mod error;
 mod inquiry;
@@ -23,7 +23,7 @@ use crate::base::map::Map;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
-use crate::wire::dns::{self, Answer, Family, Question};
+use crate::wire::dns::{self, Family};
 use crate::wire::names::Names;
 use cache::{Cache, Fact};
 pub use cache::{FAILURE_TTL_MAX, NAMES_MAX};
@@ -78,16 +78,27 @@ pub enum Lookup {
     Pending,
 }
 
+/// What a query goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram there, one back.
+    Udp,
+    /// One message there, one back, each behind its length (RFC 7766).
+    Tcp,
+}
+
 /// What the resolver asks of the world.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send [`Resolver::message`] to this server, from a socket of its own, connected to it: other ports and
-    /// servers can't answer then (RFC 5452 section 9).
+    /// Send what [`Resolver::transmit`] shows to this server, from a socket of its own, connected to it: other
+    /// ports and servers can't answer then (RFC 5452 section 9).
     Query {
-        /// Names the socket in [`Resolver::handle_answer`] and [`Resolver::handle_query_failed`].
+        /// Names the socket in [`Resolver::handle_answer`] and its like.
         query: Key,
         /// The name server.
         server: SocketAddr,
+        /// Over which of the two.
+        transport: Transport,
     },
     /// Close that socket; no answer is waited for any more.
     Forget {
@@ -187,43 +198,32 @@ impl Resolver {
 
     /// A datagram came. One that doesn't answer the query (RFC 5452 section 9) or is malformed changes nothing.
     pub fn handle_answer(&mut self, now: Now, query: Key, message: &[u8]) {
-        let Some(tried) = self.tries.get(query) else {
-            return;
-        };
-        let (key, family, server) = (tried.inquiry, tried.family, tried.server);
-        let name = &*self.inquiries[key].name;
-        let Ok(answer) = dns::decode(message, tried.id, Question { name, family }) else {
-            return;
-        };
-        let had_edns = tried.edns;
-        if let Some(server) = self.server_mut(server) {
-            server.heard = now.mono;
-            server.suspect_until = Instant::default();
+        if let Some(Ok(answer)) = self.decode(query, message) {
+            self.on_answer(now, query, answer);
         }
-        let absent_until = |ttl: Duration| now.mono + ttl.clamp(ABSENCE_TTL_MIN, ABSENCE_TTL_MAX);
-        let half = match answer {
-            Answer::Addresses { addrs, ttl } => Half::Addresses {
-                addrs,
-                expires: now.mono + ttl.min(ADDRESS_TTL_MAX),
-            },
-            Answer::NoData { ttl } => Half::NoAddress {
-                expires: absent_until(ttl),
-            },
-            Answer::NoSuchName { ttl } => Half::NoSuchName {
-                expires: absent_until(ttl),
-            },
-            Answer::AliasChain => Half::Failed(LookupError::AliasChain),
-            Answer::FormatError | Answer::NotImplemented if had_edns => {
-                return self.ask_without_edns(now, query);
-            }
-            Answer::FormatError => return self.fail(now, query, ServerTrouble::Code(1)),
-            Answer::NotImplemented => return self.fail(now, query, ServerTrouble::Code(4)),
-            Answer::ServerFailure(rcode) => {
-                return self.fail(now, query, ServerTrouble::Code(rcode));
-            }
-            Answer::Truncated => return self.fail(now, query, ServerTrouble::Truncated),
+    }
+
+    /// So many of the bytes that [`Resolver::transmit`] showed have been taken by TCP.
+    pub fn handle_sent(&mut self, query: Key, bytes: usize) {
+        if let Some(tried) = self.tries.get_mut(query) {
+            tried.sent_bytes += bytes;
+        }
+    }
+
+    /// Bytes came over TCP; `end`: and no more will. Nobody else can have sent them, so a message that doesn't
+    /// answer the query is the server's failure.
+    pub fn handle_received(&mut self, now: Now, query: Key, bytes: &[u8], end: bool) {
+        let Some(tried) = self.tries.get_mut(query) else {
+            return;
         };
-        self.end_half(now, key, family, half);
+        match tried.received.push(bytes).map(<[u8]>::to_vec) {
+            Some(message) => match self.decode(query, &message) {
+                Some(Ok(answer)) => self.on_answer(now, query, answer),
+                Some(Err(_)) | None => self.fail(now, query, ServerTrouble::Broken),
+            },
+            None if end => self.fail(now, query, ServerTrouble::Broken),
+            None => {}
+        }
     }
 
     /// The query's socket could not be opened, or broke; the world has forgotten it.
@@ -231,9 +231,9 @@ impl Resolver {
         let Some(tried) = self.tries.get(query) else {
             return;
         };
-        let addr = tried.server;
+        let (addr, asked) = (tried.server, tried.asked);
         if let Some(server) = self.server_mut(addr) {
-            server.suspect_until = now.mono + SUSPICION;
+            server.suspect(now.mono, asked);
         }
         self.fail(now, query, ServerTrouble::Unreachable);
     }
@@ -262,10 +262,13 @@ impl Resolver {
         self.outputs.pop_front()
     }
 
-    /// The datagram of a query; empty if the query has been forgotten.
+    /// What of a query is not sent yet; empty if the query has been forgotten. A datagram is shown whole, however
+    /// often.
     #[must_use]
-    pub fn message(&self, query: Key) -> &[u8] {
-        self.tries.get(query).map_or(&[], |tried| &tried.message)
+    pub fn transmit(&self, query: Key) -> &[u8] {
+        self.tries
+            .get(query)
+            .map_or(&[], |tried| &tried.message[tried.sent_bytes..])
     }
 
     /// What needs no query: the hosts file, then the names that are always this machine (RFC 6761 section 6.3).
@@ -322,112 +325,12 @@ impl Resolver {
             servers: servers.iter().map(|server| server.addr).collect(),
             rounds: usize::from(conf.attempts),
             timeout: conf.timeout,
+            transport: if conf.use_vc {
+                Transport::Tcp
+            } else {
+                Transport::Udp
+            },
         }
-    }
-
-    /// Asks the next server; if none is left, the family has failed.
-    fn ask_next(&mut self, now: Now, key: Key, family: Family) {
-        let inquiry = &mut self.inquiries[key];
-        let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
-            return;
-        };
-        match asking.next_server(&inquiry.plan) {
-            Some(server) => self.ask(now, key, family, server),
-            None => {
-                let error = LookupError::Servers(asking.trouble);
-                self.end_half(now, key, family, Half::Failed(error));
-            }
-        }
-    }
-
-    fn ask(&mut self, now: Now, key: Key, family: Family, server: SocketAddr) {
-        let edns = self.server_mut(server).is_some_and(|known| known.edns);
-        let id = self.rng.next_u32() as u16;
-        let inquiry = &mut self.inquiries[key];
-        let name = &*inquiry.name;
-        let mut message = Vec::new();
-        dns::encode(id, Question { name, family }, edns, &mut message)
-            .expect("lookup has checked the name");
-        let query = self.tries.insert(Try {
-            inquiry: key,
-            family,
-            server,
-            sent: now.mono,
-            id,
-            edns,
-            message,
-        });
-        let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
-            unreachable!("only a family that is asked for asks on")
-        };
-        let timer = Timer::Silence {
-            inquiry: key,
-            family,
-        };
-        self.timers.remove(&(asking.deadline, timer));
-        asking.deadline = now.mono + inquiry.plan.timeout;
-        self.timers.insert((asking.deadline, timer));
-        asking.tries.push(query);
-        self.outputs.push_back(Output::Query { query, server });
-    }
-
-    /// FORMERR or NOTIMP to a query with EDNS: the same server without (RFC 6891 section 7), now and later.
-    fn ask_without_edns(&mut self, now: Now, query: Key) {
-        let (tried, _) = self.drop_try(query);
-        if let Some(server) = self.server_mut(tried.server) {
-            server.edns = false;
-        }
-        self.outputs.push_back(Output::Forget { query });
-        self.ask(now, tried.inquiry, tried.family, tried.server);
-    }
-
-    /// A server has said that it doesn't know, or can't be asked: this look-up doesn't ask it again.
-    fn fail(&mut self, now: Now, query: Key, trouble: ServerTrouble) {
-        let (tried, was_newest) = self.drop_try(query);
-        if trouble != ServerTrouble::Unreachable {
-            self.outputs.push_back(Output::Forget { query });
-        }
-        let inquiry = &mut self.inquiries[tried.inquiry];
-        let Half::Asking(asking) = &mut inquiry.halves[tried.family as usize] else {
-            unreachable!("a family that has ended has no tries")
-        };
-        asking.trouble = trouble;
-        asking.given_up.push(tried.server);
-        // While a later server has its time, the one after it has to wait.
-        if was_newest {
-            self.ask_next(now, tried.inquiry, tried.family);
-        }
-    }
-
-    /// Takes a try out, and says whether its family has not asked anybody since.
-    fn drop_try(&mut self, query: Key) -> (Try, bool) {
-        let tried = self
-            .tries
-            .remove(query)
-            .expect("the caller has just looked at it");
-        let inquiry = &mut self.inquiries[tried.inquiry];
-        let Half::Asking(asking) = &mut inquiry.halves[tried.family as usize] else {
-            unreachable!("a family that has ended has no tries")
-        };
-        let was_newest = asking.tries.last() == Some(&query);
-        asking.tries.retain(|other| *other != query);
-        (tried, was_newest)
-    }
-
-    fn on_silence(&mut self, now: Now, key: Key, family: Family) {
-        let Half::Asking(asking) = &mut self.inquiries[key].halves[family as usize] else {
-            unreachable!("a family that has ended has no timer")
-        };
-        asking.trouble = ServerTrouble::Silent;
-        let newest = asking.tries.last().map(|query| &self.tries[*query]);
-        if let Some((addr, sent)) = newest.map(|tried| (tried.server, tried.sent))
-            && let Some(server) = self.server_mut(addr)
-            // A server that has answered others meanwhile is not dead: this name takes long.
-            && server.heard < sent
-        {
-            server.suspect_until = now.mono + SUSPICION;
-        }
-        self.ask_next(now, key, family);
     }
 
     /// The other family is late: the askers get what is there.

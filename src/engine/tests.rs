@@ -26,6 +26,8 @@ struct World {
     mono: Instant,
     /// Open sockets, and whether the connection is up.
     socks: BTreeMap<u64, Sock>,
+    /// What is asked of name servers, by socket.
+    questions: BTreeMap<u64, Vec<u8>>,
     jobs: u64,
     done: BTreeMap<String, u32>,
 }
@@ -36,7 +38,11 @@ enum Sock {
     Securing,
     Up,
     Query,
+    QueryConnecting,
+    QueryUp,
 }
+
+const NAME_SERVER: &str = "192.0.2.53:53";
 
 const RESPONSES: [&str; 12] = [
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -93,6 +99,7 @@ impl World {
             rng,
             mono,
             socks: BTreeMap::new(),
+            questions: BTreeMap::new(),
             jobs: 0,
             done: BTreeMap::new(),
         }
@@ -118,14 +125,18 @@ impl World {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Connect { sock, addr } => {
-                    assert!(addr.ip().is_loopback(), "{addr} is forbidden");
-                    assert!(
-                        self.socks
-                            .insert(sock.to_bits(), Sock::Connecting)
-                            .is_none()
-                    );
+                    let is_query = addr.to_string() == NAME_SERVER;
+                    assert!(is_query || addr.ip().is_loopback(), "{addr} is forbidden");
+                    let state = if is_query {
+                        self.ask(sock, 2);
+                        Sock::QueryConnecting
+                    } else {
+                        Sock::Connecting
+                    };
+                    assert!(self.socks.insert(sock.to_bits(), state).is_none());
                 }
                 Output::Query { sock, .. } => {
+                    self.ask(sock, 0);
                     assert!(self.socks.insert(sock.to_bits(), Sock::Query).is_none());
                 }
                 Output::Secure { sock, .. } => {
@@ -136,13 +147,21 @@ impl World {
                     );
                 }
                 Output::Transmit { sock, .. } => {
-                    assert!(self.socks.get(&sock.to_bits()) == Some(&Sock::Up));
+                    let state = self.socks.get(&sock.to_bits());
+                    assert!(matches!(state, Some(Sock::Up | Sock::QueryUp)));
                 }
                 Output::Close { sock } => assert!(self.socks.remove(&sock.to_bits()).is_some()),
                 Output::Done { job, .. } => *self.done.entry(job.id.to_string()).or_default() += 1,
                 Output::OriginRetired { .. } | Output::Appetite(_) | Output::Note(_) => {}
             }
         }
+    }
+
+    /// Keeps what a query asks, without the length that stands before it over TCP.
+    fn ask(&mut self, sock: SockId, prefix_bytes: usize) {
+        let message = self.engine.transmit(sock).concat();
+        self.questions
+            .insert(sock.to_bits(), message[prefix_bytes..].to_vec());
     }
 
     fn job(&mut self) {
@@ -210,19 +229,68 @@ impl World {
                     resumed: chance.is_multiple_of(2),
                 });
             }
-            Sock::Query if chance < 50 => {
+            Sock::Query | Sock::QueryUp if chance < 15 => {
                 self.socks.remove(&bits);
-                self.input(Input::Closed {
-                    sock,
-                    cause: cause(CauseKind::Refused),
-                });
+                let cause = cause(CauseKind::Refused);
+                self.input(Input::Closed { sock, cause });
             }
-            Sock::Query => self.input(Input::Answer {
-                sock,
-                message: b"not an answer",
-            }),
+            Sock::Query => {
+                let message = self.answer(bits, chance);
+                let message = &message;
+                self.input(Input::Answer { sock, message });
+            }
+            Sock::QueryConnecting if chance < 30 => {
+                self.socks.remove(&bits);
+                let cause = cause(CauseKind::Refused);
+                self.input(Input::ConnectFailed { sock, cause });
+            }
+            Sock::QueryConnecting => {
+                self.socks.insert(bits, Sock::QueryUp);
+                self.input(Input::Connected { sock });
+            }
+            Sock::QueryUp => self.on_query_stream(sock, chance),
             Sock::Up => self.on_connection(sock, chance),
         }
+    }
+
+    fn on_query_stream(&mut self, sock: SockId, chance: u64) {
+        let shown = self.engine.transmit(sock).concat().len() as u64;
+        if shown > 0 {
+            let bytes = self.rng.below(shown) as usize + 1;
+            return self.input(Input::Sent { sock, bytes });
+        }
+        let message = self.answer(sock.to_bits(), chance);
+        let stream = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+        let bytes = match chance {
+            0..60 => &stream[..self.rng.below(stream.len() as u64) as usize],
+            _ => &stream[..],
+        };
+        let end = chance.is_multiple_of(9);
+        self.input(Input::Received { sock, bytes, end });
+    }
+
+    /// Some answer to what was asked: none, a cut one, a failure, an absence or an address.
+    fn answer(&mut self, bits: u64, chance: u64) -> Vec<u8> {
+        if chance < 25 {
+            return b"not an answer".to_vec();
+        }
+        let query = &self.questions[&bits];
+        let name_bytes = query[12..].iter().position(|byte| *byte == 0).unwrap();
+        let mut message = query[..12 + name_bytes + 5].to_vec();
+        let is_v4 = message[12 + name_bytes + 2] == 1;
+        message[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
+        match chance {
+            25..50 => message[2] |= 2,
+            50..60 => message[3] |= [2, 3][chance as usize % 2],
+            _ if is_v4 => {
+                for n in 1..=self.rng.below(4) as u8 {
+                    message[7] += 1;
+                    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, n, 0, 4, 127, 0, 1, n]);
+                }
+            }
+            _ => {}
+        }
+        message
     }
 
     fn on_connection(&mut self, sock: SockId, chance: u64) {

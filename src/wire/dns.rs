@@ -6,6 +6,8 @@
 //!
 //! Not here: which server is asked, retries, time and the cache (`engine/resolver`), sockets (`io/udp`).
 
+pub mod framing;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -85,7 +87,7 @@ pub enum Answer {
     FormatError,
     /// NOTIMP: likewise.
     NotImplemented,
-    /// The answer did not fit, and what did holds no address: it has to be asked over TCP.
+    /// The answer did not fit: whatever did, it has to be asked over TCP (RFC 2181 section 9).
     Truncated,
 }
 
@@ -216,6 +218,9 @@ fn read_sections(
     question: Question<'_>,
 ) -> Result<Answer, DecodeError> {
     let truncated = header.flags & FLAG_TRUNCATED != 0;
+    if truncated && header.rcode() == 0 {
+        return Ok(Answer::Truncated);
+    }
     let mut records = Vec::new();
     let whole = reader.read_records(header.answers, &mut records);
     if !truncated {
@@ -226,7 +231,6 @@ fn read_sections(
         match chain {
             Chain::Addresses { addrs, ttl } => return Ok(Answer::Addresses { addrs, ttl }),
             Chain::TooLong => return Ok(Answer::AliasChain),
-            Chain::DeadEnd { .. } if truncated => return Ok(Answer::Truncated),
             Chain::DeadEnd { .. } => {}
         }
     }

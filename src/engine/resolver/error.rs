@@ -32,8 +32,10 @@ pub enum ServerTrouble {
     Unreachable,
     /// SERVFAIL, REFUSED and the like (RFC 1035 section 4.1.1).
     Code(u8),
-    /// The answer does not fit a datagram.
+    /// Its answer is cut, over TCP too.
     Truncated,
+    /// Over TCP, it sent something else than one whole answer.
+    Broken,
 }
 
 impl LookupError {
@@ -89,7 +91,8 @@ impl fmt::Display for ServerTrouble {
             ServerTrouble::Code(4) => f.write_str("answered NOTIMP"),
             ServerTrouble::Code(5) => f.write_str("answered REFUSED"),
             ServerTrouble::Code(code) => write!(f, "answered with code {code}"),
-            ServerTrouble::Truncated => f.write_str("answered more than fits a datagram"),
+            ServerTrouble::Truncated => f.write_str("cut its answer, over TCP too"),
+            ServerTrouble::Broken => f.write_str("gave no whole answer over TCP"),
         }
     }
 }
@@ -147,7 +150,11 @@ mod tests {
             ),
             (
                 servers(ServerTrouble::Truncated),
-                "no name server knew; the last one answered more than fits a datagram",
+                "no name server knew; the last one cut its answer, over TCP too",
+            ),
+            (
+                servers(ServerTrouble::Broken),
+                "no name server knew; the last one gave no whole answer over TCP",
             ),
         ];
         for ((error, is_local), text) in table {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{FAILURE_TTL_MAX, Fact};
-use super::{LookupError, ServerTrouble};
+use super::{LookupError, SUSPICION, ServerTrouble, Transport};
 use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::wire::dns::Family;
+use crate::wire::dns::framing::FirstMessage;
 use crate::wire::names::Names;
 
 /// A look-up that has not ended.
@@ -39,7 +40,7 @@ pub(super) enum Stage {
 }
 
 /// Whom to ask.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     /// Of the resolver, when this began.
     pub(super) epoch: u32,
@@ -48,6 +49,8 @@ pub(super) struct Plan {
     pub(super) rounds: usize,
     /// Until the next is asked as well.
     pub(super) timeout: Duration,
+    /// What a server is asked over first.
+    pub(super) transport: Transport,
 }
 
 /// How far one family is.
@@ -88,10 +91,16 @@ pub(super) struct Try {
     pub(super) inquiry: Key,
     pub(super) family: Family,
     pub(super) server: SocketAddr,
-    pub(super) sent: Instant,
+    pub(super) transport: Transport,
+    pub(super) asked: Instant,
     pub(super) id: u16,
     pub(super) edns: bool,
+    /// For TCP behind its length.
     pub(super) message: Vec<u8>,
+    /// How much of it TCP has taken.
+    pub(super) sent_bytes: usize,
+    /// What has come over TCP.
+    pub(super) received: FirstMessage,
 }
 
 /// What is known of a name server.
@@ -112,7 +121,7 @@ impl Inquiry {
             name,
             askers: Vec::new(),
             stage: Stage::Queued,
-            plan: Plan::default(),
+            plan: Plan::none(),
             halves: [Half::Asking(Asking::new()), Half::Asking(Asking::new())],
         }
     }
@@ -197,7 +206,28 @@ impl Asking {
     }
 }
 
+impl Plan {
+    /// Nobody, until the look-up begins.
+    fn none() -> Plan {
+        Plan {
+            epoch: 0,
+            servers: Vec::new(),
+            rounds: 0,
+            timeout: Duration::ZERO,
+            transport: Transport::Udp,
+        }
+    }
+}
+
 impl Server {
+    /// It has not answered what it was asked at `asked`, or can't be reached: it is asked last for a while, unless
+    /// it has answered others since. Then it is not dead: this name takes long, or TCP to it is closed.
+    pub(super) fn suspect(&mut self, now: Instant, asked: Instant) {
+        if self.heard < asked {
+            self.suspect_until = now + SUSPICION;
+        }
+    }
+
     pub(super) fn all_of(names: &Names) -> Vec<Server> {
         let new = |addr: &SocketAddr| Server {
             addr: *addr,

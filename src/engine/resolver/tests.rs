@@ -2,11 +2,13 @@
 
 mod answers;
 mod servers;
+mod tcp;
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::base::time::Wall;
+use crate::wire::dns::framing;
 
 const A: u16 = 1;
 const AAAA: u16 = 28;
@@ -20,18 +22,25 @@ struct Asked {
     server: u8,
     family: Family,
     edns: bool,
+    /// Over TCP; `message` is without its length then.
+    tcp: bool,
     message: Vec<u8>,
 }
 
-/// What comes of a datagram.
+/// What comes of a query.
 enum Reply {
     Silence,
     Refused,
+    /// Each after so many milliseconds; over TCP as one stream, each behind its length.
     Messages(Vec<(u64, Vec<u8>)>),
+    /// Over TCP: these bytes, and the end after the last.
+    Stream(Vec<(u64, Vec<u8>)>),
 }
 
 enum Event {
     Answer(Vec<u8>),
+    Bytes(Vec<u8>),
+    End,
     Refused,
 }
 
@@ -97,15 +106,23 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.resolver.poll_output() {
             match output {
-                Output::Query { query, server } => self.send(query, server),
+                Output::Query {
+                    query,
+                    server,
+                    transport,
+                } => self.send(query, server, transport),
                 Output::Forget { query } => self.close(query),
                 Output::Resolved { asker, result } => self.results.push((self.ms(), asker, result)),
             }
         }
     }
 
-    fn send(&mut self, query: Key, server: SocketAddr) {
-        let message = self.resolver.message(query).to_vec();
+    fn send(&mut self, query: Key, server: SocketAddr, transport: Transport) {
+        let tcp = transport == Transport::Tcp;
+        let message = match transport {
+            Transport::Udp => self.resolver.transmit(query).to_vec(),
+            Transport::Tcp => self.send_stream(query),
+        };
         assert!(!self.sockets.contains(&query), "one datagram a socket");
         self.sockets.push(query);
         self.sockets_peak = self.sockets_peak.max(self.sockets.len());
@@ -122,25 +139,53 @@ impl World {
                 kind => panic!("type {kind}"),
             },
             edns: message[11] == 1,
+            tcp,
             message,
         };
         let reply = (self.script)(&asked);
         self.asked.push(asked);
-        let count = self.asked.len() * 100;
+        let mut events = Vec::new();
         match reply {
             Reply::Silence => {}
-            Reply::Refused => {
-                self.events
-                    .insert((self.now.mono, count), (query, Event::Refused));
-            }
+            Reply::Refused => events.push((0, Event::Refused)),
             Reply::Messages(messages) => {
-                for (n, (ms, message)) in messages.into_iter().enumerate() {
-                    let at = self.now.mono + Duration::from_millis(ms);
-                    self.events
-                        .insert((at, count + n), (query, Event::Answer(message)));
+                for (ms, mut message) in messages {
+                    events.push(if tcp {
+                        framing::frame(&mut message);
+                        (ms, Event::Bytes(message))
+                    } else {
+                        (ms, Event::Answer(message))
+                    });
                 }
             }
+            Reply::Stream(parts) => {
+                let end = parts.last().map_or(0, |(ms, _)| *ms);
+                events.extend(parts.into_iter().map(|(ms, part)| (ms, Event::Bytes(part))));
+                events.push((end, Event::End));
+            }
         }
+        for (n, (ms, event)) in events.into_iter().enumerate() {
+            let at = self.now.mono + Duration::from_millis(ms);
+            self.events
+                .insert((at, self.asked.len() * 100 + n), (query, event));
+        }
+    }
+
+    /// Takes a query over TCP, a few bytes at a time.
+    fn send_stream(&mut self, query: Key) -> Vec<u8> {
+        let mut stream = Vec::new();
+        loop {
+            let shown = self.resolver.transmit(query);
+            if shown.is_empty() {
+                break;
+            }
+            let bytes = shown.len().min(7);
+            stream.extend_from_slice(&shown[..bytes]);
+            self.resolver.handle_sent(query, bytes);
+        }
+        let message = stream.split_off(2);
+        assert_eq!(stream, (message.len() as u16).to_be_bytes(), "its length");
+        message
     }
 
     fn close(&mut self, query: Key) {
@@ -163,6 +208,11 @@ impl World {
             match event {
                 _ if !self.sockets.contains(&query) => {}
                 Event::Answer(message) => self.resolver.handle_answer(self.now, query, &message),
+                Event::Bytes(bytes) => {
+                    self.resolver
+                        .handle_received(self.now, query, &bytes, false);
+                }
+                Event::End => self.resolver.handle_received(self.now, query, b"", true),
                 Event::Refused => {
                     self.close(query);
                     self.resolver.handle_query_failed(self.now, query);

@@ -223,24 +223,14 @@ fn f69_f76_codes_that_say_the_server_does_not_know() {
 }
 
 #[test]
-fn f71_a_cut_answer_counts_if_an_address_is_in_it() {
+fn f71_a_cut_answer_has_to_be_asked_for_again_whatever_is_in_it() {
     let whole = Message::to(V4, 0)
         .answer(ASKED, TYPE_A, 300, &[192, 0, 2, 1])
         .answer(ASKED, TYPE_A, 300, &[192, 0, 2, 2])
         .truncated();
-    let (one, two) = (
-        addresses(&["192.0.2.1"], 300),
-        addresses(&["192.0.2.1", "192.0.2.2"], 300),
-    );
-    let ends = [
-        whole.0.len(),
-        whole.0.len() - 1,
-        whole.0.len() - 16,
-        whole.0.len() - 17,
-    ];
-    let expected = [two, one.clone(), one, Ok(Answer::Truncated)];
-    for (end, expected) in ends.into_iter().zip(expected) {
-        assert_eq!(decode(&whole.0[..end], ID, V4), expected, "{end}");
+    for bytes in [0, 1, 16, 17] {
+        let message = &whole.0[..whole.0.len() - bytes];
+        assert_eq!(decode(message, ID, V4), Ok(Answer::Truncated), "{bytes}");
     }
     assert_eq!(
         decode(&Message::to(V4, 0).truncated().0, ID, V4),

@@ -204,7 +204,7 @@ fn stale_queries_change_nothing() {
     assert_eq!(world.lookup("a.example"), Lookup::Pending);
     let query = world.sockets[0];
     world.drive();
-    assert_eq!(world.resolver.message(query), b"");
+    assert_eq!(world.resolver.transmit(query), b"");
     world
         .resolver
         .handle_answer(world.now, query, &world.asked[0].message.clone());
