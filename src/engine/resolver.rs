@@ -2,6 +2,7 @@
 //!
 //!   lookup --hosts, cache--> Ready, Failed
 //!      \--> Queued --a place is free--> Open --one family has addresses--> Grace --50 ms--> Told
+//!                                         |\____ 1.8 s, and older addresses are known ______/ |
 //!                                          \______ both families have ended ____|____________/--> cache
 //!
 //! A look-up asks for AAAA and A side by side; each of the two goes through the servers (`asking`).
@@ -26,7 +27,7 @@ use crate::base::time::{Instant, Now};
 use crate::wire::dns::{self, Family};
 use crate::wire::names::Names;
 use cache::{Cache, Fact};
-pub use cache::{FAILURE_TTL_MAX, NAMES_MAX};
+pub use cache::{FAILURE_TTL_MAX, NAMES_MAX, STALE_MAX};
 pub use error::{LookupError, ServerTrouble};
 use inquiry::{Half, Inquiry, Plan, Server, Stage, Try, interleave};
 
@@ -36,6 +37,9 @@ pub const LOOKUPS_OPEN_MAX: usize = 64;
 pub const LOOKUPS_MAX: usize = 65_536;
 /// How long addresses of one family wait for those of the other (RFC 8305 section 3).
 pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// How long a look-up may take before its askers are told addresses whose time is over, if there are any (RFC 8767
+/// section 5): well within the time that a connection has.
+pub const PATIENCE: Duration = Duration::from_millis(1_800);
 /// Addresses are not believed for longer, whatever their TTL.
 pub const ADDRESS_TTL_MAX: Duration = Duration::from_secs(300);
 /// Nor is their absence …
@@ -247,6 +251,7 @@ impl Resolver {
             match timer {
                 Timer::Silence { inquiry, family } => self.on_silence(now, inquiry, family),
                 Timer::Grace { inquiry } => self.on_grace(inquiry),
+                Timer::Patience { inquiry } => self.on_patience(now, inquiry),
             }
         }
     }
@@ -303,7 +308,12 @@ impl Resolver {
             self.open += 1;
             let plan = self.plan(now);
             let inquiry = &mut self.inquiries[key];
-            inquiry.stage = Stage::Open;
+            let is_known = self.cache.stale(now.mono, &inquiry.name).is_some();
+            let patience_ends = is_known.then(|| now.mono + PATIENCE);
+            if let Some(ends) = patience_ends {
+                self.timers.insert((ends, Timer::Patience { inquiry: key }));
+            }
+            inquiry.stage = Stage::Open { patience_ends };
             inquiry.plan = plan;
             for family in [Family::V6, Family::V4] {
                 self.ask_next(now, key, family);
@@ -335,9 +345,24 @@ impl Resolver {
 
     /// The other family is late: the askers get what is there.
     fn on_grace(&mut self, key: Key) {
+        let addrs = self.inquiries[key].addresses();
+        self.tell_early(key, addrs);
+    }
+
+    /// Both families are late: the askers get what was there before.
+    fn on_patience(&mut self, now: Now, key: Key) {
         let inquiry = &mut self.inquiries[key];
-        let addrs = inquiry.addresses();
-        inquiry.stage = Stage::Told {
+        inquiry.stage = Stage::Open {
+            patience_ends: None,
+        };
+        if let Some(addrs) = self.cache.stale(now.mono, &inquiry.name).cloned() {
+            self.tell_early(key, addrs);
+        }
+    }
+
+    /// The askers are told; the rest is waited for on behalf of the cache.
+    fn tell_early(&mut self, key: Key, addrs: Arc<[IpAddr]>) {
+        self.inquiries[key].stage = Stage::Told {
             addrs: Arc::clone(&addrs),
         };
         self.tell(key, &Ok(addrs));
@@ -360,8 +385,12 @@ impl Resolver {
         }
         let [v4, v6] = &inquiry.halves;
         match (&inquiry.stage, v4, v6) {
-            (Stage::Open, Half::Asking(_), Half::Addresses { .. })
-            | (Stage::Open, Half::Addresses { .. }, Half::Asking(_)) => {
+            (Stage::Open { patience_ends }, Half::Asking(_), Half::Addresses { .. })
+            | (Stage::Open { patience_ends }, Half::Addresses { .. }, Half::Asking(_)) => {
+                if let Some(ends) = *patience_ends {
+                    self.timers
+                        .remove(&(ends, Timer::Patience { inquiry: key }));
+                }
                 let ends = now.mono + RESOLUTION_DELAY;
                 inquiry.stage = Stage::Grace { ends };
                 self.timers.insert((ends, Timer::Grace { inquiry: key }));
@@ -374,17 +403,30 @@ impl Resolver {
     /// Both families have ended.
     fn conclude(&mut self, now: Now, key: Key) {
         let inquiry = &self.inquiries[key];
-        if let Stage::Grace { ends } = inquiry.stage {
-            self.timers.remove(&(ends, Timer::Grace { inquiry: key }));
+        match inquiry.stage {
+            Stage::Grace { ends } => {
+                self.timers.remove(&(ends, Timer::Grace { inquiry: key }));
+            }
+            Stage::Open {
+                patience_ends: Some(ends),
+            } => {
+                self.timers
+                    .remove(&(ends, Timer::Patience { inquiry: key }));
+            }
+            Stage::Open {
+                patience_ends: None,
+            }
+            | Stage::Queued
+            | Stage::Told { .. } => {}
         }
-        let (fact, expires) = inquiry.conclusion(now.mono);
+        let (mut fact, expires) = inquiry.conclusion(now.mono);
         if inquiry.plan.epoch == self.epoch {
             let name = Arc::clone(&inquiry.name);
             match (&fact, expires) {
-                (Err(error), None) => self.cache.insert_failure(now.mono, name, *error),
+                (Err(error), None) => fact = self.cache.insert_failure(now.mono, name, *error),
                 (_, expires) => {
                     let expires = expires.unwrap_or(now.mono);
-                    self.cache.insert(name, fact.clone(), expires);
+                    self.cache.insert(now.mono, name, fact.clone(), expires);
                 }
             }
         }
@@ -420,6 +462,8 @@ enum Timer {
     Silence { inquiry: Key, family: Family },
     /// The late family has had its 50 ms.
     Grace { inquiry: Key },
+    /// The askers have waited for [`PATIENCE`].
+    Patience { inquiry: Key },
 }
 
 /// Whether a name is this one or lies under it.

@@ -1,7 +1,8 @@
 //! What is known of names, and until when.
 //!
 //! Bounded by [`NAMES_MAX`]: names keep the slot they got first, and when all are taken a new one evicts
-//! round-robin, the same in every run. An entry outlives its lifetime: the length of a row of failures stays known.
+//! round-robin, the same in every run. An entry outlives its lifetime: the length of a row of failures stays known,
+//! and addresses are kept for a while against an outage of the name servers (RFC 8767).
 //!
 //! Not here: asking (`resolver`).
 
@@ -18,6 +19,8 @@ pub const NAMES_MAX: usize = 8_192;
 /// How long a row of failures makes us wait at most (RFC 9520 section 3.2 asks for 1 s to 5 min); the first
 /// one makes us wait 1 s, each further one twice as long as the one before.
 pub const FAILURE_TTL_MAX: Duration = Duration::from_secs(30);
+/// For how long after their lifetime addresses stand in for an answer that can't be had (RFC 8767 section 5).
+pub const STALE_MAX: Duration = Duration::from_secs(3600);
 
 /// What a look-up ended with.
 pub(super) type Fact = Result<Arc<[IpAddr]>, LookupError>;
@@ -39,6 +42,14 @@ struct Entry {
     expires: Instant,
     /// Look-ups in a row that ended in failure, this fact included.
     failures: u32,
+    stale: Option<Stale>,
+}
+
+/// Addresses that an outage is bridged with.
+#[derive(Clone, Debug)]
+struct Stale {
+    addrs: Arc<[IpAddr]>,
+    until: Instant,
 }
 
 impl Cache {
@@ -51,26 +62,53 @@ impl Cache {
         }
     }
 
-    /// Remembers an answer; with a lifetime that is over it serves nobody who comes later.
-    pub(super) fn insert(&mut self, name: Arc<str>, fact: Fact, expires: Instant) {
+    /// Remembers an answer; with a lifetime that is over it serves nobody who comes later, an outage or not
+    /// (RFC 1035 section 3.2.1).
+    pub(super) fn insert(&mut self, now: Instant, name: Arc<str>, fact: Fact, expires: Instant) {
+        let stale = match &fact {
+            Ok(addrs) if expires > now => Some(Stale {
+                addrs: Arc::clone(addrs),
+                until: expires + STALE_MAX,
+            }),
+            Ok(_) | Err(_) => None,
+        };
         self.put(Entry {
             name,
             fact,
             expires,
             failures: 0,
+            stale,
         });
     }
 
-    /// Remembers that there was no answer, for longer each time.
-    pub(super) fn insert_failure(&mut self, now: Instant, name: Arc<str>, error: LookupError) {
-        let before = self.entry(&name).map_or(0, |entry| entry.failures);
-        let seconds = 1 << before.min(8);
+    /// Remembers that there was no answer, for longer each time, and gives what holds meanwhile: the failure, or
+    /// the addresses from before it.
+    pub(super) fn insert_failure(
+        &mut self,
+        now: Instant,
+        name: Arc<str>,
+        error: LookupError,
+    ) -> Fact {
+        let before = self.entry(&name);
+        let failures = before.map_or(0, |entry| entry.failures);
+        // What is wrong with the name itself is news.
+        let stale = before
+            .filter(|_| error.is_local())
+            .and_then(|entry| entry.stale.clone())
+            .filter(|stale| now < stale.until);
+        let fact = match &stale {
+            Some(stale) => Ok(Arc::clone(&stale.addrs)),
+            None => Err(error),
+        };
+        let seconds = 1 << failures.min(8);
         self.put(Entry {
             name,
-            fact: Err(error),
+            fact: fact.clone(),
             expires: now + Duration::from_secs(seconds).min(FAILURE_TTL_MAX),
-            failures: before + 1,
+            failures: failures + 1,
+            stale,
         });
+        fact
     }
 
     /// Forgets everything.
@@ -83,6 +121,12 @@ impl Cache {
         self.entry(name)
             .filter(|entry| now < entry.expires)
             .map(|entry| &entry.fact)
+    }
+
+    /// The addresses that stand in for an answer that does not come.
+    pub(super) fn stale(&self, now: Instant, name: &str) -> Option<&Arc<[IpAddr]>> {
+        let stale = self.entry(name)?.stale.as_ref()?;
+        (now < stale.until).then_some(&stale.addrs)
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
@@ -126,7 +170,7 @@ mod tests {
     #[test]
     fn facts_hold_until_they_expire() {
         let mut cache = Cache::new([1, 2]);
-        cache.insert("a".into(), Err(ERROR), at(5));
+        cache.insert(at(0), "a".into(), Err(ERROR), at(5));
         assert_eq!(cache.get(at(4), "a"), Some(&Err(ERROR)));
         assert_eq!(cache.get(at(5), "a"), None);
         assert_eq!(cache.get(at(4), "b"), None);
@@ -139,14 +183,14 @@ mod tests {
         let mut cache = Cache::new([1, 2]);
         let mut now = at(100);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            cache.insert_failure(now, "a".into(), ERROR);
+            assert_eq!(cache.insert_failure(now, "a".into(), ERROR), Err(ERROR));
             let until = now + Duration::from_secs(seconds);
             assert!(cache.get(until - Duration::from_nanos(1), "a").is_some());
             assert_eq!(cache.get(until, "a"), None, "{seconds}");
             now = until;
         }
-        cache.insert("a".into(), Ok(Arc::new([])), now);
-        cache.insert_failure(now, "a".into(), ERROR);
+        cache.insert(now, "a".into(), Err(ERROR), now);
+        assert_eq!(cache.insert_failure(now, "a".into(), ERROR), Err(ERROR));
         assert_eq!(cache.get(now + Duration::from_secs(1), "a"), None);
     }
 
@@ -154,7 +198,7 @@ mod tests {
     fn no_more_names_are_remembered_than_the_limit() {
         let mut cache = Cache::new([1, 2]);
         for n in 0..NAMES_MAX + 10 {
-            cache.insert(n.to_string().into(), Err(ERROR), at(9));
+            cache.insert(at(0), n.to_string().into(), Err(ERROR), at(9));
         }
         assert_eq!(cache.slots.len(), NAMES_MAX);
         assert_eq!(cache.by_name.len(), NAMES_MAX);

@@ -31,8 +31,8 @@ pub(super) struct Inquiry {
 pub(super) enum Stage {
     /// Waits for its turn.
     Queued,
-    /// Neither family has addresses yet.
-    Open,
+    /// Neither family has addresses yet; the askers' patience ends then, if there are older addresses for them.
+    Open { patience_ends: Option<Instant> },
     /// One family has addresses; the other has until then to bring its own.
     Grace { ends: Instant },
     /// The askers have been told these; the other family is waited for on behalf of the cache.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod servers;
+mod stale;
 mod tcp;
 
 use std::collections::BTreeMap;
