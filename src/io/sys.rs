@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -205,6 +206,17 @@ fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::
     check(result).map(drop)
 }
 
+/// The number of a network interface (if_nametoindex(3)); `None` if there is none of this name.
+#[must_use]
+pub fn interface_index(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the pointer is to a string that ends with a zero byte and lives until the call is over.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => None,
+        index => Some(index),
+    }
+}
+
 fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the pointer is to writable memory of the right type.
@@ -252,6 +264,13 @@ mod tests {
         let limit = raise_open_file_limit().unwrap();
         assert!(limit > 0);
         assert_eq!(raise_open_file_limit().unwrap(), limit);
+    }
+
+    #[test]
+    fn f83_network_interfaces_have_numbers() {
+        assert!(interface_index("lo").is_some_and(|index| index > 0));
+        assert_eq!(interface_index("no-such-interface"), None);
+        assert_eq!(interface_index("lo\0"), None);
     }
 
     #[test]

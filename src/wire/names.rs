@@ -6,7 +6,7 @@
 //! Not here: reading and watching the files (`io/files`), what is asked of whom (`engine/resolver`).
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 /// Name servers that are used, as in resolv.conf(5).
@@ -73,13 +73,23 @@ struct Entry {
 }
 
 impl Names {
-    /// Reads both files; a missing one is an empty one.
+    /// Reads both files; a missing one is an empty one. Of a name server's zone (`fe80::1%2`) only numbers are known.
     #[must_use]
     pub fn parse(hosts: &[u8], resolv_conf: &[u8]) -> Names {
+        Names::parse_zoned(hosts, resolv_conf, &|_| None)
+    }
+
+    /// As [`Names::parse`]; `zone_index` knows the names of this machine's network interfaces (`fe80::1%eth0`).
+    #[must_use]
+    pub fn parse_zoned(
+        hosts: &[u8],
+        resolv_conf: &[u8],
+        zone_index: &dyn Fn(&str) -> Option<u32>,
+    ) -> Names {
         let mut of_hosts = Complaints::new("/etc/hosts");
         let mut of_resolv_conf = Complaints::new("/etc/resolv.conf");
         let hosts = Hosts::parse(hosts, &mut of_hosts);
-        let resolv_conf = ResolvConf::parse(resolv_conf, &mut of_resolv_conf);
+        let resolv_conf = ResolvConf::parse(resolv_conf, zone_index, &mut of_resolv_conf);
         let mut complaints = of_hosts.finish();
         complaints.extend(of_resolv_conf.finish());
         Names {
@@ -198,7 +208,11 @@ impl Hosts {
 }
 
 impl ResolvConf {
-    fn parse(file: &[u8], complaints: &mut Complaints) -> ResolvConf {
+    fn parse(
+        file: &[u8],
+        zone_index: &dyn Fn(&str) -> Option<u32>,
+        complaints: &mut Complaints,
+    ) -> ResolvConf {
         let mut conf = ResolvConf {
             servers: Vec::new(),
             timeout: TIMEOUT_DEFAULT,
@@ -210,7 +224,10 @@ impl ResolvConf {
         for (line, number) in file.split(|&byte| byte == b'\n').zip(1..) {
             let mut words = words(line).take_while(|word| !matches!(word, [b'#' | b';', ..]));
             match words.next() {
-                Some(b"nameserver") => conf.add_server(number, words.next(), complaints),
+                Some(b"nameserver") => {
+                    let word = words.next().unwrap_or_default();
+                    conf.add_server(number, word, parse_server(word, zone_index), complaints);
+                }
                 Some(b"options") => words.for_each(|option| conf.set(number, option, complaints)),
                 // They concern relative names and the order of addresses, which are decided elsewhere.
                 Some(b"search" | b"domain" | b"sortlist" | b"lookup" | b"family") | None => {}
@@ -228,15 +245,19 @@ impl ResolvConf {
         conf
     }
 
-    fn add_server(&mut self, line: usize, word: Option<&[u8]>, complaints: &mut Complaints) {
-        let word = word.unwrap_or_default();
-        match parse_addr(word) {
+    fn add_server(
+        &mut self,
+        line: usize,
+        word: &[u8],
+        server: Result<SocketAddr, &'static str>,
+        complaints: &mut Complaints,
+    ) {
+        match server {
             Err(expected) => complaints.add(line, word, expected),
             Ok(_) if self.servers.len() == SERVERS_MAX => {
                 complaints.add(line, word, "at most 3 name servers");
             }
-            Ok(addr) => {
-                let server = SocketAddr::new(addr, DNS_PORT);
+            Ok(server) => {
                 if !self.servers.contains(&server) {
                     self.servers.push(server);
                 }
@@ -330,6 +351,31 @@ fn parse_addr(word: &[u8]) -> Result<IpAddr, &'static str> {
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or("an IP address")
+}
+
+/// A name server's address. A link-local one needs the zone that it is in (RFC 4007 section 11), by number or by
+/// the name of an interface; routers announce such servers (RFC 8106).
+fn parse_server(
+    word: &[u8],
+    zone_index: &dyn Fn(&str) -> Option<u32>,
+) -> Result<SocketAddr, &'static str> {
+    let Some(at) = word.iter().position(|&byte| byte == b'%') else {
+        return Ok(SocketAddr::new(parse_addr(word)?, DNS_PORT));
+    };
+    let zone = str::from_utf8(&word[at + 1..]).unwrap_or_default();
+    let index = match zone.parse() {
+        Ok(index) => Some(index),
+        Err(_) => zone_index(zone),
+    };
+    match (parse_addr(&word[..at])?, index) {
+        (IpAddr::V6(addr), Some(index)) if addr.is_unicast_link_local() => {
+            Ok(SocketAddrV6::new(addr, DNS_PORT, 0, index).into())
+        }
+        (IpAddr::V6(addr), None) if addr.is_unicast_link_local() => {
+            Err("a network interface of this machine behind the %")
+        }
+        _ => Err("a zone only with a link-local IPv6 address"),
+    }
 }
 
 #[cfg(test)]

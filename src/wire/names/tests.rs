@@ -145,7 +145,7 @@ fn f83_resolv_conf_with_everything_in_it() {
         complaints,
         [
             "/etc/resolv.conf:5: found \"fe80::1%eth0\", \
-             expected an IP address without a zone: zones are not supported",
+             expected a network interface of this machine behind the %",
             r#"/etc/resolv.conf:9: found "192.0.2.2", expected at most 3 name servers"#,
             r#"/etc/resolv.conf:10: found "nameservr", expected nameserver, options or search"#,
         ]
@@ -171,4 +171,57 @@ fn f83_options_are_cut_to_their_range() {
         assert_eq!(conf.attempts, attempts, "{option}");
         assert_eq!(said.len(), complaints, "{option}");
     }
+}
+
+#[test]
+fn f83_a_link_local_name_server_is_asked_in_its_zone() {
+    let zones = |name: &str| (name == "eth0").then_some(7);
+    let table = [
+        ("fe80::1%eth0", "[fe80::1%7]:53"),
+        ("fe80::1%3", "[fe80::1%3]:53"),
+        ("fe80::1", "[fe80::1]:53"),
+        (
+            "fe80::1%eth1",
+            "a network interface of this machine behind the %",
+        ),
+        (
+            "fe80::1%",
+            "a network interface of this machine behind the %",
+        ),
+        (
+            "2001:db8::1%eth0",
+            "a zone only with a link-local IPv6 address",
+        ),
+        (
+            "192.0.2.1%eth0",
+            "a zone only with a link-local IPv6 address",
+        ),
+        ("fe80::x%eth0", "an IP address"),
+    ];
+    for (word, expected) in table {
+        let file = format!("nameserver {word}\n");
+        let names = Names::parse_zoned(b"", file.as_bytes(), &zones);
+        let servers = &names.resolv_conf.servers;
+        match names.complaints.first() {
+            None => assert_eq!(servers[0].to_string(), expected),
+            Some(said) => assert!(said.ends_with(&format!("expected {expected}")), "{said}"),
+        }
+        let is_server = expected.ends_with(":53");
+        assert_eq!(
+            (servers.len() == 1, names.complaints.is_empty()),
+            (is_server, is_server)
+        );
+    }
+}
+
+#[test]
+fn f83_name_servers_behind_the_third_are_not_asked() {
+    let (conf, complaints) = resolv_conf(
+        &(1..=6)
+            .map(|n| format!("nameserver 192.0.2.{n}\n"))
+            .collect::<String>(),
+    );
+    let servers: Vec<String> = conf.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"]);
+    assert_eq!(complaints.len(), 3);
 }

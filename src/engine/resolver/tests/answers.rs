@@ -43,6 +43,22 @@ fn f85_other_special_names_are_asked_for_as_they_are() {
 }
 
 #[test]
+fn f83_search_and_ndots_are_never_applied() {
+    let mut world = World::new(1, "", |asked| code(asked, 3));
+    let conf =
+        b"nameserver 192.0.2.1\nsearch google.internal a b c d e\ndomain f\noptions ndots:5\n";
+    world.resolver.set_names(Arc::new(Names::parse(b"", conf)));
+    for name in ["metadata", "one.two.three"] {
+        world.asked.clear();
+        assert_eq!(world.resolve(name), Err(LookupError::NoSuchName));
+        assert_eq!(world.asked.len(), 2, "one question for each family");
+        for asked in &world.asked {
+            assert_eq!(asked.message[12 + name.len() + 1], 0, "the root follows");
+        }
+    }
+}
+
+#[test]
 fn families_are_asked_side_by_side_and_alternate_in_the_result() {
     let mut world = World::new(1, "", |asked| {
         let records: Vec<(u16, u32, &[u8])> = match asked.family {
