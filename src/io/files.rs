@@ -2,8 +2,8 @@
 //! limit.
 //!
 //! A missing file is an empty one. Files are read again when their identity, size or time of change differs,
-//! looked at every few seconds while the loop is awake anyway: an idle process is not woken for it, and looks
-//! before it does the next thing.
+//! looked at every few seconds while there are jobs, for which the loop is woken. A process without any sleeps
+//! on, and looks before it does the next thing.
 //!
 //! Not here: what the files say (`wire::names`).
 
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use conduit::base::time::Instant;
 use conduit::wire::names::Names;
+
+use crate::io::sys;
 
 /// How old what is known of the files may be.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -69,6 +71,16 @@ impl NameFiles {
         (files, names)
     }
 
+    /// When to look again; never, while nobody needs it.
+    #[must_use]
+    pub fn poll_timeout(&self, is_needed: bool) -> Instant {
+        if is_needed {
+            self.checked + CHECK_EVERY
+        } else {
+            Instant::FAR_FUTURE
+        }
+    }
+
     /// The files' new contents, if it is time to look and one has changed.
     pub fn check(&mut self, now: Instant) -> Option<Arc<Names>> {
         if now.since(self.checked) < CHECK_EVERY {
@@ -80,7 +92,8 @@ impl NameFiles {
     }
 
     fn read(&mut self) -> Arc<Names> {
-        let names = Names::parse(&self.hosts.read(), &self.resolv_conf.read());
+        let (hosts, resolv_conf) = (self.hosts.read(), self.resolv_conf.read());
+        let names = Names::parse_zoned(&hosts, &resolv_conf, &sys::interface_index);
         for complaint in &names.complaints {
             log::warn!("{complaint}");
         }
@@ -157,5 +170,35 @@ mod tests {
         assert!(files.check(start + CHECK_EVERY * 5).is_some(), "gone");
         assert!(files.check(start + CHECK_EVERY * 6).is_none(), "still gone");
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn f83_f84_a_loop_with_jobs_is_woken_to_look_and_one_without_sleeps() {
+        let missing = PathBuf::from("/nonexistent");
+        let start = Instant::from_nanos(1_000_000_000);
+        let (mut files, _) = NameFiles::open_at(start, missing.clone(), missing);
+        let mut now = start;
+        for _ in 0..3 {
+            assert_eq!(files.poll_timeout(false), Instant::FAR_FUTURE);
+            let due = files.poll_timeout(true);
+            assert_eq!(due, now + Duration::from_secs(5));
+            now = due;
+            assert!(files.check(now).is_none());
+            assert!(files.poll_timeout(true) > now, "no busy loop");
+        }
+    }
+
+    #[test]
+    fn f83_missing_files_mean_name_servers_on_this_machine() {
+        let missing = PathBuf::from("/nonexistent");
+        let (_, names) = NameFiles::open_at(Instant::from_nanos(0), missing.clone(), missing);
+        let servers: Vec<String> = names
+            .resolv_conf
+            .servers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(servers, ["127.0.0.1:53", "[::1]:53"]);
+        assert!(names.hosts.is_empty() && names.complaints.is_empty());
     }
 }

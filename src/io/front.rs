@@ -231,7 +231,9 @@ impl Front {
             Stage::Draining { abort_at: at } | Stage::Aborted { give_up_at: at } => at,
         };
         let feed = self.intake.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
-        let mut until = stage.min(self.progress.next()).min(feed);
+        let has_jobs = self.intake.progress().pending > 0;
+        let names = self.names.poll_timeout(has_jobs);
+        let mut until = stage.min(self.progress.next()).min(feed).min(names);
         if self.has_work || self.has_results() {
             until = self.turn.now().mono;
         }
