@@ -66,4 +66,17 @@ impl Attempt {
             excused: false,
         }
     }
+
+    /// The attempt as its request goes out: one whose time ran out while this process stood still has it anew.
+    #[must_use]
+    pub fn resumed(self, now: Instant, expires: Instant) -> Attempt {
+        match self.limit {
+            Limit::Timeout(timeout) if self.excused => Attempt {
+                deadline: (now + timeout).min(expires),
+                excused: false,
+                ..self
+            },
+            Limit::Timeout(_) | Limit::Ttl(_) => self,
+        }
+    }
 }

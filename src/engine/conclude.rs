@@ -4,6 +4,7 @@
 //!
 //! Not here: the table from what happened to what follows (`outcome`).
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -251,6 +252,7 @@ impl Engine {
         let waiting = Waiting::new(job, now.mono, expires);
         let job = self.origins[origin].queue.insert_later(waiting);
         let timer = self.wheel.arm(alarm_at, Alarm::Waiting { origin, job });
+        self.dues.push(Reverse(alarm_at));
         self.set_timer(origin, job, timer);
         self.recount(origin);
     }

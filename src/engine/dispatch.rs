@@ -216,7 +216,7 @@ impl Engine {
     /// A request goes out.
     pub(super) fn start(&mut self, now: Now, place: Place, waiting: Waiting, spent: Spent) {
         let attempt = match waiting.attempt {
-            Some(attempt) => attempt,
+            Some(attempt) => attempt.resumed(now.mono, waiting.expires),
             None => self.begin(now, place.origin, &waiting),
         };
         let mut job = waiting.job;

@@ -160,7 +160,7 @@ pub struct Appetite {
     pub held: u32,
     /// Jobs that wait for the time of their next attempt.
     pub later: u32,
-    /// When something is due next: told only while nothing is busy.
+    /// When the first of those two may go on.
     pub next: Option<Instant>,
 }
 

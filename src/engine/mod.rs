@@ -41,7 +41,8 @@ pub mod resolver;
 pub mod stats;
 mod throttle;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub struct Engine {
     jobs: usize,
     /// Of these, those that wait, by what for.
     counted: Counted,
+    /// When jobs that wait may go on; some may have gone on sooner.
+    dues: BinaryHeap<Reverse<Instant>>,
     /// What was told of this machine's own trouble.
     trouble: TroubleTold,
     /// The latest time that it was told.
@@ -171,6 +174,7 @@ impl Engine {
             outputs: VecDeque::new(),
             jobs: 0,
             counted: Counted::default(),
+            dues: BinaryHeap::new(),
             trouble: TroubleTold::default(),
             seen: now.mono,
             excused_until: Instant::default(),
@@ -245,14 +249,12 @@ impl Engine {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        let busy = self.places.busy();
-        let is_waiting = busy == 0 && self.counted != Counted::default();
         let appetite = Appetite {
             waiting: self.counted.waiting,
-            busy,
+            busy: self.places.busy(),
             held: self.counted.held,
             later: self.counted.later,
-            next: self.wheel.next_deadline().filter(|_| is_waiting),
+            next: self.next_due(),
         };
         if self.reported == Some(appetite) {
             return None;
@@ -359,6 +361,14 @@ impl Engine {
         );
         let queries = self.query_socks.iter().flatten().count();
         assert_eq!(socks + queries, self.sockets.len(), "sockets have owners");
+    }
+
+    /// When jobs that wait may go on.
+    fn next_due(&mut self) -> Option<Instant> {
+        while self.dues.peek().is_some_and(|due| due.0 <= self.seen) {
+            self.dues.pop();
+        }
+        self.dues.peek().map(|due| due.0)
     }
 
     /// When the next clock runs out.
@@ -525,6 +535,7 @@ impl Engine {
             None => {}
         }
         let timer = self.wheel.arm(next, Alarm::Gate { origin: key });
+        self.dues.push(Reverse(next));
         self.origins[key].gate = Some((timer, next));
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Three things that don't know of each other: the *hold* that a receiver asks for, the *ramp* in which load
 //! comes back after a hold or an open breaker, and the *pause* of dials when this machine itself is in trouble
-//! (F19: one failed dial a pause, never a busy loop). Besides, the *retry budget* (F104).
+//! (F19: never a busy loop). Besides, the *retry budget* (F104).
 //!
 //! Not here: the breaker, waits of single jobs (`backoff`).
 
