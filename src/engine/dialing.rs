@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Now;
-use crate::engine::attempt::Attempt;
 use crate::engine::close_reason::CloseReason;
 use crate::engine::connection::Connection;
 use crate::engine::dial::{Dial, Next, Purpose};
@@ -55,14 +54,9 @@ impl Engine {
         let attempt = match waiting.attempt {
             Some(attempt) => attempt,
             None => {
-                let mut attempt = Attempt::begin(
-                    now.mono,
-                    &waiting.job,
-                    waiting.since,
-                    waiting.expires,
-                    &self.policy.endpoint,
-                );
-                entry.on_begin(now.mono, &mut attempt);
+                let mut attempt = waiting.new_attempt(now.mono, &self.policy.endpoint);
+                let priority = waiting.job.priority;
+                entry.on_begin(now.mono, priority, &mut attempt);
                 attempt
             }
         };

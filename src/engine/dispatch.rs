@@ -202,14 +202,9 @@ impl Engine {
 
     /// An attempt of a job begins.
     fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
-        let mut attempt = Attempt::begin(
-            now.mono,
-            &waiting.job,
-            waiting.since,
-            waiting.expires,
-            &self.policy.endpoint,
-        );
-        self.origins[origin].on_begin(now.mono, &mut attempt);
+        let mut attempt = waiting.new_attempt(now.mono, &self.policy.endpoint);
+        let priority = waiting.job.priority;
+        self.origins[origin].on_begin(now.mono, priority, &mut attempt);
         attempt
     }
 

@@ -23,6 +23,7 @@ use crate::engine::policy::{Endpoint, OnCircuitOpen};
 use crate::engine::pool::Pool;
 use crate::engine::queue::Queue;
 use crate::engine::throttle::{Throttle, retries_max};
+use crate::wire::job::Priority;
 use crate::wire::url;
 
 /// How long an origin is remembered that has neither jobs nor connections.
@@ -141,11 +142,11 @@ impl Origin {
     }
 
     /// An attempt begins: `attempt` is entered in the books.
-    pub fn on_begin(&mut self, now: Instant, attempt: &mut Attempt) {
+    pub fn on_begin(&mut self, now: Instant, priority: Priority, attempt: &mut Attempt) {
         attempt.epoch = self.breaker.on_begin(now);
         self.attempts += 1;
         self.retries += u32::from(attempt.is_retry);
-        self.queue.on_begin(attempt.is_retry);
+        self.queue.on_begin(priority, attempt.is_retry);
     }
 
     /// An attempt has ended.

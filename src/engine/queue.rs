@@ -6,11 +6,12 @@
 //!                  Apart (waits for a dial of its own) ----/
 //! ```
 //!
-//! Both lines are first in, first out. First attempts go before retries, but every fifth place is a retry's, so
-//! that neither starves the other (F104). A job may leave from the middle (its time ran out, its own dial came
-//! up), so a line is a doubly linked list through a slab. A job for which a dial is on its way stays in line: it
-//! takes whichever connection is free first. One that must have a fresh connection ([`Queue::insert_apart`])
-//! leaves with its own dial only.
+//! First and Again stand there once for each priority, and each is first in, first out. Priorities are served by
+//! weight, 16:4:1, so that low ones get on too. Within one, first attempts go before retries, but every fifth place
+//! is a retry's, so that neither starves the other (F104). A job may leave from the middle (its time ran out, its own
+//! dial came up), so a line is a doubly linked list through a slab. A job for which a dial is on its way stays in
+//! line: it takes whichever connection is free first. One that must have a fresh connection
+//! ([`Queue::insert_apart`]) leaves with its own dial only.
 //!
 //! Not here: timers (the engine arms them), which connection comes free (`pool`), who may go (`origin`).
 
@@ -18,10 +19,16 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
-use crate::wire::job::Job;
+use crate::engine::policy::Endpoint;
+use crate::wire::job::{Job, Priority};
 
-/// After so many first attempts a retry goes before the next.
+/// After so many first attempts a retry of the same priority goes before the next.
 const FIRST_IN_A_ROW: u8 = 4;
+
+/// Attempts that may begin in a round, by priority: high, normal, low.
+const WEIGHTS: [u8; PRIORITIES] = [16, 4, 1];
+
+const PRIORITIES: usize = 3;
 
 /// A job that waits.
 #[derive(Debug)]
@@ -50,15 +57,28 @@ enum Place {
     Apart,
 }
 
-/// Where jobs stand one behind the other.
+/// Where jobs stand one behind the other: an index into [`Queue::lines`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// For their first attempt.
-    First,
-    /// For another one, which is due.
-    Again,
-    /// Until another one is due.
-    Later,
+struct Line(u8);
+
+impl Line {
+    /// Until another attempt is due.
+    const LATER: Line = Line(2 * PRIORITIES as u8);
+    const COUNT: usize = 2 * PRIORITIES + 1;
+
+    /// For a first attempt.
+    const fn first(priority: usize) -> Line {
+        Line(2 * priority as u8)
+    }
+
+    /// For another attempt, which is due.
+    const fn again(priority: usize) -> Line {
+        Line(2 * priority as u8 + 1)
+    }
+
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +95,17 @@ struct Ends {
 pub struct Queue {
     entries: Slab<Waiting>,
     /// By [`Line`].
-    lines: [Ends; 3],
+    lines: [Ends; Line::COUNT],
+    /// By priority.
+    turns: [Turns; PRIORITIES],
+    in_line: u32,
+}
+
+/// What a priority has had of its turns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turns {
+    /// Attempts that began in this round.
+    begun: u8,
     /// First attempts that began since a retry did.
     first_in_a_row: u8,
 }
@@ -101,6 +131,12 @@ impl Waiting {
             .map_or(self.expires, |attempt| attempt.deadline.min(self.expires))
     }
 
+    /// The attempt that begins now for it.
+    #[must_use]
+    pub fn new_attempt(&self, now: Instant, endpoint: &Endpoint) -> Attempt {
+        Attempt::begin(now, &self.job, self.since, self.expires, endpoint)
+    }
+
     /// Whether its next attempt is a retry.
     #[must_use]
     pub const fn is_retry(&self) -> bool {
@@ -108,10 +144,11 @@ impl Waiting {
     }
 
     const fn line(&self) -> Line {
+        let priority = self.job.priority as usize;
         if self.is_retry() {
-            Line::Again
+            Line::again(priority)
         } else {
-            Line::First
+            Line::first(priority)
         }
     }
 }
@@ -126,7 +163,7 @@ impl Queue {
     /// Puts a job at the head of its line: it stood there before.
     pub fn push_front(&mut self, mut waiting: Waiting) -> Key {
         let line = waiting.line();
-        let first = self.lines[line as usize].first;
+        let first = self.lines[line.index()].first;
         waiting.place = Place::Line {
             line,
             before: None,
@@ -136,12 +173,13 @@ impl Queue {
         let key = self.entries.insert(waiting);
         match first {
             Some(first) => self.link(first).0.replace(key),
-            None => self.lines[line as usize].last.replace(key),
+            None => self.lines[line.index()].last.replace(key),
         };
-        let ends = &mut self.lines[line as usize];
+        let ends = &mut self.lines[line.index()];
         ends.first = Some(key);
         ends.undialed = Some(key);
         ends.len += 1;
+        self.in_line += 1;
         key
     }
 
@@ -153,7 +191,7 @@ impl Queue {
 
     /// Keeps a job whose next attempt is not due yet; when it is, it is removed and pushed back.
     pub fn insert_later(&mut self, waiting: Waiting) -> Key {
-        self.append(Line::Later, waiting)
+        self.append(Line::LATER, waiting)
     }
 
     /// Takes a job from wherever it stands; `None` if it has left.
@@ -166,18 +204,19 @@ impl Queue {
             ..
         } = waiting.place
         {
-            if self.lines[line as usize].undialed == Some(key) {
-                self.lines[line as usize].undialed = self.next_undialed(after);
+            if self.lines[line.index()].undialed == Some(key) {
+                self.lines[line.index()].undialed = self.next_undialed(after);
             }
             match before {
                 Some(before) => *self.link(before).1 = after,
-                None => self.lines[line as usize].first = after,
+                None => self.lines[line.index()].first = after,
             }
             match after {
                 Some(after) => *self.link(after).0 = before,
-                None => self.lines[line as usize].last = before,
+                None => self.lines[line.index()].last = before,
             }
-            self.lines[line as usize].len -= 1;
+            self.lines[line.index()].len -= 1;
+            self.in_line -= u32::from(line != Line::LATER);
         }
         Some(waiting)
     }
@@ -200,7 +239,7 @@ impl Queue {
         matches!(
             place,
             Some(Place::Line {
-                line: Line::Later,
+                line: Line::LATER,
                 ..
             })
         )
@@ -219,30 +258,39 @@ impl Queue {
         };
         *has_dial = true;
         let (line, after) = (*line, *after);
-        if self.lines[line as usize].undialed == Some(key) {
-            self.lines[line as usize].undialed = self.next_undialed(after);
+        if self.lines[line.index()].undialed == Some(key) {
+            self.lines[line.index()].undialed = self.next_undialed(after);
         }
     }
 
     /// An attempt of a job begins: whose turn comes next depends on it.
-    pub fn on_begin(&mut self, is_retry: bool) {
-        self.first_in_a_row = if is_retry {
+    pub fn on_begin(&mut self, priority: Priority, is_retry: bool) {
+        let priority = priority as usize;
+        if self.turns[priority].begun >= WEIGHTS[priority] {
+            // Nobody else had a turn left or a job for it: the next round.
+            for turns in &mut self.turns {
+                turns.begun = 0;
+            }
+        }
+        let turns = &mut self.turns[priority];
+        turns.begun += 1;
+        turns.first_in_a_row = if is_retry {
             0
         } else {
-            self.first_in_a_row.saturating_add(1)
+            turns.first_in_a_row.saturating_add(1)
         };
     }
 
     /// Jobs in line.
     #[must_use]
     pub const fn in_line(&self) -> u32 {
-        self.lines[Line::First as usize].len + self.lines[Line::Again as usize].len
+        self.in_line
     }
 
     /// Jobs whose next attempt is not due yet.
     #[must_use]
     pub const fn later(&self) -> u32 {
-        self.lines[Line::Later as usize].len
+        self.lines[Line::LATER.index()].len
     }
 
     /// Jobs in line, apart, and for later.
@@ -274,9 +322,14 @@ impl Queue {
     #[must_use]
     pub fn oldest(&self, may_retry: bool) -> Option<Key> {
         let accepted = |key: &Key| self.entries[*key].job.accepted.mono;
-        let again = self.head(Line::Again).undialed.filter(|_| may_retry);
-        [self.head(Line::First).undialed, again]
-            .into_iter()
+        (0..PRIORITIES)
+            .flat_map(|priority| {
+                let again = self.head(Line::again(priority)).undialed;
+                [
+                    self.head(Line::first(priority)).undialed,
+                    again.filter(|_| may_retry),
+                ]
+            })
             .flatten()
             .min_by_key(accepted)
     }
@@ -294,22 +347,31 @@ impl Queue {
         self.entries.iter().filter(begun).count() as u32
     }
 
+    /// Of the jobs that `of` shows of each line the one whose turn it is.
     fn turn(&self, may_retry: bool, of: impl Fn(&Ends) -> Option<Key>) -> Option<Key> {
-        let first = of(self.head(Line::First));
-        let again = of(self.head(Line::Again)).filter(|_| may_retry);
-        if self.first_in_a_row >= FIRST_IN_A_ROW {
-            again.or(first)
-        } else {
-            first.or(again)
+        let mut out_of_turn = None;
+        for (priority, turns) in self.turns.iter().enumerate() {
+            let first = of(self.head(Line::first(priority)));
+            let again = of(self.head(Line::again(priority))).filter(|_| may_retry);
+            let next = if turns.first_in_a_row >= FIRST_IN_A_ROW {
+                again.or(first)
+            } else {
+                first.or(again)
+            };
+            if next.is_some() && turns.begun < WEIGHTS[priority] {
+                return next;
+            }
+            out_of_turn = out_of_turn.or(next);
         }
+        out_of_turn
     }
 
     const fn head(&self, line: Line) -> &Ends {
-        &self.lines[line as usize]
+        &self.lines[line.index()]
     }
 
     fn append(&mut self, line: Line, mut waiting: Waiting) -> Key {
-        let last = self.lines[line as usize].last;
+        let last = self.lines[line.index()].last;
         waiting.place = Place::Line {
             line,
             before: last,
@@ -319,12 +381,13 @@ impl Queue {
         let key = self.entries.insert(waiting);
         match last {
             Some(last) => self.link(last).1.replace(key),
-            None => self.lines[line as usize].first.replace(key),
+            None => self.lines[line.index()].first.replace(key),
         };
-        let ends = &mut self.lines[line as usize];
+        let ends = &mut self.lines[line.index()];
         ends.last = Some(key);
         ends.undialed.get_or_insert(key);
         ends.len += 1;
+        self.in_line += u32::from(line != Line::LATER);
         key
     }
 
@@ -359,7 +422,7 @@ mod tests {
 
     use super::*;
     use crate::base::time::Now;
-    use crate::wire::job::{Message, Method, Priority, Progress, Source};
+    use crate::wire::job::{Message, Method, Progress, Source};
     use crate::wire::url::Url;
 
     fn waiting(line: u64) -> Waiting {
@@ -395,7 +458,7 @@ mod tests {
     fn drain(queue: &mut Queue, may_retry: bool) -> Vec<u64> {
         std::iter::from_fn(|| {
             let waiting = queue.remove(queue.next(may_retry)?)?;
-            queue.on_begin(waiting.is_retry());
+            queue.on_begin(waiting.job.priority, waiting.is_retry());
             Some(waiting.job.source.line)
         })
         .collect()
@@ -422,6 +485,37 @@ mod tests {
             11, 12, 13, 14, 1, 15, 16, 17, 18, 2, 19, 3, 4, 5, 6, 7, 8, 9,
         ];
         assert_eq!(drain(&mut queue, true), expected);
+    }
+
+    #[test]
+    fn priorities_are_served_by_weight_and_none_starves() {
+        let mut queue = Queue::default();
+        for (start, priority) in [
+            (100, Priority::Low),
+            (200, Priority::Normal),
+            (300, Priority::High),
+        ] {
+            for line in start..start + 30 {
+                let mut waiting = waiting(line);
+                waiting.job.priority = priority;
+                queue.push_back(waiting);
+            }
+        }
+        let order = drain(&mut queue, true);
+        let classes = |from: usize, to: usize| {
+            [3, 2, 1].map(|class| {
+                order[from..to]
+                    .iter()
+                    .filter(|n| **n / 100 == class)
+                    .count()
+            })
+        };
+        assert_eq!(classes(0, 21), [16, 4, 1]);
+        assert_eq!(classes(21, 40), [14, 4, 1], "then no high one is left");
+        assert_eq!(classes(40, 45), [0, 4, 1]);
+        assert_eq!(order.len(), 90);
+        let only_low = &order[75..];
+        assert!(only_low.is_sorted(), "first in, first out: {only_low:?}");
     }
 
     #[test]
