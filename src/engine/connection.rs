@@ -159,9 +159,15 @@ impl Connection {
         Turn::only(Then::Wait)
     }
 
-    /// Writing failed. What the server sent before may still come: it may be the answer (F07).
-    pub fn on_write_failed(&mut self) -> Turn {
+    /// Writing failed. What the server sent before may still come: it may be the answer (F07). If this machine is to
+    /// blame (F20), no answer is to be waited for.
+    pub fn on_write_failed(&mut self, cause: Cause) -> Turn {
         match &mut self.state {
+            State::Exchanging { exchange, .. }
+                if cause.is_local() && exchange.answer().is_none() =>
+            {
+                self.end_attempt(Happened::Broken(cause), Then::Close(CloseReason::Reset))
+            }
             State::Exchanging { exchange, .. } => {
                 exchange.stop_sending();
                 Turn::only(Then::Wait)

@@ -195,7 +195,7 @@ impl Engine {
             Input::Secured { sock, resumed: _ } => self.on_secured(now, sock),
             Input::ConnectFailed { sock, cause } => self.on_connect_failed(now, sock, cause),
             Input::Sent { sock, bytes } => self.on_sent(now, sock, bytes),
-            Input::WriteFailed { sock, cause: _ } => self.on_write_failed(now, sock),
+            Input::WriteFailed { sock, cause } => self.on_write_failed(now, sock, cause),
             Input::Received { sock, bytes, end } => self.on_received(now, sock, bytes, end),
             Input::Closed { sock, cause } => self.on_closed(now, sock, &cause),
             Input::Answer { .. } => self.stats.stale_inputs += 1,
@@ -441,11 +441,11 @@ impl Engine {
         self.apply(now, place, turn);
     }
 
-    fn on_write_failed(&mut self, now: Now, sock: SockId) {
+    fn on_write_failed(&mut self, now: Now, sock: SockId, cause: Cause) {
         let Some(place) = self.place_of(sock) else {
             return;
         };
-        let turn = self.origins[place.origin].pool[place.connection].on_write_failed();
+        let turn = self.origins[place.origin].pool[place.connection].on_write_failed(cause);
         self.apply(now, place, turn);
     }
 
