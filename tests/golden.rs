@@ -312,6 +312,10 @@ impl Player {
             "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
             "allowHttp" => self.policy.allow_http = number != 0.0,
             "allowLoopback" if number == 0.0 => self.policy.allow_net.clear(),
+            "allowV6Loopback" if number != 0.0 => {
+                let exact = AllowNet::parse("::1/128").expect("an address");
+                self.policy.allow_net.push(exact);
+            }
             _ => panic!("{name:?} is no setting of a trace"),
         }
     }
@@ -492,6 +496,7 @@ fn cause(words: &str) -> Cause {
     let kind = match kind {
         "refused" => CauseKind::Refused,
         "unreachable" => CauseKind::Unreachable,
+        "no-network" => CauseKind::NoNetwork,
         "reset" => CauseKind::Reset,
         "tls" => CauseKind::Tls,
         "local" => CauseKind::Local,

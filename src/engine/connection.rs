@@ -26,7 +26,7 @@ use crate::wire::job::{Job, Message};
 /// One connection to one origin.
 #[derive(Debug)]
 pub struct Connection {
-    /// Its socket; none while the name is looked up.
+    /// Its socket, once TCP is up; before that, its dial has those that race.
     pub sock: Option<SockId>,
     /// Its entry in the wheel, and when that fires: never later than [`Connection::deadline`].
     pub alarm: Option<(TimerId, Instant)>,
@@ -333,7 +333,7 @@ impl Connection {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match &self.state {
-            State::Dialing(dial) => dial.deadline,
+            State::Dialing(dial) => dial.wakes_at(),
             State::Idle { since, limit } => (*since + *limit).min(self.lifetime_ends),
             State::Exchanging { deadline, .. } | State::Draining { deadline, .. } => *deadline,
             State::Closing => Instant::FAR_FUTURE,
@@ -371,6 +371,12 @@ impl Connection {
             | State::Draining { .. }
             | State::Closing => None,
         }
+    }
+
+    /// All of its sockets.
+    pub fn socks(&self) -> impl Iterator<Item = SockId> {
+        let racers = self.dial().into_iter().flat_map(Dial::racers);
+        self.sock.into_iter().chain(racers)
     }
 
     /// Since when it is idle, if it is.

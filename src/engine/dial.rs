@@ -1,20 +1,24 @@
-//! A connection on its way up: the name looked up, TCP to one address after the other, TLS.
+//! A connection on its way up: the name looked up, TCP to the first address that answers, TLS.
 //!
-//!   Resolving --addresses--> Connecting --connected--> Securing --secured--> up
+//!   Resolving --addresses--> Connecting --connected--> Securing --secured--> Up
 //!                              ^__failed, next address__|
 //!
 //! All of it together has `connectTimeout`. A dial is made for one job; when that job leaves on another
-//! connection the dial goes on for nobody, and its failure concerns nobody.
+//! connection the dial goes on for nobody, and its failure concerns nobody. A dial has at most two sockets while
+//! its addresses race, and one from then on.
 //!
-//! Not here: the race between address families, which addresses are allowed (`guard`).
+//! Not here: the rules of the race (`race`), which addresses are allowed (`guard`).
+
+mod race;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Instant;
-use crate::engine::event::Cause;
+use crate::engine::event::{Cause, SockId};
 use crate::engine::outcome::{Clock, Happened};
+use race::{RACERS_MAX, Race};
 
 /// A connection on its way up.
 #[derive(Debug)]
@@ -51,31 +55,35 @@ pub struct Spent {
 
 #[derive(Debug)]
 enum Stage {
-    Resolving { since: Instant },
-    Connecting { since: Instant, targets: Targets },
-    Securing { since: Instant, targets: Targets },
+    Resolving {
+        since: Instant,
+    },
+    Connecting {
+        since: Instant,
+        race: Race,
+    },
+    /// TLS with the winner; the rest of the addresses are for when that fails.
+    Securing {
+        since: Instant,
+        addr: SocketAddr,
+        race: Race,
+    },
+    Up {
+        addr: SocketAddr,
+        /// There were other addresses.
+        had_choice: bool,
+    },
 }
 
-/// The addresses to try, the first ones done.
-#[derive(Debug)]
-struct Targets {
-    addrs: Box<[SocketAddr]>,
-    tried: usize,
-}
-
-/// What follows when an address did not work.
+/// What follows when an address is wanted, or did not work.
 #[derive(Debug)]
 pub enum Next {
-    /// Try this one.
+    /// Begin with this one: [`Dial::on_begun`], or [`Dial::put_off`].
     Connect(SocketAddr),
-    /// There is none left: this is why the last one failed.
+    /// Others are under way.
+    Wait,
+    /// There is none left: this is why.
     GiveUp(Happened),
-}
-
-impl Targets {
-    fn current(&self) -> SocketAddr {
-        self.addrs[self.tried]
-    }
 }
 
 impl Dial {
@@ -92,69 +100,107 @@ impl Dial {
         }
     }
 
-    /// The addresses are known, all of them allowed. Gives the first to connect to.
+    /// The addresses are known, all of them allowed.
     ///
     /// # Panics
     /// If there is none, or the dial does not wait for them.
-    pub fn on_addresses(&mut self, now: Instant, addrs: Box<[SocketAddr]>) -> SocketAddr {
+    pub fn on_addresses(&mut self, now: Instant, addrs: Box<[SocketAddr]>) -> Next {
         let Stage::Resolving { since } = self.stage else {
             panic!("addresses for a dial that has some")
         };
         self.spent.dns = now.since(since);
-        let targets = Targets { addrs, tried: 0 };
-        let first = targets.current();
+        let first = addrs[0];
         self.stage = Stage::Connecting {
             since: now,
-            targets,
+            race: Race::new(addrs),
         };
-        first
+        Next::Connect(first)
     }
 
-    /// TCP is up; `secure`: TLS comes next.
-    pub fn on_connected(&mut self, now: Instant, secure: bool) {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Resolving { since: now }) {
-            Stage::Connecting { since, targets } => {
-                self.spent.connect = now.since(since);
-                if secure {
-                    Stage::Securing {
-                        since: now,
-                        targets,
-                    }
-                } else {
-                    Stage::Connecting { since, targets }
-                }
+    /// The address of a [`Next::Connect`] is begun on this socket.
+    pub fn on_begun(&mut self, now: Instant, sock: SockId) {
+        if let Stage::Connecting { race, .. } = &mut self.stage {
+            race.on_begun(now, sock);
+        }
+    }
+
+    /// There is no place for another socket: the address has to wait.
+    pub fn put_off(&mut self, now: Instant) {
+        if let Stage::Connecting { race, .. } = &mut self.stage {
+            race.put_off(now);
+        }
+    }
+
+    /// [`Dial::wakes_at`] has come, before the deadline: those under way are not up yet.
+    #[must_use]
+    pub fn on_stagger(&self, now: Instant) -> Next {
+        match &self.stage {
+            Stage::Connecting { race, .. } if race.next_at().is_some_and(|at| at <= now) => {
+                race.next().map_or(Next::Wait, Next::Connect)
             }
-            stage @ (Stage::Resolving { .. } | Stage::Securing { .. }) => stage,
+            Stage::Connecting { .. }
+            | Stage::Resolving { .. }
+            | Stage::Securing { .. }
+            | Stage::Up { .. } => Next::Wait,
+        }
+    }
+
+    /// TCP is up on this socket; `secure`: TLS comes next. Gives the socket that has lost, to be closed.
+    pub fn on_connected(&mut self, now: Instant, sock: SockId, secure: bool) -> Option<SockId> {
+        let Stage::Connecting { since, race } = &mut self.stage else {
+            return None;
         };
+        let (addr, loser) = race.on_won(sock)?;
+        self.spent.connect = now.since(*since);
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Resolving { since: now }) {
+            Stage::Connecting { race, .. } if secure => Stage::Securing {
+                since: now,
+                addr,
+                race,
+            },
+            Stage::Connecting { race, .. } => Stage::Up {
+                addr,
+                had_choice: race.has_choice(),
+            },
+            stage @ (Stage::Resolving { .. } | Stage::Securing { .. } | Stage::Up { .. }) => stage,
+        };
+        loser
     }
 
     /// TLS is up.
     pub fn on_secured(&mut self, now: Instant) {
-        if let Stage::Securing { since, .. } = self.stage {
-            self.spent.tls = now.since(since);
+        if let Stage::Securing { since, addr, race } = &self.stage {
+            self.spent.tls = now.since(*since);
+            self.stage = Stage::Up {
+                addr: *addr,
+                had_choice: race.has_choice(),
+            };
         }
     }
 
     /// An address did not work, in TCP or in TLS.
-    pub fn on_failed(&mut self, now: Instant, cause: Cause) -> Next {
-        let (Stage::Connecting { targets, .. } | Stage::Securing { targets, .. }) =
-            std::mem::replace(&mut self.stage, Stage::Resolving { since: now })
-        else {
-            return Next::GiveUp(Happened::ConnectFailed(cause));
+    pub fn on_failed(&mut self, now: Instant, sock: SockId, cause: Cause) -> Next {
+        let (since, race) =
+            match std::mem::replace(&mut self.stage, Stage::Resolving { since: now }) {
+                Stage::Connecting { since, mut race } => {
+                    race.on_failed(sock, cause);
+                    (since, race)
+                }
+                Stage::Securing { mut race, .. } => {
+                    race.note(cause);
+                    (now, race)
+                }
+                Stage::Resolving { .. } | Stage::Up { .. } => {
+                    return Next::GiveUp(Happened::ConnectFailed(cause));
+                }
+            };
+        let next = match race.next() {
+            Some(addr) => Next::Connect(addr),
+            None if race.len() > 0 => Next::Wait,
+            None => return Next::GiveUp(Happened::ConnectFailed(race.into_failure())),
         };
-        if targets.tried + 1 == targets.addrs.len() {
-            return Next::GiveUp(Happened::ConnectFailed(cause));
-        }
-        let targets = Targets {
-            tried: targets.tried + 1,
-            ..targets
-        };
-        let next = targets.current();
-        self.stage = Stage::Connecting {
-            since: now,
-            targets,
-        };
-        Next::Connect(next)
+        self.stage = Stage::Connecting { since, race };
+        next
     }
 
     /// Its deadline passed while this process stood still: it gets until then, once.
@@ -174,10 +220,55 @@ impl Dial {
             return Happened::Paused;
         }
         Happened::TimedOut(match &self.stage {
+            Stage::Connecting { race, .. } => match race.newest() {
+                Some(addr) => Clock::Connect(self.limit, addr),
+                None => Clock::Lookup(self.limit),
+            },
+            Stage::Securing { addr, .. } | Stage::Up { addr, .. } => {
+                Clock::Handshake(self.limit, *addr)
+            }
             Stage::Resolving { .. } => Clock::Lookup(self.limit),
-            Stage::Connecting { targets, .. } => Clock::Connect(self.limit, targets.current()),
-            Stage::Securing { targets, .. } => Clock::Handshake(self.limit, targets.current()),
         })
+    }
+
+    /// When it must be looked at: at its deadline, or when another address is to be tried.
+    #[must_use]
+    pub fn wakes_at(&self) -> Instant {
+        let next_at = match &self.stage {
+            Stage::Connecting { race, .. } => race.next_at(),
+            Stage::Resolving { .. } | Stage::Securing { .. } | Stage::Up { .. } => None,
+        };
+        next_at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    /// Its sockets on which TCP is not up yet.
+    pub fn racers(&self) -> impl Iterator<Item = SockId> {
+        let race = match &self.stage {
+            Stage::Connecting { race, .. } => Some(race),
+            Stage::Resolving { .. } | Stage::Securing { .. } | Stage::Up { .. } => None,
+        };
+        race.into_iter().flat_map(Race::socks)
+    }
+
+    /// Whether it has two sockets.
+    #[must_use]
+    pub fn is_racing(&self) -> bool {
+        self.racers().count() == RACERS_MAX
+    }
+
+    /// The address that has won, if there were others.
+    #[must_use]
+    pub const fn winner(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::Up {
+                addr,
+                had_choice: true,
+            } => Some(*addr),
+            Stage::Up { .. }
+            | Stage::Resolving { .. }
+            | Stage::Connecting { .. }
+            | Stage::Securing { .. } => None,
+        }
     }
 
     /// Whether it waits for addresses.
@@ -210,80 +301,4 @@ impl Purpose {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::event::CauseKind;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn addrs(texts: &[&str]) -> Box<[SocketAddr]> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    fn dial() -> Dial {
-        Dial::new(
-            Instant::default(),
-            Purpose::InLine(Key::from_bits(1 << 32)),
-            SECOND * 5,
-        )
-    }
-
-    fn refused() -> Cause {
-        Cause {
-            kind: CauseKind::Refused,
-            message: "refused".into(),
-        }
-    }
-
-    #[test]
-    fn f11_the_next_address_follows_at_once_and_the_last_failure_counts() {
-        let mut dial = dial();
-        let now = Instant::default();
-        let first = dial.on_addresses(now, addrs(&["192.0.2.1:80", "192.0.2.2:80"]));
-        assert_eq!(first, "192.0.2.1:80".parse().unwrap());
-        let Next::Connect(second) = dial.on_failed(now, refused()) else {
-            panic!("one is left")
-        };
-        assert_eq!(second, "192.0.2.2:80".parse().unwrap());
-        let Next::GiveUp(Happened::ConnectFailed(cause)) = dial.on_failed(now, refused()) else {
-            panic!("none is left")
-        };
-        assert_eq!(cause, refused());
-    }
-
-    #[test]
-    fn f10_one_limit_covers_every_stage_and_names_the_one_it_ran_out_in() {
-        let mut dial = dial();
-        let start = Instant::default();
-        let deadline = dial.deadline;
-        assert!(matches!(
-            dial.timed_out(),
-            Happened::TimedOut(Clock::Lookup(_))
-        ));
-        let addr = dial.on_addresses(start + SECOND, addrs(&["192.0.2.1:443"]));
-        assert!(matches!(dial.timed_out(), Happened::TimedOut(Clock::Connect(_, a)) if a == addr));
-        dial.on_connected(start + SECOND * 2, true);
-        assert!(
-            matches!(dial.timed_out(), Happened::TimedOut(Clock::Handshake(_, a)) if a == addr)
-        );
-        dial.on_secured(start + SECOND * 4);
-        assert_eq!(dial.deadline, deadline);
-        assert_eq!(
-            dial.spent(),
-            Spent {
-                dns: SECOND,
-                connect: SECOND,
-                tls: SECOND * 2
-            }
-        );
-    }
-
-    #[test]
-    fn a_failed_handshake_tries_the_next_address() {
-        let mut dial = dial();
-        let now = Instant::default();
-        dial.on_addresses(now, addrs(&["192.0.2.1:443", "[2001:db8::1]:443"]));
-        dial.on_connected(now, true);
-        assert!(matches!(dial.on_failed(now, refused()), Next::Connect(addr) if addr.is_ipv6()));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! How a connection comes up, or does not: look-up, guard, one address after the other.
+//! How a connection comes up, or does not: look-up, guard, a race of the addresses, TLS.
 //!
 //! A connection that comes up takes the job it was made for, or the first in line if that job has left. A dial
 //! that fails ends the attempt of the job it was made for, and concerns nobody if that job has left.
@@ -137,41 +137,113 @@ impl Engine {
             }
             return self.fail_dial(now, place, Happened::Forbidden);
         }
-        let dial = self.origins[place.origin].pool[place.connection].dial_mut();
-        let first = dial
+        let entry = &mut self.origins[place.origin];
+        entry.preference.sort(now.mono, &mut allowed);
+        let dial = entry.pool[place.connection].dial_mut();
+        let next = dial
             .expect("it waits for addresses")
             .on_addresses(now.mono, allowed.into());
-        self.connect(now, place, first);
+        self.follow(now, place, next);
     }
 
-    /// The only place that asks for a connection: the very address is checked once more.
-    pub(super) fn connect(&mut self, now: Now, place: Place, addr: SocketAddr) {
+    /// Does what a dial needs next.
+    pub(super) fn follow(&mut self, now: Now, place: Place, next: Next) {
+        match next {
+            Next::Connect(addr) => self.connect(now, place, addr),
+            Next::Wait => self.arm(place),
+            Next::GiveUp(happened) => self.fail_dial(now, place, happened),
+        }
+    }
+
+    /// The only place that asks for a connection to a receiver: the very address is checked once more. The first
+    /// socket of a dial has the connection's own place; a second one needs another.
+    fn connect(&mut self, now: Now, place: Place, addr: SocketAddr) {
         if guard::check(&self.policy, addr) != Ok(addr) {
             return self.fail_dial(now, place, Happened::Forbidden);
         }
-        let sock = SockId(self.sockets.insert(Owner::Connection(place)));
-        self.origins[place.origin].pool[place.connection].sock = Some(sock);
-        self.outputs.push_back(Output::Connect { sock, addr });
+        let is_second = self.origins[place.origin].pool[place.connection]
+            .socks()
+            .next()
+            .is_some();
+        let has_place = !is_second || self.has_place();
+        let dial = self.origins[place.origin].pool[place.connection].dial_mut();
+        let dial = dial.expect("it asks for a connection");
+        if has_place {
+            let sock = SockId(self.sockets.insert(Owner::Connection(place)));
+            dial.on_begun(now.mono, sock);
+            self.outputs.push_back(Output::Connect { sock, addr });
+            if is_second {
+                self.places.take_racer();
+            }
+        } else {
+            dial.put_off(now.mono);
+        }
+        self.arm(place);
     }
 
+    pub(super) fn on_connected(&mut self, now: Now, sock: SockId) {
+        let Some(place) = self.place_of(sock) else {
+            return;
+        };
+        let origin = &mut self.origins[place.origin];
+        let secure = origin.name.is_secure();
+        let connection = &mut origin.pool[place.connection];
+        let Some(dial) = connection.dial_mut() else {
+            return;
+        };
+        let loser = dial.on_connected(now.mono, sock, secure);
+        connection.sock = Some(sock);
+        if secure {
+            self.outputs.push_back(Output::Secure {
+                sock,
+                origin: Arc::clone(&origin.name),
+            });
+        }
+        if let Some(sock) = loser {
+            self.sockets.remove(sock.0);
+            self.outputs.push_back(Output::Close { sock });
+            self.give_back_racer();
+        }
+        if !secure {
+            self.on_up(now, place);
+        }
+    }
+
+    pub(super) fn on_secured(&mut self, now: Now, sock: SockId) {
+        let Some(place) = self.place_of(sock) else {
+            return;
+        };
+        let Some(dial) = self.origins[place.origin].pool[place.connection].dial_mut() else {
+            return;
+        };
+        dial.on_secured(now.mono);
+        self.on_up(now, place);
+    }
+
+    /// An address of a dial did not work; the shell has closed its socket.
     pub(super) fn on_connect_failed(&mut self, now: Now, sock: SockId, cause: Cause) {
         let Some(place) = self.place_of(sock) else {
             return;
         };
         self.sockets.remove(sock.0);
         let connection = &mut self.origins[place.origin].pool[place.connection];
-        connection.sock = None;
-        let next = match connection.dial_mut() {
-            Some(dial) => dial.on_failed(now.mono, cause),
-            None => {
-                let turn = connection.on_closed(&cause);
-                return self.apply(now, place, turn);
-            }
+        connection.sock = connection.sock.filter(|other| *other != sock);
+        let Some(dial) = connection.dial_mut() else {
+            let turn = connection.on_closed(&cause);
+            return self.apply(now, place, turn);
         };
-        match next {
-            Next::Connect(addr) => self.connect(now, place, addr),
-            Next::GiveUp(happened) => self.fail_dial(now, place, happened),
+        let was_racing = dial.is_racing();
+        let next = dial.on_failed(now.mono, sock, cause);
+        if was_racing {
+            self.give_back_racer();
         }
+        self.follow(now, place, next);
+    }
+
+    /// One of the two sockets of a dial is gone.
+    fn give_back_racer(&mut self) {
+        self.places.give_back_racer();
+        self.offer_place();
     }
 
     /// A dial has failed: so has the attempt of the job it was made for, unless that job has left.
@@ -212,9 +284,17 @@ impl Engine {
         if self.origins[place.origin].throttle.on_up() {
             self.revisit(place.origin);
         }
-        let Origin { pool, queue, .. } = &mut self.origins[place.origin];
+        let Origin {
+            pool,
+            queue,
+            preference,
+            ..
+        } = &mut self.origins[place.origin];
         let dial = pool[place.connection].dial().expect("it was on its way up");
         let (purpose, spent) = (dial.purpose(), dial.spent());
+        if let Some(winner) = dial.winner() {
+            preference.on_won(now.mono, winner.ip());
+        }
         pool.on_up(purpose);
         // Shortened by up to 10 %, so that connections opened together don't all age together (F16).
         let lifetime = self.policy.endpoint.connection_lifetime;

@@ -13,7 +13,7 @@ use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
 use crate::engine::close_reason::CloseReason;
 use crate::engine::connection::{Connection, Then, Turn};
-use crate::engine::dial::Spent;
+use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
 use crate::engine::origin::{Counted, Origin, REMEMBERED};
@@ -170,12 +170,14 @@ impl Engine {
         self.revisit(origin);
     }
 
+    /// Whether there is a place for one more socket, or an idle connection that gives way.
+    pub(super) fn has_place(&mut self) -> bool {
+        self.places.taken() < self.policy.max_connections_total || self.evict_longest_idle()
+    }
+
     /// Whether there is a place for one more socket; else the origin waits for one.
     pub(super) fn find_place(&mut self, origin: Key) -> bool {
-        if self.places.open() < self.policy.max_connections_total {
-            return true;
-        }
-        if self.evict_longest_idle() {
+        if self.has_place() {
             return true;
         }
         let wanting = &mut self.origins[origin];
@@ -325,9 +327,12 @@ impl Engine {
         if let Some((timer, _)) = connection.alarm {
             self.wheel.cancel(timer);
         }
-        if let Some(sock) = connection.sock {
+        for sock in connection.socks() {
             self.sockets.remove(sock.0);
             self.outputs.push_back(Output::Close { sock });
+        }
+        if connection.dial().is_some_and(Dial::is_racing) {
+            self.places.give_back_racer();
         }
         // One that never came up is told of by the attempt that failed with it.
         if connection.dial().is_none() {

@@ -178,13 +178,16 @@ pub struct Cause {
 pub enum CauseKind {
     /// Nobody listens: ECONNREFUSED.
     Refused,
-    /// No way there: EHOSTUNREACH, ENETUNREACH.
+    /// No way there: EHOSTUNREACH.
     Unreachable,
+    /// No way there from this machine: ENETUNREACH, EAFNOSUPPORT, EADDRNOTAVAIL. Without IPv6, each IPv6 address
+    /// fails so; if all of a receiver's do, it is this machine's trouble.
+    NoNetwork,
     /// The peer ended or reset the connection: EOF, ECONNRESET, EPIPE.
     Reset,
     /// The TLS handshake failed, or a record was bad.
     Tls,
-    /// Descriptors, ports or memory of this machine: EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL.
+    /// Descriptors or memory of this machine: EMFILE, ENFILE, ENOBUFS, ENOMEM.
     Local,
     /// Any other error of the system.
     Other,

@@ -35,6 +35,7 @@ pub mod outcome;
 mod places;
 pub mod policy;
 mod pool;
+mod preference;
 mod queries;
 mod queue;
 pub mod resolver;
@@ -52,6 +53,7 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
 use crate::base::wheel::Wheel;
 use crate::engine::breaker::BreakerState;
+use crate::engine::dial::Dial;
 use crate::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
 use crate::engine::origin::{Counted, Origin};
 use crate::engine::places::Places;
@@ -197,7 +199,7 @@ impl Engine {
             Input::Sent { sock, bytes } => self.on_sent(now, sock, bytes),
             Input::WriteFailed { sock, cause } => self.on_write_failed(now, sock, cause),
             Input::Received { sock, bytes, end } => self.on_received(now, sock, bytes, end),
-            Input::Closed { sock, cause } => self.on_closed(now, sock, &cause),
+            Input::Closed { sock, cause } => self.on_closed(now, sock, cause),
             Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
             Input::Policy(policy) => self.policy = policy,
@@ -318,7 +320,7 @@ impl Engine {
 
     /// Panics if its parts disagree: for tests, after every step. Walks everything.
     pub fn check_invariants(&self) {
-        let (mut jobs, mut connections, mut idle, mut socks) = (0, 0, 0, 0);
+        let (mut jobs, mut connections, mut idle, mut socks, mut racers) = (0, 0, 0, 0, 0);
         let mut counted = Counted::default();
         for (_, origin) in self.origins.iter() {
             origin.pool.check_invariants();
@@ -333,7 +335,8 @@ impl Engine {
             for (_, connection) in origin.pool.iter() {
                 attempts += u32::from(connection.is_exchanging());
                 jobs += usize::from(connection.is_exchanging());
-                socks += usize::from(connection.sock.is_some());
+                socks += connection.socks().count();
+                racers += u32::from(connection.dial().is_some_and(Dial::is_racing));
                 let (_, at) = connection.alarm.expect("every connection has an alarm");
                 assert!(
                     at <= connection.deadline(),
@@ -355,8 +358,8 @@ impl Engine {
         assert_eq!(jobs, self.jobs, "jobs held");
         assert_eq!(counted, self.counted, "jobs that wait, all in all");
         assert_eq!(
-            (connections, connections - idle),
-            (self.places.open(), self.places.busy()),
+            (connections, connections - idle, connections + racers),
+            (self.places.open(), self.places.busy(), self.places.taken()),
             "places"
         );
         let queries = self.query_socks.iter().flatten().count();
@@ -402,37 +405,6 @@ impl Engine {
         }
     }
 
-    fn on_connected(&mut self, now: Now, sock: SockId) {
-        let Some(place) = self.place_of(sock) else {
-            return;
-        };
-        let origin = &mut self.origins[place.origin];
-        let secure = origin.name.is_secure();
-        let Some(dial) = origin.pool[place.connection].dial_mut() else {
-            return;
-        };
-        dial.on_connected(now.mono, secure);
-        if secure {
-            self.outputs.push_back(Output::Secure {
-                sock,
-                origin: Arc::clone(&origin.name),
-            });
-        } else {
-            self.on_up(now, place);
-        }
-    }
-
-    fn on_secured(&mut self, now: Now, sock: SockId) {
-        let Some(place) = self.place_of(sock) else {
-            return;
-        };
-        let Some(dial) = self.origins[place.origin].pool[place.connection].dial_mut() else {
-            return;
-        };
-        dial.on_secured(now.mono);
-        self.on_up(now, place);
-    }
-
     fn on_sent(&mut self, now: Now, sock: SockId, bytes: usize) {
         let Some(place) = self.place_of(sock) else {
             return;
@@ -458,14 +430,17 @@ impl Engine {
         self.apply(now, place, turn);
     }
 
-    fn on_closed(&mut self, now: Now, sock: SockId, cause: &Cause) {
+    fn on_closed(&mut self, now: Now, sock: SockId, cause: Cause) {
         let Some(place) = self.place_of(sock) else {
             return;
         };
+        if self.is_dialing(place) {
+            return self.on_connect_failed(now, sock, cause);
+        }
         self.sockets.remove(sock.0);
         let connection = &mut self.origins[place.origin].pool[place.connection];
         connection.sock = None;
-        let turn = connection.on_closed(cause);
+        let turn = connection.on_closed(&cause);
         self.apply(now, place, turn);
     }
 
@@ -476,6 +451,10 @@ impl Engine {
         if connection.deadline() > now.mono {
             self.arm(place);
             return;
+        }
+        if let Some(dial) = connection.dial().filter(|dial| dial.deadline > now.mono) {
+            let next = dial.on_stagger(now.mono);
+            return self.follow(now, place, next);
         }
         if connection.deadline() <= self.excused_until && connection.excuse(now.mono + PAUSE_GRACE)
         {

@@ -21,6 +21,7 @@ use crate::engine::breaker::Breaker;
 use crate::engine::idle_time::IdleTime;
 use crate::engine::policy::{Endpoint, OnCircuitOpen};
 use crate::engine::pool::Pool;
+use crate::engine::preference::Preference;
 use crate::engine::queue::Queue;
 use crate::engine::throttle::{Throttle, retries_max};
 use crate::wire::job::Priority;
@@ -42,6 +43,8 @@ pub struct Origin {
     pub breaker: Breaker,
     /// How much.
     pub throttle: Throttle,
+    /// Which of its addresses is tried first.
+    pub preference: Preference,
     /// How long its connections may be idle.
     pub idle_time: IdleTime,
     /// Attempts under way.
@@ -81,6 +84,7 @@ impl Origin {
             pool: Pool::default(),
             breaker: Breaker::default(),
             throttle: Throttle::default(),
+            preference: Preference::default(),
             idle_time: IdleTime::default(),
             attempts: 0,
             retries: 0,

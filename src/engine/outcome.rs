@@ -302,9 +302,11 @@ const FORBIDDEN: &str = "the destination is not allowed";
 
 const fn connect_kind(kind: CauseKind) -> ErrorKind {
     match kind {
-        CauseKind::Refused | CauseKind::Unreachable | CauseKind::Reset | CauseKind::Other => {
-            ErrorKind::Connect
-        }
+        CauseKind::Refused
+        | CauseKind::Unreachable
+        | CauseKind::NoNetwork
+        | CauseKind::Reset
+        | CauseKind::Other => ErrorKind::Connect,
         CauseKind::Tls => ErrorKind::Tls,
         CauseKind::Local => ErrorKind::Local,
     }
@@ -312,9 +314,11 @@ const fn connect_kind(kind: CauseKind) -> ErrorKind {
 
 const fn broken_kind(kind: CauseKind) -> ErrorKind {
     match kind {
-        CauseKind::Refused | CauseKind::Unreachable | CauseKind::Reset | CauseKind::Other => {
-            ErrorKind::Reset
-        }
+        CauseKind::Refused
+        | CauseKind::Unreachable
+        | CauseKind::NoNetwork
+        | CauseKind::Reset
+        | CauseKind::Other => ErrorKind::Reset,
         CauseKind::Tls => ErrorKind::Tls,
         CauseKind::Local => ErrorKind::Local,
     }

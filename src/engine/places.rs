@@ -15,6 +15,8 @@ use crate::base::time::Instant;
 pub struct Places {
     /// Connections in whatever state.
     open: u32,
+    /// Second sockets of connections on their way up, while their addresses race.
+    racers: u32,
     /// Those that are idle.
     idle: u32,
     /// Idle connections, the longest idle first; those that are idle no more are passed over.
@@ -44,6 +46,16 @@ impl Places {
     pub fn give_back(&mut self, was_idle: bool) {
         self.open -= 1;
         self.idle -= u32::from(was_idle);
+    }
+
+    /// A second socket is opened for a connection on its way up.
+    pub fn take_racer(&mut self) {
+        self.racers += 1;
+    }
+
+    /// One of the two is closed.
+    pub fn give_back_racer(&mut self) {
+        self.racers -= 1;
     }
 
     /// A connection is idle from now on. `is_idle` says of an older entry whether it still is.
@@ -89,6 +101,12 @@ impl Places {
     #[must_use]
     pub const fn open(&self) -> u32 {
         self.open
+    }
+
+    /// Places taken: connections, and second sockets of those on their way up.
+    #[must_use]
+    pub const fn taken(&self) -> u32 {
+        self.open + self.racers
     }
 
     /// Connections with a request on them, or on their way up.

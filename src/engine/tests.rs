@@ -59,11 +59,12 @@ const RESPONSES: [&str; 12] = [
     "nonsense\r\n\r\n",
 ];
 
-const URLS: [&str; 6] = [
+const URLS: [&str; 7] = [
     "http://127.0.0.1:8080/",
     "http://127.0.0.2:8080/",
     "https://127.0.0.3:8443/",
-    "http://two.example:8080/",
+    "http://many.example:8080/",
+    "https://many.example:8443/",
     "http://unknown.example:8080/",
     "http://10.0.0.1:8080/",
 ];
@@ -80,13 +81,16 @@ impl World {
         policy
             .allow_net
             .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
+        policy
+            .allow_net
+            .push(AllowNet::parse("::1/128").expect("an address"));
         policy.max_connections_total = 2 + rng.below(8) as u32;
         policy.endpoint.max_connections = 1 + rng.below(4) as u32;
         policy.endpoint.resend_stale = rng.below(4) > 0;
         policy.endpoint.idle_timeout = Duration::from_secs(rng.below(20));
         policy.endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
         policy.endpoint.response_bytes = rng.below(6) as u32;
-        let hosts = b"127.0.0.4 two.example\n127.0.0.5 two.example\n";
+        let hosts = b"127.0.0.4 many.example\n127.0.0.5 many.example\n::1 many.example\n";
         let names = Arc::new(Names::parse(hosts, b"nameserver 192.0.2.53\n"));
         let mono = Instant::from_nanos(0);
         let now = Now {
@@ -180,7 +184,7 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let millis = [1, 50, 900, 4_000, 30_000][self.rng.below(5) as usize];
+        let millis = [1, 50, 400, 900, 4_000, 30_000][self.rng.below(6) as usize];
         let target = self.mono + Duration::from_millis(self.rng.below(millis) + 1);
         for _ in 0..10_000 {
             let due = self.engine.poll_timeout().filter(|due| *due <= target);
@@ -211,8 +215,13 @@ impl World {
         match state {
             Sock::Connecting | Sock::Securing if chance < 30 => {
                 self.socks.remove(&bits);
-                let kind =
-                    [CauseKind::Refused, CauseKind::Local, CauseKind::Tls][chance as usize % 3];
+                let kind = [
+                    CauseKind::Refused,
+                    CauseKind::NoNetwork,
+                    CauseKind::Unreachable,
+                    CauseKind::Tls,
+                    CauseKind::Local,
+                ][chance as usize % 5];
                 self.input(Input::ConnectFailed {
                     sock,
                     cause: cause(kind),

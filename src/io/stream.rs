@@ -294,11 +294,10 @@ impl Stream {
 pub fn cause(place: &str, error: &io::Error) -> Cause {
     let kind = match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => CauseKind::Refused,
-        Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => CauseKind::Unreachable,
+        Some(libc::EHOSTUNREACH) => CauseKind::Unreachable,
+        Some(libc::ENETUNREACH | libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => CauseKind::NoNetwork,
         Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => CauseKind::Reset,
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL) => {
-            CauseKind::Local
-        }
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => CauseKind::Local,
         Some(_) => CauseKind::Other,
         None if error.kind() == ErrorKind::ConnectionRefused => CauseKind::Refused,
         None => CauseKind::Other,

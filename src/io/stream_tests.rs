@@ -239,18 +239,19 @@ fn f46_more_than_a_buffer_is_read_in_pieces() {
 }
 
 #[test]
-fn errors_are_sorted_by_whose_trouble_they_are() {
+fn f11_f19_f21_errors_are_sorted_by_whose_trouble_they_are() {
     for (code, kind) in [
         (libc::ECONNREFUSED, CauseKind::Refused),
         (libc::EHOSTUNREACH, CauseKind::Unreachable),
-        (libc::ENETUNREACH, CauseKind::Unreachable),
+        (libc::ENETUNREACH, CauseKind::NoNetwork),
+        (libc::EAFNOSUPPORT, CauseKind::NoNetwork),
+        (libc::EADDRNOTAVAIL, CauseKind::NoNetwork),
         (libc::ECONNRESET, CauseKind::Reset),
         (libc::EPIPE, CauseKind::Reset),
         (libc::EMFILE, CauseKind::Local),
         (libc::ENFILE, CauseKind::Local),
         (libc::ENOBUFS, CauseKind::Local),
         (libc::ENOMEM, CauseKind::Local),
-        (libc::EADDRNOTAVAIL, CauseKind::Local),
         (libc::ETIMEDOUT, CauseKind::Other),
     ] {
         let error = io::Error::from_raw_os_error(code);

@@ -47,6 +47,7 @@ const OWNERS: [(&str, &[&str]); 3] = [
             "pool",
             "throttle",
             "breaker",
+            "preference",
             "idle_time",
             "connection",
         ],

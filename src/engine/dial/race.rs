@@ -1,0 +1,148 @@
+//! The race of a dial's addresses for the first TCP connection (RFC 8305 section 5).
+//!
+//! In their order, one is begun 250 ms after the one before it if that is not up by then, at once if it has failed.
+//! At most two are under way: a third waits until one of them fails. 250 ms is no limit of an attempt: each goes on
+//! for as long as the dial does.
+//!
+//! Not here: sockets and clocks (the engine's), what comes after TCP (`dial`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::base::time::Instant;
+use crate::engine::event::{Cause, CauseKind, SockId};
+
+/// How long one address has to come up before the next is tried as well (RFC 8305 section 8).
+pub(super) const STAGGER: Duration = Duration::from_millis(250);
+/// Sockets of one dial at a time.
+pub(super) const RACERS_MAX: usize = 2;
+
+/// Addresses in a race.
+#[derive(Debug)]
+pub(super) struct Race {
+    addrs: Box<[SocketAddr]>,
+    /// So many of them have been begun.
+    begun: usize,
+    /// The older first.
+    racers: Vec<Racer>,
+    /// When the next address is tried, should those under way not be up by then.
+    next_at: Instant,
+    /// The most telling of the failures so far.
+    failure: Option<Cause>,
+}
+
+/// An address to which a connection is under way.
+#[derive(Clone, Copy, Debug)]
+struct Racer {
+    sock: SockId,
+    addr: SocketAddr,
+}
+
+impl Race {
+    /// A race that has not begun.
+    pub(super) fn new(addrs: Box<[SocketAddr]>) -> Race {
+        Race {
+            addrs,
+            begun: 0,
+            racers: Vec::with_capacity(1),
+            next_at: Instant::default(),
+            failure: None,
+        }
+    }
+
+    /// The address that is begun next; none while two are under way, when none is left, or when this machine has
+    /// not what another socket needs.
+    pub(super) fn next(&self) -> Option<SocketAddr> {
+        let is_local = self.failure.as_ref().is_some_and(Cause::is_local);
+        if self.racers.len() == RACERS_MAX || is_local {
+            return None;
+        }
+        self.addrs.get(self.begun).copied()
+    }
+
+    /// When the next address is to be begun, if the clock alone decides that.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        (!self.racers.is_empty() && self.next().is_some()).then_some(self.next_at)
+    }
+
+    /// The next address is begun on this socket.
+    pub(super) fn on_begun(&mut self, now: Instant, sock: SockId) {
+        let addr = self.next().expect("the caller has just asked for it");
+        self.begun += 1;
+        self.racers.push(Racer { sock, addr });
+        self.next_at = now + STAGGER;
+    }
+
+    /// There is no place for another socket now.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.next_at = now + STAGGER;
+    }
+
+    /// A racer has failed.
+    pub(super) fn on_failed(&mut self, sock: SockId, cause: Cause) {
+        self.racers.retain(|racer| racer.sock != sock);
+        self.note(cause);
+    }
+
+    /// A racer is up: its address, and the loser, which is out of the race.
+    pub(super) fn on_won(&mut self, sock: SockId) -> Option<(SocketAddr, Option<SockId>)> {
+        let at = self.racers.iter().position(|racer| racer.sock == sock)?;
+        let winner = self.racers.remove(at);
+        let loser = self.racers.pop();
+        Some((winner.addr, loser.map(|racer| racer.sock)))
+    }
+
+    /// An address has failed, here or after it had won.
+    pub(super) fn note(&mut self, cause: Cause) {
+        let before = self.failure.as_ref().map(|failure| weight(failure.kind));
+        if before.is_none_or(|before| weight(cause.kind) >= before) {
+            self.failure = Some(cause);
+        }
+    }
+
+    /// Why all of it has failed: the most telling cause, or this machine's trouble if it has no way to any address.
+    pub(super) fn into_failure(self) -> Cause {
+        let failure = self.failure.expect("a race ends with a failure");
+        match failure.kind {
+            CauseKind::NoNetwork => Cause {
+                kind: CauseKind::Local,
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
+    /// The sockets under way.
+    pub(super) fn socks(&self) -> impl Iterator<Item = SockId> {
+        self.racers.iter().map(|racer| racer.sock)
+    }
+
+    /// How many sockets are under way.
+    pub(super) const fn len(&self) -> usize {
+        self.racers.len()
+    }
+
+    /// The address that was begun last.
+    pub(super) fn newest(&self) -> Option<SocketAddr> {
+        self.addrs.get(self.begun.checked_sub(1)?).copied()
+    }
+
+    /// Whether there is a choice.
+    pub(super) const fn has_choice(&self) -> bool {
+        self.addrs.len() > 1
+    }
+}
+
+/// How much a failure tells of the receiver, compared with that of another address. This machine's own trouble ends
+/// the race, so it is what counts.
+const fn weight(kind: CauseKind) -> u8 {
+    match kind {
+        CauseKind::NoNetwork => 0,
+        CauseKind::Unreachable => 1,
+        CauseKind::Other => 2,
+        CauseKind::Refused => 3,
+        CauseKind::Reset => 4,
+        CauseKind::Tls => 5,
+        CauseKind::Local => 6,
+    }
+}
