@@ -523,9 +523,11 @@ impl Connection {
         };
         job.progress.timings.first_byte = exchange.first_byte();
         let attempt = exchange.attempt;
-        // The rest of an early 2xx's request; any other job may need its message again.
-        let message = if exchange.is_sending() {
-            std::mem::take(&mut job.message)
+        // The rest of an early 2xx's request; any other job may need its message again, also where its answer and the
+        // connection's end came in one read.
+        let delivered = (200..300).contains(&answer.status);
+        let message = if delivered && exchange.is_sending() {
+            job.message.give_away()
         } else {
             Message::default()
         };

@@ -54,6 +54,8 @@ pub struct Source {
 pub struct Message {
     bytes: Vec<u8>,
     body_start: usize,
+    /// Bytes that [`Message::give_away`] has moved elsewhere.
+    given_away: usize,
 }
 
 /// One webhook to deliver.
@@ -162,7 +164,23 @@ impl Message {
         Message {
             bytes,
             body_start: room,
+            given_away: 0,
         }
+    }
+
+    /// The message itself, to be sent on while its job goes back: what stays is empty, but weighs as much.
+    #[must_use]
+    pub fn give_away(&mut self) -> Message {
+        let stays = Message {
+            given_away: self.weight(),
+            ..Message::default()
+        };
+        std::mem::replace(self, stays)
+    }
+
+    /// What it counts for in [`Job::footprint`].
+    const fn weight(&self) -> usize {
+        self.bytes.len() + self.given_away
     }
 
     /// The bytes in front of the body: a head is written so that it ends where they end.
@@ -208,7 +226,7 @@ impl Job {
             + self.target.len()
             + self.kind.as_deref().map_or(0, str::len)
             + self.headers.len()
-            + self.message.len()
+            + self.message.weight()
     }
 }
 
@@ -226,6 +244,14 @@ mod tests {
         assert_eq!(message.len(), 14);
         assert!(!message.is_empty());
         assert!(Message::new(b"", 0).is_empty());
+    }
+
+    #[test]
+    fn a_message_that_is_given_away_still_weighs() {
+        let mut message = Message::new(b"body", 10);
+        let gone = message.give_away();
+        assert_eq!((gone.body(), gone.weight()), (&b"body"[..], 14));
+        assert_eq!((message.body(), message.weight()), (&b""[..], 14));
     }
 
     #[test]
