@@ -215,8 +215,8 @@ impl Engine {
     /// Does what has become due. Afterwards [`Engine::poll_timeout`] is later than `now`, or none, or bounded
     /// work is left over.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.seen = now.mono;
         self.notice_pause(now);
+        self.seen = now.mono;
         if self
             .resolver
             .poll_timeout()
@@ -384,7 +384,8 @@ impl Engine {
 
     /// If the driver comes long after the time at which it was to come, what fell due meanwhile is nobody's failure.
     fn notice_pause(&mut self, now: Now) {
-        let asked = self.next_deadline().unwrap_or(now.mono);
+        // The wheel may name a time before the one at which it was last looked at, if what is armed is new.
+        let asked = self.next_deadline().unwrap_or(now.mono).max(self.seen);
         let late = now.mono.since(asked);
         // Bounded work left over from a pause is not another one.
         if late <= STOOD_STILL || asked <= self.excused_until {

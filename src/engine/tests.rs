@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Now, Wall};
 use crate::engine::Engine;
-use crate::engine::event::{Cause, CauseKind, Input, Output, SockId};
+use crate::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
 use crate::engine::policy::{AllowNet, Policy};
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
@@ -397,5 +397,23 @@ fn whatever_happens_every_job_comes_back_once_and_nothing_is_left() {
         // The test's own output says which seed it was, should it panic.
         println!("seed {seed}");
         play(seed);
+    }
+}
+
+#[test]
+fn a_quiet_engine_that_gets_a_job_has_not_stood_still() {
+    let mut world = World::new(1);
+    // Nothing was due in between: nobody had to come.
+    assert_eq!(world.engine.poll_timeout(), None);
+    world.mono = Instant::from_nanos(0) + Duration::from_secs(400);
+    while world.socks.is_empty() {
+        world.job();
+    }
+    let now = world.now();
+    world.engine.handle_timeout(now);
+    while let Some(output) = world.engine.poll_output() {
+        let told =
+            matches!(&output, Output::Note(note) if matches!(**note, Note::StoodStill { .. }));
+        assert!(!told, "{output:?}");
     }
 }
