@@ -1,7 +1,7 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
-//! Not here: conduit itself (`conduit`), its servers (`servers`, `gate`), certificates (`certs`), job lines
-//! (`feed`).
+//! Not here: conduit itself (`conduit`), its servers (`servers`, `names`, `gate`), networks of their own
+//! (`world`), certificates (`certs`), job lines (`feed`).
 
 use std::env;
 use std::fs;
@@ -17,7 +17,9 @@ pub(crate) mod certs;
 pub(crate) mod conduit;
 pub(crate) mod feed;
 pub(crate) mod gate;
+pub(crate) mod names;
 pub(crate) mod servers;
+pub(crate) mod world;
 
 /// How long anything may take before its test fails; far more than it needs on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +80,15 @@ impl Process {
         links
             .filter(|link| link.to_string_lossy().starts_with("socket:"))
             .count()
+    }
+
+    /// How much memory it has.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        number.expect("the kernel says how much") * 1024
     }
 
     /// Waits for its end.
@@ -193,10 +204,16 @@ pub(crate) fn is_root() -> bool {
     root
 }
 
-fn skip(why: &str) {
+/// Skips a story for something that is missing and could be there; with `CONDUIT_E2E=all` that is a failure.
+pub(crate) fn skip(why: &str) {
     assert!(
         env::var_os("CONDUIT_E2E").is_none_or(|value| value != "all"),
         "{why}"
     );
+    unavailable(why);
+}
+
+/// Skips a story for something that this machine can't give, whatever is installed.
+pub(crate) fn unavailable(why: &str) {
     eprintln!("skipped: {why}");
 }

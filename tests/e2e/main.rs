@@ -1,7 +1,7 @@
 //! End to end: the real binary against real servers, on loopback.
 //!
 //! Each test is a short story: servers start, a feed goes in, results come out. Servers that are not part of
-//! this repository (nginx, node, openssl) are skipped with a word on stderr where they are not installed;
+//! this repository (nginx, haproxy, httpbin, …) are skipped with a word on stderr where they are not installed;
 //! `CONDUIT_E2E=all` makes that a failure. No test waits for a duration, only for conditions, with one deadline.
 //!
 //! Not here: what needs no process (`src`, the golden traces), comparisons with other senders (`benches`).
@@ -14,9 +14,12 @@
 )]
 
 mod binary;
+mod dns;
 mod errors;
 mod figures;
 mod harness;
+mod local_trouble;
+mod network;
 mod nginx;
 mod node;
 mod shutdown;

@@ -3,14 +3,15 @@
 //! Every result line that any story reads is checked for its shape here.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-use super::{PATIENCE, Process};
+use super::{PATIENCE, Process, wait_for};
 
 /// The binary that Cargo built beside this test.
 pub(crate) const CONDUIT: &str = env!("CARGO_BIN_EXE_conduit");
@@ -84,8 +85,15 @@ pub(crate) struct Run {
     process: Process,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    stderr: JoinHandle<String>,
+    log: Log,
     results: Vec<JobResult>,
+}
+
+/// What has been logged so far, and who reads on.
+#[derive(Debug)]
+struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 /// A run that has ended.
@@ -131,17 +139,12 @@ impl Run {
         let mut process = Process::spawn(command);
         let stdin = process.child().stdin.take();
         let stdout = process.child().stdout.take().expect("it is piped");
-        let mut stderr = process.child().stderr.take().expect("it is piped");
-        let log = thread::spawn(move || {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).expect("a pipe can be read");
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let stderr = process.child().stderr.take().expect("it is piped");
         Run {
             process,
             stdin,
             lines: lines_of(stdout),
-            stderr: log,
+            log: Log::of(stderr),
             results: Vec::new(),
         }
     }
@@ -179,6 +182,15 @@ impl Run {
         result
     }
 
+    /// Waits until the log has all these words in one line.
+    pub(crate) fn wait_for_log(&self, words: &[&str]) {
+        wait_for("a line of the log", || {
+            let text = self.log.text();
+            let found = |line: &str| words.iter().all(|word| line.contains(word));
+            text.lines().any(found).then_some(())
+        });
+    }
+
     /// The process.
     pub(crate) fn process(&self) -> &Process {
         &self.process
@@ -197,7 +209,7 @@ impl Run {
         let status = self.process.wait();
         Finished {
             results: self.results,
-            stderr: self.stderr.join().expect("the reader does not panic"),
+            stderr: self.log.finish(),
             status: status.code(),
         }
     }
@@ -207,8 +219,39 @@ impl Run {
         self.process.signal("KILL");
         self.process.wait();
         let results = self.results.len();
-        let stderr = self.stderr.join().expect("the reader does not panic");
+        let stderr = self.log.finish();
         panic!("no result after {results} within {PATIENCE:?}: {stderr}");
+    }
+}
+
+impl Log {
+    fn of(stderr: ChildStderr) -> Log {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&text);
+        let mut stderr = BufReader::new(stderr);
+        let reader = thread::spawn(move || {
+            let mut line = Vec::new();
+            while stderr
+                .read_until(b'\n', &mut line)
+                .expect("a pipe can be read")
+                > 0
+            {
+                let mut text = written.lock().unwrap_or_else(PoisonError::into_inner);
+                text.append(&mut line);
+            }
+        });
+        Log { text, reader }
+    }
+
+    fn text(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn finish(self) -> String {
+        self.reader.join().expect("the reader does not panic");
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 

@@ -69,18 +69,24 @@ pub(crate) struct Node {
 impl Sink {
     /// Starts it with so many listeners and these flags.
     pub(crate) fn start(listeners: usize, flags: &[&str]) -> Sink {
+        let addrs = vec!["127.0.0.1:0"; listeners];
+        Sink::start_by(Command::new(CONDUIT), &addrs, flags)
+    }
+
+    /// Starts it by this command, which is to become `conduit`, with listeners at these addresses.
+    pub(crate) fn start_by(mut command: Command, addrs: &[&str], flags: &[&str]) -> Sink {
         let dir = TempDir::new();
         let log = dir.join("sink.log");
-        let mut command = Command::new(CONDUIT);
         command.arg("sink").arg("--log").arg(&log).args(flags);
-        for _ in 0..listeners {
-            command.args(["--listen", "127.0.0.1:0"]);
+        for addr in addrs {
+            command.args(["--listen", addr]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command);
         let stdout = process.child().stdout.take().expect("it is piped");
         let mut stdout = BufReader::new(stdout);
-        let urls = (0..listeners)
+        let urls = addrs
+            .iter()
             .map(|_| {
                 let mut line = String::new();
                 stdout.read_line(&mut line).expect("a pipe can be read");

@@ -1,0 +1,82 @@
+//! This machine's own trouble: name servers that fail, a network that is not there. It puts jobs off, and no attempt
+//! is counted.
+
+use crate::dns::{deliver_to, world_with_sink};
+use crate::harness::conduit::Finished;
+use crate::harness::feed::plain;
+use crate::harness::names::NameServer;
+use crate::network::filtered;
+
+/// Asserts that the job was put off until its time was over, never counted as tried, and why the log says so.
+fn assert_put_off(run: &Finished, id: &str, words: &str) {
+    let result = run.of(id);
+    result.assert_failed("expired", "ttl", &[]);
+    assert_eq!((result.attempts(), result.status()), (0, None));
+    let mut lines = run.stderr.lines();
+    let is_told = lines.any(|line| line.contains("own trouble") && line.contains(words));
+    assert!(is_told, "{}", run.stderr);
+}
+
+#[test]
+fn f69_a_refusal_of_all_name_servers_puts_the_job_off() {
+    let Some((world, _sink)) = world_with_sink(&["127.0.0.1:8080"]) else {
+        return;
+    };
+    world.set("resolv.conf", "nameserver 127.0.0.1\n");
+    // Of what no option names it knows nothing and may ask nobody.
+    let Some(_server) = NameServer::dnsmasq(&world, "127.0.0.1", &[]) else {
+        return;
+    };
+    let run = deliver_to(&world, &["--ttl", "0.3"], &["receiver.example"]);
+    assert_put_off(&run, "receiver.example", "answered REFUSED");
+}
+
+#[test]
+fn f69_a_failure_of_all_name_servers_puts_the_job_off() {
+    let Some((world, _sink)) = world_with_sink(&["127.0.0.1:8080"]) else {
+        return;
+    };
+    world.set("resolv.conf", "nameserver 127.0.0.1\n");
+    // Whom it would have to ask does not listen.
+    let zone =
+        "  tcp-upstream: yes\nforward-zone:\n  name: example.\n  forward-addr: 127.0.0.9@5353\n";
+    let Some(_server) = NameServer::unbound(&world, "127.0.0.1", zone) else {
+        return;
+    };
+    let run = deliver_to(&world, &["--ttl", "0.3"], &["receiver.example"]);
+    assert_put_off(&run, "receiver.example", "answered SERVFAIL");
+}
+
+#[test]
+fn f69_silence_of_all_name_servers_puts_the_job_off() {
+    let Some((world, _sink)) = world_with_sink(&["127.0.0.1:8080"]) else {
+        return;
+    };
+    world.set("resolv.conf", "nameserver 127.0.0.1\n");
+    // Queries for this zone are dropped.
+    let zone = "local-zone: example. deny\n";
+    let Some(_server) = NameServer::unbound(&world, "127.0.0.1", zone) else {
+        return;
+    };
+    let flags = ["--connect-timeout", "0.2", "--ttl", "0.5"];
+    let run = deliver_to(&world, &flags, &["receiver.example"]);
+    assert_put_off(&run, "receiver.example", "no answer");
+}
+
+#[test]
+fn f69_a_name_server_that_is_heard_again_is_asked_again() {
+    let Some((world, _sink)) = filtered(&[]) else {
+        return;
+    };
+    world.set("resolv.conf", "nameserver 127.0.0.1\n");
+    let known = ["--host-record=receiver.example,127.0.0.1"];
+    let Some(_server) = NameServer::dnsmasq(&world, "127.0.0.1", &known) else {
+        return;
+    };
+    world.shell("iptables -I INPUT -p udp --dport 53 -j DROP");
+    let mut run = world.run(&["--connect-timeout", "0.3"]);
+    run.write(&plain("a", "http://receiver.example:8080/"));
+    run.wait_for_log(&["receiver.example"]);
+    world.shell("iptables -F INPUT");
+    run.finish().assert_all_delivered(1);
+}
