@@ -1,6 +1,6 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
-//! Not here: conduit itself (`conduit`), its servers (`servers`, `names`, `gate`), networks of their own
+//! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), networks of their own
 //! (`world`), certificates (`certs`), job lines (`feed`).
 
 use std::env;
@@ -18,6 +18,7 @@ pub(crate) mod conduit;
 pub(crate) mod feed;
 pub(crate) mod gate;
 pub(crate) mod names;
+pub(crate) mod peers;
 pub(crate) mod servers;
 pub(crate) mod world;
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use crate::harness::certs::{Authority, Certificate, OWN_NAMES};
-use crate::harness::conduit::{Finished, deliver};
+use crate::harness::conduit::{Finished, Run, deliver};
 use crate::harness::feed::{Feed, plain};
-use crate::harness::free_port;
+use crate::harness::peers::SServer;
 use crate::harness::servers::{Nginx, Sink};
+use crate::harness::{free_port, wait_for};
 
 /// A `server` block that speaks TLS.
 fn server(port: u16, certificate: &Certificate, directives: &str) -> String {
@@ -16,6 +17,10 @@ fn server(port: u16, certificate: &Certificate, directives: &str) -> String {
         certificate.chain.display(),
         certificate.key.display()
     )
+}
+
+fn local(port: u16) -> String {
+    format!("https://localhost:{port}/")
 }
 
 fn trusting(authority: &Authority, flags: &[&str], feed: impl Into<Vec<u8>>) -> Finished {
@@ -132,6 +137,166 @@ fn f63_a_server_that_speaks_no_tls_is_named_as_such() {
     let run = deliver::<&str>(&[], plain("a", &format!("https://127.0.0.1:{port}/")));
     run.of("a")
         .assert_failed("exhausted", "tls", &["does not speak TLS"]);
+}
+
+#[test]
+fn f63_a_server_of_old_versions_only_is_refused() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    for version in ["-tls1", "-tls1_1"] {
+        let port = free_port();
+        // At level 0 openssl still speaks them.
+        let options = [version, "-cipher", "ALL:@SECLEVEL=0", "-naccept", "1"];
+        let server = SServer::start(port, &certificate, &options);
+        let run = trusting(&authority, &[], plain("a", &local(port)));
+        run.of("a").assert_failed("exhausted", "tls", &["version"]);
+        assert_eq!(run.of("a").attempts(), 1);
+        assert!(!server.wait().contains("POST"));
+    }
+}
+
+#[test]
+fn f61_a_server_that_asks_for_another_curve_gets_it() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    for curve in ["secp384r1", "prime256v1", "X25519"] {
+        let port = free_port();
+        let only = format!("ssl_protocols TLSv1.3; ssl_ecdh_curve {curve};");
+        let Some(nginx) = Nginx::start(port, &server(port, &certificate, &only)) else {
+            return;
+        };
+        let feed = Feed::generate(20, &[local(port)], 200);
+        let run = trusting(&authority, &["--max-connections", "2"], feed.text());
+        run.assert_all_delivered(20);
+        assert_eq!(nginx.log(20).len(), 20);
+    }
+}
+
+#[test]
+fn f60_a_server_that_demands_a_certificate_refuses_without_one() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    // In 1.3 the refusal comes after the handshake is done for the client, with its request on the way.
+    for (version, alert) in [
+        ("-tls1_2", "handshake failure"),
+        ("-tls1_3", "certificate required"),
+    ] {
+        let port = free_port();
+        let options = [version, "-Verify", "1", "-naccept", "1"];
+        let server = SServer::start(port, &certificate, &options);
+        let run = trusting(&authority, &[], plain("a", &local(port)));
+        run.of("a").assert_failed("exhausted", "tls", &[alert]);
+        assert_eq!((run.of("a").attempts(), run.of("a").status()), (1, None));
+        assert!(!server.wait().contains("POST"));
+    }
+    // nginx says it in HTTP.
+    let port = free_port();
+    let demand = format!(
+        "ssl_verify_client on; ssl_client_certificate {};",
+        authority.file().display()
+    );
+    let Some(_nginx) = Nginx::start(port, &server(port, &certificate, &demand)) else {
+        return;
+    };
+    let run = trusting(&authority, &[], plain("a", &local(port)));
+    run.of("a").assert_failed("rejected", "http", &["400"]);
+}
+
+#[test]
+fn f59_no_byte_of_a_request_goes_to_a_server_that_is_not_trusted() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let bad = [
+        (authority.early(), "not valid"),
+        (authority.expired(), "expired"),
+        (
+            authority.certificate("other", "DNS:other.example"),
+            "other.example",
+        ),
+        (authority.self_signed(), "issuer"),
+    ];
+    for (certificate, word) in bad {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let port = free_port();
+            let server = SServer::start(port, &certificate, &[version, "-naccept", "1"]);
+            let run = trusting(&authority, &[], plain("a", &local(port)));
+            run.of("a").assert_failed("exhausted", "tls", &[word]);
+            assert_eq!((run.of("a").attempts(), run.of("a").status()), (1, None));
+            assert!(!server.wait().contains("POST"));
+        }
+    }
+}
+
+#[test]
+fn f57_a_connection_that_ends_without_close_notify_after_its_answer_fails_no_job() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    let port = free_port();
+    let mut run = Run::local(&[PathBuf::from("--ca-file"), authority.file()]);
+    let quiet = run.process().sockets();
+    for id in ["first", "second"] {
+        let mut server = SServer::start(port, &certificate, &["-msg"]);
+        run.write(&plain(id, &local(port)));
+        server.wait_for_request();
+        server.send_record("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert!(run.next_result().is_delivered());
+        server.kill();
+        wait_for("the connection to be gone", || {
+            (run.process().sockets() == quiet).then_some(())
+        });
+    }
+    let run = run.finish();
+    run.assert_all_delivered(2);
+    assert!(!run.stderr.contains("WARN"), "{}", run.stderr);
+}
+
+#[test]
+fn f58_a_body_that_is_cut_without_close_notify_changes_no_verdict() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    // (status and framing, outcome)
+    let table = [
+        ("200 OK\r\nContent-Length: 100", "delivered"),
+        ("200 OK\r\nConnection: close", "delivered"),
+        ("200 OK\r\nTransfer-Encoding: chunked", "delivered"),
+        ("404 Not Found\r\nContent-Length: 100", "rejected"),
+        ("404 Not Found\r\nConnection: close", "rejected"),
+        ("503 Unavailable\r\nConnection: close", "exhausted"),
+    ];
+    for (head, outcome) in table {
+        let port = free_port();
+        let mut server = SServer::start(port, &certificate, &["-msg"]);
+        let flags = ["--drain-timeout", "20"].map(PathBuf::from);
+        let trust = [PathBuf::from("--ca-file"), authority.file()];
+        let mut run = Run::local(&[flags, trust].concat());
+        run.write(&plain("a", &local(port)));
+        server.wait_for_request();
+        server.send_record(&format!("HTTP/1.1 {head}\r\n\r\n8\r\npart"));
+        server.send_record("more");
+        server.kill();
+        let result = run.next_result();
+        assert_eq!(
+            (result.outcome(), result.attempts()),
+            (outcome, 1),
+            "{head}"
+        );
+        assert!(result.duration_ms() < 15_000.0, "{result:?}");
+        if outcome != "delivered" {
+            assert!(result.response().unwrap().starts_with("8\r\npart"));
+        }
+        run.finish();
+    }
 }
 
 #[test]

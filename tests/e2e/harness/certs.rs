@@ -35,6 +35,12 @@ const EXPIRED: [&str; 4] = [
     "-enddate",
     "20210101000000Z",
 ];
+const EARLY: [&str; 4] = [
+    "-startdate",
+    "20980101000000Z",
+    "-enddate",
+    "20991231000000Z",
+];
 
 /// What `openssl` is told in files: as little as it takes, so that no file of the machine plays a part.
 const CONFIG: &str = "\
@@ -91,6 +97,11 @@ impl Authority {
     /// One that was good until 2021.
     pub(crate) fn expired(&self) -> Certificate {
         self.issue("expired", OWN_NAMES, EXPIRED)
+    }
+
+    /// One that will be good from 2098 on.
+    pub(crate) fn early(&self) -> Certificate {
+        self.issue("early", OWN_NAMES, EARLY)
     }
 
     /// One that only itself vouches for.
