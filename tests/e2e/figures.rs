@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::fs;
 use std::time::Instant;
 
 use crate::harness::conduit::{Run, deliver};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::{Nginx, Sink};
-use crate::harness::{Process, free_port, wait_for};
+use crate::harness::{free_port, wait_for};
 
 const ORIGINS: usize = 10;
 const CONNECTIONS_MOST: usize = 50;
@@ -107,19 +106,11 @@ fn an_idle_connection_is_small() {
         let sockets = wait_for("the connections to be idle", || {
             Some(run.process().sockets()).filter(|&count| count >= jobs)
         });
-        (sockets as u64, resident_bytes(run.process()))
+        (sockets as u64, run.process().resident_bytes())
     };
     let (few, base) = idle_after(MANY_ORIGINS);
     let (many, grown) = idle_after(MANY_ORIGINS * CONNECTIONS_MOST);
     let each = grown.saturating_sub(base) / (many - few);
     println!("{each} bytes an idle connection ({few} connections: {base}, {many}: {grown})");
     assert!(each <= IDLE_BYTES_MOST, "{each} bytes");
-}
-
-fn resident_bytes(process: &Process) -> u64 {
-    let path = format!("/proc/{}/status", process.id());
-    let status = fs::read_to_string(path).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    number.expect("the kernel says how much") * 1024
 }

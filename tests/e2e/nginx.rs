@@ -146,6 +146,30 @@ fn f02_a_fresh_connection_that_is_closed_without_an_answer_fails_its_job() {
 }
 
 #[test]
+fn f01_a_reused_connection_that_is_closed_without_an_answer_is_replaced_once() {
+    let Some((port, nginx)) =
+        nginx_with("location / { return 200; } location /closed { return 444; }")
+    else {
+        return;
+    };
+    let feed = plain("before", &url(port, "/")) + &plain("closed", &url(port, "/closed"));
+    let run = deliver(&["--max-connections", "1"], feed);
+    run.of("closed").assert_failed("exhausted", "reset", &[]);
+    assert_eq!(run.of("closed").attempts(), 1);
+    let log = nginx.log(3);
+    let seen: Vec<(u16, u64)> = log
+        .iter()
+        .map(|access| (access.status, access.request))
+        .collect();
+    assert_eq!(seen, [(200, 1), (444, 2), (444, 1)]);
+    let flags = ["--max-connections", "1", "--resend-stale=false"];
+    let feed = plain("before", &url(port, "/")) + &plain("closed", &url(port, "/closed"));
+    let run = deliver(&flags, feed);
+    run.of("closed").assert_failed("exhausted", "reset", &[]);
+    assert_eq!(nginx.log(5).len(), 5, "it is sent once");
+}
+
+#[test]
 fn f50_a_redirect_is_not_followed() {
     let Some((port, nginx)) = nginx_with(
         "location / { return 301 http://$host:$server_port/there; } location /there { return 200; }",

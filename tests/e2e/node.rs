@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::harness::conduit::{Finished, deliver};
+use crate::harness::conduit::{Finished, Run, deliver};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Node;
 
@@ -87,6 +87,139 @@ fn f24_interim_answers_are_skipped() {
             .iter()
             .all(|result| result.status() == Some(201))
     );
+}
+
+#[test]
+fn f25_a_flood_of_interim_answers_ends_at_the_limit_of_a_head() {
+    let final_head = "HTTP/1.1 204 No Content\\r\\n\\r\\n";
+    let interim = |status: u16| format!("'HTTP/1.1 {status} Wait\\r\\n\\r\\n'");
+    let many = |status: u16| {
+        let interim = interim(status);
+        format!("socket.write({interim}.repeat(200) + '{final_head}');")
+    };
+    let endless = format!(
+        "const more = () => {{ while (socket.write({})); socket.once('drain', more); }}; more();",
+        interim(103)
+    );
+    let script = raw_server(&[
+        ("/102", &many(102)),
+        ("/103", &many(103)),
+        ("/endless", &endless),
+        (
+            "/long",
+            &format!(
+                "socket.write({}.repeat(3200) + '{final_head}');",
+                interim(102)
+            ),
+        ),
+    ]);
+    let paths = ["/102", "/103", "/endless", "/long"];
+    let Some(run) = deliver_to(&script, &["--timeout", "20"], &paths) else {
+        return;
+    };
+    assert!(run.of("102").is_delivered() && run.of("103").is_delivered());
+    for id in ["endless", "long"] {
+        let result = run.of(id);
+        result.assert_failed("exhausted", "protocol", &["maxResponseHeaderBytes"]);
+        assert_eq!((result.attempts(), result.status()), (1, None));
+    }
+}
+
+#[test]
+fn f44_thousands_of_header_fields_are_too_many() {
+    let script = "\
+        const server = http.createServer((request, response) => {
+          request.resume();
+          request.on('end', () => {
+            const count = Number(request.url.slice(1));
+            for (let n = 0; n < count; n++) response.setHeader('X-' + n, '1');
+            response.end();
+          });
+        });";
+    let Some(run) = deliver_to(script, &[], &["/3000", "/200"]) else {
+        return;
+    };
+    run.of("3000")
+        .assert_failed("exhausted", "protocol", &["256"]);
+    assert_eq!(run.of("3000").status(), None);
+    assert!(run.of("200").is_delivered());
+}
+
+#[test]
+fn f07_an_answer_that_comes_before_a_reset_in_the_middle_of_the_body_is_read() {
+    let answer = "'HTTP/1.1 413 Too Large\\r\\nContent-Length: 4\\r\\n\\r\\nbig!'";
+    let script = raw_server(&[(
+        "/",
+        &format!("socket.pause(); socket.write({answer}, () => socket.resetAndDestroy());"),
+    )]);
+    let Some(node) = Node::start(&script) else {
+        return;
+    };
+    let body = "x".repeat(900_000);
+    let job = |id: &str| serde_json::json!({"id": id, "url": node.url("/"), "body": body});
+    let ids = ["a", "b", "c", "d", "e", "f"];
+    let feed: String = ids.iter().map(|id| format!("{}\n", job(id))).collect();
+    let run = deliver::<&str>(&[], feed);
+    for id in ids {
+        run.of(id).assert_failed("rejected", "http", &["413"]);
+        assert_eq!(run.of(id).response(), Some("big!"));
+    }
+}
+
+#[test]
+fn f46_endless_bodies_are_delivered_and_take_no_memory() {
+    const JOBS: usize = 40;
+    const GROWN_MOST: u64 = 16 << 20;
+    let script = "\
+        const server = http.createServer((request, response) => {
+          request.resume();
+          const piece = Buffer.alloc(65536, 'x');
+          const more = () => { while (response.write(piece)); };
+          response.on('drain', more);
+          more();
+        });";
+    let Some(node) = Node::start(script) else {
+        return;
+    };
+    let mut run = Run::local(&["--max-drain-bytes", "4m", "--max-connections", "8"]);
+    run.write(&plain("first", &node.url("/")));
+    assert!(run.next_result().is_delivered());
+    let before = run.process().resident_bytes();
+    for number in 0..JOBS {
+        run.write(&plain(&number.to_string(), &node.url("/")));
+    }
+    for _ in 0..JOBS {
+        assert!(run.next_result().is_delivered());
+    }
+    let grown = run.process().resident_bytes().saturating_sub(before);
+    assert!(grown <= GROWN_MOST, "{grown} bytes");
+    run.finish().assert_all_delivered(JOBS + 1);
+}
+
+#[test]
+fn f01_connections_that_end_right_after_their_answers_fail_no_job() {
+    // Each end meets the next request on its way.
+    for end in [
+        "socket.end()",
+        "socket.destroy()",
+        "socket.resetAndDestroy()",
+    ] {
+        let script = format!(
+            "const server = net.createServer(socket => {{
+               socket.on('error', () => {{}});
+               socket.on('data', data => {{
+                 if (!data.toString('latin1').includes('POST')) return;
+                 socket.write('HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n', () => {end});
+               }});
+             }});"
+        );
+        let Some(node) = Node::start(&script) else {
+            return;
+        };
+        let feed = Feed::generate(200, &[node.url("/")], 100);
+        let run = deliver(&["--max-connections", "4"], feed.text());
+        run.assert_all_delivered(200);
+    }
 }
 
 #[test]
