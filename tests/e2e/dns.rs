@@ -1,5 +1,7 @@
 //! Names, as unbound and dnsmasq know them: what does not exist, what nobody answers, what changes meanwhile.
 
+use std::fmt::Write as _;
+
 use crate::harness::conduit::{CONDUIT, Finished, Run};
 use crate::harness::feed::plain;
 use crate::harness::names::NameServer;
@@ -178,4 +180,37 @@ fn wait_for_delivery(run: &mut Run) {
         run.write(&plain("again", RECEIVER));
         run.next_result().is_delivered().then_some(())
     });
+}
+
+#[test]
+fn f71_an_answer_that_is_too_long_for_a_datagram_is_asked_for_over_tcp() {
+    let Some((world, _sink)) = world_with_sink(&["0.0.0.0:8080"]) else {
+        return;
+    };
+    world.set("resolv.conf", "nameserver 127.0.0.1\n");
+    // 100 addresses take 1,600 bytes and more; the sink listens at all of them.
+    let mut zone = "  max-udp-size: 512\n  local-zone: example. static\n".to_owned();
+    for last in 1..=100 {
+        let record = format!("receiver.example. A 127.0.0.{last}");
+        writeln!(zone, "  local-data: \"{record}\"").expect("a String takes what is written");
+    }
+    let Some(_server) = NameServer::unbound(&world, "127.0.0.1", &zone) else {
+        return;
+    };
+    deliver_to(&world, &[], &["receiver.example"]).assert_all_delivered(1);
+}
+
+#[test]
+fn f78_a_family_that_is_refused_gives_way_to_the_other() {
+    for addr in ["127.0.0.1:8080", "[::1]:8080"] {
+        let Some((world, _sink)) = world_with_sink(&[addr]) else {
+            return;
+        };
+        world.set(
+            "hosts",
+            "127.0.0.1 receiver.example\n::1 receiver.example\n",
+        );
+        let run = deliver_to(&world, &[], &["receiver.example", "localhost"]);
+        run.assert_all_delivered(2);
+    }
 }
