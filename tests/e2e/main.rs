@@ -24,6 +24,7 @@ mod local_trouble;
 mod network;
 mod nginx;
 mod node;
+mod retries;
 mod shutdown;
 mod sink;
 mod tls;

@@ -38,6 +38,7 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub(crate) struct Nginx {
     process: Process,
+    has_workers: bool,
     dir: TempDir,
 }
 
@@ -52,6 +53,8 @@ pub(crate) struct Access {
     pub(crate) request: u64,
     /// What it answered.
     pub(crate) status: u16,
+    /// The id of the process that answered.
+    pub(crate) worker: u32,
     /// The TLS version; `-` without.
     pub(crate) protocol: String,
     /// The TLS session was resumed.
@@ -131,12 +134,24 @@ impl Sink {
 impl Nginx {
     /// Starts it with these `server` blocks, waits until it listens on `port`; none where it is not installed.
     pub(crate) fn start(port: u16, servers: &str) -> Option<Nginx> {
+        Nginx::start_from(port, &NGINX.replace("SERVERS", servers))
+    }
+
+    /// The same, but as a master with workers, which can reload.
+    pub(crate) fn start_with_workers(port: u16, servers: &str) -> Option<Nginx> {
+        let config = NGINX.replace("SERVERS", servers);
+        let config = config.replace("master_process off;", "worker_processes 1;");
+        let mut nginx = Nginx::start_from(port, &config)?;
+        nginx.has_workers = true;
+        Some(nginx)
+    }
+
+    fn start_from(port: u16, config: &str) -> Option<Nginx> {
         if !is_installed("nginx", "nginx-light") {
             return None;
         }
         let dir = TempDir::new();
-        let config = NGINX.replace("SERVERS", servers);
-        let config = dir.write("nginx.conf", &config);
+        let config = dir.write("nginx.conf", config);
         let mut command = Command::new("nginx");
         command.arg("-p").arg(dir.path());
         command.arg("-e").arg(dir.join("error.log"));
@@ -144,7 +159,17 @@ impl Nginx {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let process = Process::spawn(&mut command);
         wait_for_port(port);
-        Some(Nginx { process, dir })
+        Some(Nginx {
+            process,
+            has_workers: false,
+            dir,
+        })
+    }
+
+    /// Ends it as an operator would: what is in flight is answered.
+    pub(crate) fn stop(mut self) {
+        self.process.signal("QUIT");
+        self.process.wait();
     }
 
     /// Its access log, as soon as it has at least so many requests of conduit's.
@@ -161,6 +186,16 @@ impl Nginx {
     /// The process.
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+}
+
+impl Drop for Nginx {
+    /// A master ends its workers when it is asked to; killed, it would leave them.
+    fn drop(&mut self) {
+        if self.has_workers {
+            self.process.signal("TERM");
+            self.process.wait();
+        }
     }
 }
 
@@ -232,7 +267,7 @@ http {
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
   map $http_webhook_id $is_conduit { '' 0; default 1; }
-  log_format facts '$server_port $connection $connection_requests $status $ssl_protocol $ssl_session_reused';
+  log_format facts '$server_port $connection $connection_requests $status $pid $ssl_protocol $ssl_session_reused';
   access_log access.log facts if=$is_conduit;
   client_body_buffer_size 1m;
   SERVERS
@@ -241,7 +276,7 @@ http {
 
 fn nginx_access(line: &str) -> Access {
     let words: Vec<&str> = line.split(' ').collect();
-    let &[port, connection, request, status, protocol, resumed] = words.as_slice() else {
+    let &[port, connection, request, status, worker, protocol, resumed] = words.as_slice() else {
         panic!("not in the log's format: {line:?}");
     };
     Access {
@@ -249,6 +284,7 @@ fn nginx_access(line: &str) -> Access {
         connection: connection.parse().expect("a number"),
         request: request.parse().expect("a number"),
         status: status.parse().expect("a status"),
+        worker: worker.parse().expect("a process id"),
         protocol: protocol.to_owned(),
         is_resumed: resumed == "r",
     }
