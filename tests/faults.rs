@@ -408,7 +408,7 @@ const OK: &str = "HTTP/1.1 200 OK|Content-Length: 0||";
 #[test]
 #[rustfmt::skip]
 fn f01_to_f23_the_life_of_a_connection() {
-    use CauseKind::{Local, Refused, Reset, Unreachable};
+    use CauseKind::{Local, NoNetwork, Refused, Reset, Unreachable};
     use Start::{Dial, Fresh, Idle, Reused};
     check(&[
         ("F01", Reused, &[Sent, End("")], Free, NoVote, Closed),
@@ -432,6 +432,7 @@ fn f01_to_f23_the_life_of_a_connection() {
         ("F10", Dial, &[At(6)], Counted, Failure, Closed),
         ("F11", Dial, &[Fail(Refused)], Counted, Failure, Closed),
         ("F11", Dial, &[Fail(Unreachable)], Counted, Failure, Closed),
+        ("F11", Dial, &[Fail(NoNetwork)], Deferred, NoVote, Closed),
         ("F12", Fresh, &[Sent, At(11)], Counted, Failure, Closed),
         ("F13", Fresh, &[Sent, Got("HTTP/1.1 200 OK|A: "), At(11)], Counted, Failure, Closed),
         ("F14", Fresh,
