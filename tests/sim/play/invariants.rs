@@ -1,0 +1,178 @@
+//! What must hold: after each step, now and then of everything, and in the end.
+
+use std::time::Duration;
+
+use conduit::base::time::Instant;
+use conduit::engine::Engine;
+
+use super::model::{LATE_MAX, TICK};
+use super::network::Sock;
+use super::world::World;
+
+/// Memory of jobs that wait, of results, and one job more (I13).
+const PENDING_BYTES_MAX: usize = (256 << 20) + (1 << 20);
+/// A job's share of the time that a liveness phase may take: answer and latency of the slowest receiver.
+const SERVED_IN: Duration = Duration::from_millis(600);
+
+impl World {
+    /// I1, I13: cheap enough for every step.
+    pub(super) fn check_bounds(&mut self) {
+        let progress = self.intake.progress();
+        let model = &self.model;
+        assert_eq!(model.accepted, model.ended + progress.pending as u64, "I1");
+        assert!(
+            progress.pending <= self.plan.max_pending,
+            "I13: {} jobs pending",
+            progress.pending
+        );
+        assert!(progress.pending_bytes <= PENDING_BYTES_MAX, "I13");
+    }
+
+    /// I1, I2, I11: walks everything.
+    pub(super) fn check_everything(&mut self) {
+        self.engines.iter().for_each(Engine::check_invariants);
+        self.intake.check_invariants();
+        let held: usize = self.engines.iter().map(Engine::jobs).sum();
+        assert_eq!(held, self.intake.progress().pending, "I1: jobs held");
+        for (engine, sockets) in self.engines.iter().zip(&self.sockets) {
+            let total = self.plan.policy.max_connections_total;
+            assert!(
+                engine.connections() <= total,
+                "I2: {} connections",
+                engine.connections()
+            );
+            assert!(
+                sockets.len() <= 2 * total as usize + 256,
+                "I2: {} sockets",
+                sockets.len()
+            );
+        }
+        let settled = self
+            .model
+            .breakers
+            .iter()
+            .all(|breaker| breaker.is_settled());
+        assert!(settled, "I8: a change that no attempt's end explains");
+    }
+
+    /// I2: sockets to one origin, of which one more is opened. Those of a dial may be two for a moment.
+    pub(super) fn check_sockets(&self, origin: usize) {
+        let max = self.plan.policy.endpoint.max_connections;
+        let receiver = &self.receivers[origin];
+        assert!(receiver.up <= max, "I2: {} connections up", receiver.up);
+        assert!(
+            receiver.sockets <= 2 * max,
+            "I2: {} sockets",
+            receiver.sockets
+        );
+    }
+
+    /// I3, I7: a request begins on a connection that came up at `opened` and was idle since `idle_since`.
+    pub(super) fn on_request_begins(
+        &mut self,
+        origin: usize,
+        opened: Instant,
+        idle_since: Option<Instant>,
+        is_reused: bool,
+    ) {
+        let endpoint = &self.plan.policy.endpoint;
+        let now = self.mono;
+        let model = &self.model;
+        if is_reused {
+            let age = now.since(opened);
+            assert!(
+                age <= endpoint.connection_lifetime + TICK,
+                "I3: reused at the age of {age:?}"
+            );
+            let idle = idle_since.map_or(Duration::ZERO, |since| now.since(since));
+            // What had to be read first ended the idle time, or had not yet begun it.
+            let excused = model.pauses_between(now - idle, now) + LATE_MAX;
+            assert!(
+                idle <= endpoint.idle_timeout + excused,
+                "I3: reused after {idle:?}"
+            );
+        }
+        let in_flight = self.receivers[origin].in_flight;
+        let attempt_max =
+            model.attempt_max + model.pauses_between(Instant::from_nanos(0), now) + LATE_MAX;
+        model.breakers[origin].on_request(now, in_flight, attempt_max);
+    }
+
+    /// I3: a connection is gone.
+    pub(super) fn check_idle_age(&self, sock: &Sock) {
+        let Some(since) = sock.far.idle_since else {
+            return;
+        };
+        let idle = self.mono.since(since);
+        let excused = self.model.pauses_between(since, self.mono) + LATE_MAX;
+        // Drained responses end when the engine says so, up to this much later.
+        let max = self.plan.policy.endpoint.idle_timeout + self.plan.policy.endpoint.drain_timeout;
+        assert!(idle <= max + excused, "I3: idle for {idle:?}");
+    }
+
+    /// P5, I16, I17: nothing is left.
+    pub(super) fn check_end(&mut self) {
+        self.check_everything();
+        let progress = self.intake.progress();
+        assert!(self.intake.is_finished(), "intake is not finished");
+        assert_eq!(
+            (progress.pending, progress.result_bytes, progress.origins),
+            (0, 0, 0),
+            "P5"
+        );
+        for (engine, sockets) in self.engines.iter().zip(&self.sockets) {
+            assert_eq!((engine.jobs(), engine.connections()), (0, 0), "P5");
+            assert_eq!(engine.poll_timeout(), None, "P5: a timer is left");
+            let left: Vec<_> = sockets.iter().map(|sock| (sock.id, sock.peer)).collect();
+            assert!(left.is_empty(), "P5: sockets left: {left:?}");
+        }
+        let model = &self.model;
+        assert_eq!(
+            model.accepted,
+            u64::from(self.plan.jobs),
+            "every job was taken in"
+        );
+        assert_eq!(
+            model.results,
+            u64::from(self.plan.jobs) + model.no_jobs,
+            "I17: one result a line"
+        );
+        let receivers = self.receivers.iter();
+        let left: u32 = receivers
+            .map(|receiver| receiver.sockets + receiver.up + receiver.in_flight)
+            .sum();
+        assert_eq!(left, 0, "P5: receivers agree");
+        self.check_liveness();
+    }
+
+    /// I16: once all is healthy, all ends within what retries, holds, breakers, caches and the queue can add up to.
+    fn check_liveness(&self) {
+        let endpoint = &self.plan.policy.endpoint;
+        let last = self
+            .plan
+            .arrivals
+            .iter()
+            .map(|arrivals| arrivals.to)
+            .max()
+            .unwrap_or_default();
+        let attempts = endpoint.retry_schedule.len() as u32 + 1;
+        let schedule: Duration = endpoint.retry_schedule.iter().sum();
+        // Retry-After as far as scenarios go, absence and failure of names in the cache, pauses of dials.
+        let asked = Duration::from_secs(20) * attempts;
+        let cached = Duration::from_secs(60 + 30) + Duration::from_secs(30) * 2;
+        let waits = (schedule + asked) * 6 / 5 + self.model.attempt_max * attempts;
+        let bound = self.plan.faults_end.max(last)
+            + waits
+            + cached
+            + endpoint.max_retry_after_hold
+            + endpoint.breaker_duration * 2
+            + SERVED_IN * self.plan.jobs;
+        let books = self.model.books.iter();
+        let end = books.map(|book| book.ended).max().unwrap_or_default();
+        let end = end.since(Instant::from_nanos(0));
+        assert!(
+            end <= bound,
+            "I16: the last job ended after {end:?}, not {bound:?}"
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! The reference model: what is known of each job and each origin from outside, and what must follow from it.
+//!
+//! It learns from what was submitted, what receivers were sent and said, and what the engine tells; it never
+//! looks inside. The breaker has a room of its own (`breaker`).
+
+use std::time::Duration;
+
+use conduit::base::time::Instant;
+use conduit::engine::event::{Next, Note};
+use conduit::wire::job::Job;
+use conduit::wire::report::{Ending, ErrorKind, Outcome};
+use conduit::wire::url::Origin;
+
+use super::breaker::{Breaker, Vote};
+use super::scenario::{Denied, HostKind, Scenario};
+
+/// The wheel's tick, and so how late a timer may be.
+pub const TICK: Duration = Duration::from_millis(2);
+/// I14: so long after a deadline nothing of it may be alive.
+pub const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// What is known of a job.
+pub struct Book {
+    pub origin: usize,
+    bytes: u32,
+    ttl: Duration,
+    timeout: Duration,
+    accepted: Instant,
+    /// Requests that its receiver saw begin.
+    requests: u32,
+    /// Attempts that failed and count.
+    failed: u32,
+    /// Statuses that the receiver has answered, one bit each.
+    answered: [u64; 16],
+    /// What it was last asked to wait.
+    asked: Option<Duration>,
+    /// A head that came whole.
+    heard: Option<u16>,
+    /// When its next attempt is due.
+    due: Instant,
+    pub done: Option<Outcome>,
+    pub ended: Instant,
+    has_result: bool,
+}
+
+/// What is known of everything.
+pub struct Model {
+    pub books: Vec<Book>,
+    pub breakers: Vec<Breaker>,
+    /// Lines that are no jobs and not blank.
+    pub no_jobs: u64,
+    pub accepted: u64,
+    pub ended: u64,
+    pub results: u64,
+    /// When the driver stood still, and until when.
+    pauses: Vec<(Instant, Instant)>,
+    /// Attempts may end uncounted: what began when is not known exactly.
+    pub is_vague: bool,
+    retries: Vec<Duration>,
+    max_retry_after: Duration,
+    has_resends: bool,
+    /// No attempt may last longer.
+    pub attempt_max: Duration,
+}
+
+impl Book {
+    pub fn new(origin: usize, bytes: u32, ttl: Duration, timeout: Duration) -> Book {
+        let never = Instant::from_nanos(0);
+        Book {
+            origin,
+            bytes,
+            ttl,
+            timeout,
+            accepted: never,
+            requests: 0,
+            failed: 0,
+            answered: [0; 16],
+            asked: None,
+            heard: None,
+            due: never,
+            done: None,
+            ended: never,
+            has_result: false,
+        }
+    }
+
+    /// From acceptance to outcome.
+    pub fn took(&self) -> Duration {
+        self.ended.since(self.accepted)
+    }
+
+    fn has_answered(&self, status: u16) -> bool {
+        let bit = usize::from(status);
+        self.answered[bit / 64] >> (bit % 64) & 1 == 1
+    }
+}
+
+impl Model {
+    pub fn new(plan: &Scenario) -> Model {
+        let endpoint = &plan.policy.endpoint;
+        let own = if plan.own_limits {
+            Duration::from_secs(12)
+        } else {
+            Duration::ZERO
+        };
+        let fragile = plan.name_servers.iter().any(|phases| !phases.is_empty());
+        Model {
+            books: Vec::with_capacity(plan.jobs as usize),
+            breakers: plan
+                .origins
+                .iter()
+                .map(|_| Breaker::new(endpoint))
+                .collect(),
+            no_jobs: 0,
+            accepted: 0,
+            ended: 0,
+            results: 0,
+            pauses: Vec::new(),
+            is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
+            retries: endpoint.retry_schedule.to_vec(),
+            max_retry_after: endpoint.max_retry_after,
+            has_resends: endpoint.resend_stale,
+            attempt_max: endpoint.timeout.max(own),
+        }
+    }
+
+    pub fn body_bytes(&self, job: u32) -> u32 {
+        self.books[job as usize].bytes
+    }
+
+    pub fn on_submitted(&mut self, book: Book) {
+        self.books.push(book);
+    }
+
+    pub fn on_pause(&mut self, now: Instant, lasts: Duration) {
+        self.pauses.push((now, now + lasts));
+    }
+
+    /// Intake has taken a job in. Gives its number.
+    pub fn on_accepted(&mut self, now: Instant, job: &Job) -> u32 {
+        let number = number_of(&job.id);
+        let book = &mut self.books[number as usize];
+        assert!(book.done.is_none() && self.accepted < u64::from(u32::MAX));
+        book.accepted = now;
+        book.due = now;
+        self.accepted += 1;
+        number
+    }
+
+    /// A receiver sees a request begin.
+    pub fn on_request(&mut self, job: u32, origin: usize, is_reused: bool, now: Instant) {
+        let book = &mut self.books[job as usize];
+        assert_eq!(book.origin, origin, "j{job} goes to its own origin");
+        assert!(book.done.is_none(), "j{job} is over and is sent again");
+        assert!(now >= book.due, "I6: j{job} goes out before it is due");
+        book.requests += 1;
+        // Attempts that do not count may come in between.
+        let sent_max = (1 + u32::from(self.has_resends)) * (book.failed + 1);
+        assert!(
+            self.is_vague || book.requests <= sent_max,
+            "I5: j{job} sent {} times",
+            book.requests
+        );
+        let _ = is_reused;
+    }
+
+    /// A receiver has begun to answer.
+    pub fn on_answer(&mut self, job: u32, status: u16, asked: Option<Duration>) {
+        let book = &mut self.books[job as usize];
+        book.answered[usize::from(status) / 64] |= 1 << (status % 64);
+        book.asked = asked;
+    }
+
+    /// The head of an answer to this job has arrived whole.
+    pub fn on_head_heard(&mut self, job: u32, status: u16) {
+        self.books[job as usize].heard = Some(status);
+    }
+
+    /// P1: a 2xx whose head has arrived is the job's end.
+    pub fn check_delivered(&self, job: u32, status: u16) {
+        let book = &self.books[job as usize];
+        assert_eq!(
+            book.done,
+            Some(Outcome::Delivered),
+            "P1: the {status} to j{job} has arrived"
+        );
+    }
+
+    /// A job has come back. Gives its number.
+    pub fn on_done(&mut self, now: Instant, plan: &Scenario, job: &Job, ending: &Ending) -> u32 {
+        let number = number_of(&job.id);
+        self.ended += 1;
+        let late = self.pauses_between(self.books[number as usize].accepted, now) + LATE_MAX;
+        let book = &mut self.books[number as usize];
+        assert!(book.done.is_none(), "I17: j{number} ends twice");
+        book.done = Some(ending.outcome);
+        book.ended = now;
+        let progress = &job.progress;
+        let counted = book.failed + u32::from(ending.outcome == Outcome::Delivered);
+        assert_eq!(progress.attempts, counted, "I5: attempts of j{number}");
+        assert!(
+            progress.attempts as usize <= self.retries.len() + 1,
+            "I5: attempts of j{number}"
+        );
+        assert!(
+            book.took() <= book.ttl + late,
+            "I14: j{number} outlived its ttl: {:?}",
+            book.took()
+        );
+        match ending.outcome {
+            Outcome::Delivered => {
+                assert!((200..300).contains(&progress.status) && ending.failure.is_none());
+                assert_eq!(
+                    book.heard,
+                    Some(progress.status),
+                    "I4: what j{number} was answered"
+                );
+            }
+            Outcome::Expired | Outcome::Rejected | Outcome::Exhausted | Outcome::Blocked => {
+                assert!(ending.failure.is_some(), "j{number} failed of something");
+            }
+            Outcome::Overloaded
+            | Outcome::Invalid
+            | Outcome::Duplicate
+            | Outcome::Kept
+            | Outcome::Cancelled => panic!("j{number} ended {:?}", ending.outcome),
+        }
+        if progress.status != 0 {
+            assert!(
+                book.has_answered(progress.status) || !is_ours(progress.status),
+                "I4: {} to j{number}",
+                progress.status
+            );
+        }
+        if let Some(excerpt) = ending
+            .failure
+            .as_ref()
+            .and_then(|failure| failure.excerpt.as_ref())
+        {
+            let expected = format!("answer to j{number}");
+            let shown = excerpt.len().min(expected.len());
+            assert_eq!(
+                excerpt[..shown],
+                expected.as_bytes()[..shown],
+                "I4: the answer to j{number}"
+            );
+        }
+        self.check_expected(plan, number);
+        if ending.outcome == Outcome::Delivered {
+            let started = self.started(number, job.progress.timings.queued);
+            let origin = self.books[number as usize].origin;
+            self.vote(now, origin, started, Vote::Success);
+        }
+        number
+    }
+
+    /// Jobs whose fate is clear from the scenario alone.
+    fn check_expected(&self, plan: &Scenario, job: u32) {
+        let book = &self.books[job as usize];
+        let origin = &plan.origins[book.origin];
+        let outcome = book.done.expect("it has just ended");
+        if origin.denied == Denied::Only {
+            assert!(
+                outcome != Outcome::Delivered,
+                "P4: j{job} went to a forbidden address"
+            );
+            let is_looked_up = origin.host == HostKind::Name;
+            let is_named = origin.phases.is_empty() && plan.name_servers.iter().all(Vec::is_empty);
+            if !plan.own_limits && (is_named || !is_looked_up) {
+                assert_eq!(outcome, Outcome::Blocked, "I12: j{job}");
+            }
+        } else if plan.is_untroubled(book.origin) {
+            assert_eq!(
+                (outcome, book.failed),
+                (Outcome::Delivered, 0),
+                "nothing is wrong where j{job} goes"
+            );
+        }
+    }
+
+    /// When the attempt of this job began that has just succeeded.
+    fn started(&self, job: u32, queued: Duration) -> Instant {
+        self.books[job as usize].due + queued
+    }
+
+    /// The engine tells something. Gives what the trace shows of it.
+    pub fn on_note(
+        &mut self,
+        now: Instant,
+        plan: &Scenario,
+        note: &Note,
+    ) -> (&'static str, [u64; 2]) {
+        match note {
+            Note::AttemptFailed {
+                id,
+                attempt,
+                kind,
+                status,
+                elapsed,
+                next,
+                ..
+            } => {
+                let job = number_of(id);
+                let failure = Failed {
+                    attempt: *attempt,
+                    kind: *kind,
+                    status: *status,
+                    elapsed: *elapsed,
+                    next: *next,
+                };
+                self.on_attempt_failed(now, plan, job, failure);
+                (
+                    "attempt failed",
+                    [job.into(), u64::from(*status) << 8 | *kind as u64],
+                )
+            }
+            Note::Breaker { origin, open_for } => {
+                let origin = self.origin_of(plan, origin);
+                self.breakers[origin].on_told(now, *open_for);
+                let what = if open_for.is_some() {
+                    "breaker opens"
+                } else {
+                    "breaker closes"
+                };
+                (what, [origin as u64, 0])
+            }
+            Note::Held { origin, delay } => {
+                let origin = self.origin_of(plan, origin);
+                assert!(
+                    *delay <= plan.policy.endpoint.max_retry_after_hold,
+                    "a hold is bounded"
+                );
+                self.breakers[origin].on_held(now, *delay);
+                ("held ms", [origin as u64, delay.as_millis() as u64])
+            }
+            Note::LocalTrouble { put_off, .. } => ("local trouble", [*put_off, 0]),
+            Note::StoodStill { late } => {
+                assert!(
+                    self.pauses.iter().any(|(from, _)| *from <= now),
+                    "nobody stood still"
+                );
+                ("stood still ms", [late.as_millis() as u64, 0])
+            }
+            Note::Refused { id, .. } => ("refused", [number_of(id).into(), 0]),
+            Note::ConnectionClosed { reason, .. } => ("closed because", [reason.len() as u64, 0]),
+        }
+    }
+
+    fn on_attempt_failed(&mut self, now: Instant, plan: &Scenario, number: u32, failed: Failed) {
+        let late = self.pauses_between(now - failed.elapsed, now) + LATE_MAX;
+        let started = now - failed.elapsed;
+        let book = &mut self.books[number as usize];
+        book.failed += 1;
+        assert_eq!(
+            failed.attempt, book.failed,
+            "I5: attempts of j{number} are counted one by one"
+        );
+        // This machine's own trouble may put off what began long ago.
+        let limit = book.timeout.max(plan.policy.endpoint.drain_timeout)
+            + plan.policy.endpoint.drain_timeout;
+        assert!(
+            failed.elapsed <= limit + late,
+            "I14: an attempt of j{number} lasted {:?}",
+            failed.elapsed
+        );
+        assert!(
+            self.is_vague || started + TICK >= book.due,
+            "I6: j{number} begun before it was due"
+        );
+        if failed.status != 0 {
+            assert!(
+                book.has_answered(failed.status) || !is_ours(failed.status),
+                "I4: {} to j{number}",
+                failed.status
+            );
+        }
+        let is_final =
+            failed.status != 0 && !plan.policy.endpoint.retry_statuses.contains(failed.status);
+        match failed.next {
+            Next::Retry(wait) => {
+                assert!(!is_final, "{} to j{number} is final", failed.status);
+                let scheduled = self.retries.get(book.failed as usize - 1).copied();
+                let scheduled =
+                    scheduled.unwrap_or_else(|| panic!("I5: j{number} has no retry left"));
+                let asked = book
+                    .asked
+                    .filter(|_| matches!(failed.status, 429 | 503))
+                    .unwrap_or_default();
+                let most = scheduled.max(asked.min(self.max_retry_after)) * 6 / 5;
+                assert!(
+                    wait >= scheduled && wait <= most + TICK,
+                    "I6: j{number} waits {wait:?}, not {scheduled:?} to {most:?}"
+                );
+                book.due = now + wait;
+            }
+            Next::Ended(Outcome::Rejected) => {
+                assert!(is_final, "{} to j{number} is not final", failed.status)
+            }
+            Next::Ended(Outcome::Exhausted) => {
+                let none_left = book.failed as usize == self.retries.len() + 1;
+                assert!(
+                    none_left,
+                    "I5: j{number} is given up after {} attempts",
+                    book.failed
+                );
+            }
+            Next::Ended(Outcome::Expired) => {}
+            Next::Ended(outcome) => panic!("j{number} ends {outcome:?} of a failed attempt"),
+        }
+        let vote = match (failed.status, failed.kind) {
+            (429, _) | (_, ErrorKind::Local) => Vote::Neutral,
+            _ if is_final => Vote::Success,
+            _ => Vote::Failure,
+        };
+        let origin = self.books[number as usize].origin;
+        self.vote(now, origin, started, vote);
+    }
+
+    fn vote(&mut self, now: Instant, origin: usize, started: Instant, vote: Vote) {
+        self.breakers[origin].on_vote(now, started, vote, self.is_vague);
+    }
+
+    /// Result lines have been written.
+    pub fn on_results(&mut self, lines: &[u8]) {
+        for line in lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            self.results += 1;
+            let Some(rest) = line.strip_prefix(b"{\"id\":\"j") else {
+                continue;
+            };
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+            let job = digits.fold(0_usize, |number, digit| {
+                number * 10 + usize::from(digit - b'0')
+            });
+            let book = &mut self.books[job];
+            assert!(book.done.is_some(), "a result of j{job}, which is not over");
+            assert!(!book.has_result, "I17: two results of j{job}");
+            book.has_result = true;
+        }
+    }
+
+    /// How long the driver stood still between two times.
+    pub fn pauses_between(&self, from: Instant, to: Instant) -> Duration {
+        self.pauses
+            .iter()
+            .map(|(start, end)| (*end).min(to).since((*start).max(from)))
+            .sum()
+    }
+
+    fn origin_of(&self, plan: &Scenario, origin: &Origin) -> usize {
+        (0..plan.origins.len())
+            .find(|index| plan.url(*index) == *origin.text)
+            .unwrap_or_else(|| panic!("nobody is called {}", origin.text))
+    }
+}
+
+/// What a note says of a failed attempt.
+struct Failed {
+    attempt: u32,
+    kind: ErrorKind,
+    status: u16,
+    elapsed: Duration,
+    next: Next,
+}
+
+/// Whether a status comes from a head that a receiver wrote for a job, not from one that is wrong.
+const fn is_ours(status: u16) -> bool {
+    status < 1000
+}
+
+fn number_of(id: &str) -> u32 {
+    id.strip_prefix('j')
+        .and_then(|id| id.parse().ok())
+        .expect("an id that was submitted")
+}

@@ -1,0 +1,137 @@
+//! The receivers: what each does with a connection and with a request, at which time.
+//!
+//! Not here: what it reads (`request`), the bytes that it answers (`answer`), how bytes travel (`network`).
+
+pub mod answer;
+pub mod request;
+
+use std::time::Duration;
+
+/// What a receiver is like for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It answers 2xx.
+    Healthy,
+    /// It answers 2xx after about so many milliseconds.
+    Slow(u32),
+    /// It answers with this status.
+    Status(u16),
+    /// It answers with this status and `Retry-After`, in seconds or as a date.
+    RetryAfter {
+        status: u16,
+        seconds: u32,
+        as_date: bool,
+    },
+    /// It answers this status as soon as it has read the head.
+    Early(u16),
+    /// It resets.
+    Reset(ResetAt),
+    /// Byte by byte, one in so many milliseconds: the head, or the body.
+    Drip { head: bool, millis: u32 },
+    /// It reads, and never answers.
+    Mute,
+    /// It never reads either.
+    NoWindow,
+    /// Nobody listens.
+    Refuse,
+    /// Not even a SYN is answered.
+    BlackHole,
+    /// The certificate is bad.
+    TlsBad,
+    /// The handshake never ends.
+    TlsMute,
+    /// Behind the response comes more.
+    Surplus,
+    /// Some time after the response comes something that nobody asked for.
+    Unsolicited,
+    /// The response's framing is wrong, in one of several ways.
+    Misframed(u8),
+    /// So many interim heads come first.
+    Interim(u16),
+    /// The end of the connection ends the response.
+    CloseDelimited,
+    /// HTTP/1.0, with or without `keep-alive`.
+    Http10 { keep_alive: bool },
+    /// It closes a connection that was idle for so many milliseconds.
+    StaleClose(u32),
+    /// `Keep-Alive: timeout=…, max=…`, and acts on it.
+    Hint { seconds: u32, max: u32 },
+    /// The name does not exist.
+    NoSuchName,
+    /// The name has no address.
+    NoData,
+}
+
+/// When a connection is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetAt {
+    /// Instead of an answer.
+    Once,
+    /// In the middle of the head.
+    Head,
+    /// In the middle of the body.
+    Body,
+}
+
+/// One receiver, as far as it changes with time.
+#[derive(Debug)]
+pub struct Receiver {
+    phases: Vec<Phase>,
+    at: usize,
+    /// How long it takes to answer when nothing is wrong.
+    pub think: Duration,
+    /// Sockets on their way to it or up, those on the way included.
+    pub sockets: u32,
+    /// Of these, up.
+    pub up: u32,
+    /// Requests begun, and not yet answered or given up.
+    pub in_flight: u32,
+}
+
+/// A mode, until a time from the run's start.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase {
+    pub until: Duration,
+    pub mode: Mode,
+}
+
+impl Receiver {
+    /// A receiver that goes through these phases and is healthy afterwards.
+    pub fn new(phases: Vec<Phase>, think: Duration) -> Receiver {
+        Receiver {
+            phases,
+            at: 0,
+            think,
+            sockets: 0,
+            up: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// What it is like at this time, which never goes back by much.
+    pub fn mode(&mut self, since_start: Duration) -> Mode {
+        while let Some(phase) = self.phases.get(self.at) {
+            if since_start < phase.until {
+                return phase.mode;
+            }
+            self.at += 1;
+        }
+        Mode::Healthy
+    }
+}
+
+impl Mode {
+    /// Whether a delivery may fail or be late on account of this.
+    pub const fn is_sick(self) -> bool {
+        !matches!(
+            self,
+            Mode::Healthy
+                | Mode::StaleClose(_)
+                | Mode::CloseDelimited
+                | Mode::Http10 { .. }
+                | Mode::Hint { .. }
+                | Mode::Surplus
+                | Mode::Interim(0..=20)
+        )
+    }
+}

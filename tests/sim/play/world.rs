@@ -1,0 +1,387 @@
+//! The driver: what `io/turn` and `io/front` are in the binary, with a clock that jumps.
+//!
+//! It jumps to the earliest of what is to happen and what a machine wants to be woken for, hands that in, and
+//! performs every output before the next input. What is written and read is `wires`' business; what must hold
+//! is `invariants`'.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit::base::rng::Rng;
+use conduit::base::time::{Instant, Now, Wall};
+use conduit::engine::Engine;
+use conduit::engine::event::{Input, Output, SockId};
+use conduit::intake::event::{ClientId, EngineId, Input as IntakeInput, Output as IntakeOutput};
+use conduit::intake::{Intake, Settings};
+use conduit::wire::names::Names;
+
+use super::dice::Dice;
+use super::feed::Feed;
+use super::model::Model;
+use super::network::{End, Event, Events, Sockets};
+use super::scenario::{NameServerPhase, Scenario, shared};
+use super::servers::Receiver;
+use super::trace::Trace;
+
+/// 2026-01-01T00:00:00Z: where the civil clock of a run starts.
+const EPOCH_NANOS: u64 = 1_767_225_600_000_000_000;
+/// Steps between two looks at everything.
+const STEPS_PER_CHECK: u64 = 256;
+/// Calls of `handle_timeout` at one and the same time: more are a busy loop.
+const CALLS_AT_ONCE_MAX: u32 = 100_000;
+/// Results are written in so long, where the reader is slow.
+const SLOW_WRITE: Duration = Duration::from_secs(3);
+
+/// A run under way.
+pub struct World {
+    pub plan: Scenario,
+    pub dice: Dice,
+    pub trace: Trace,
+    pub mono: Instant,
+    pub engines: Vec<Engine>,
+    pub sockets: Vec<Sockets>,
+    pub receivers: Vec<Receiver>,
+    pub events: Events,
+    pub model: Model,
+    pub intake: Intake,
+    pub feed: Feed,
+    pub(super) client: ClientId,
+    /// What the shell does next, in this very turn.
+    pub(super) steps: VecDeque<Step>,
+    asleep_until: Instant,
+    /// Chunks that intake has asked for, and buffers to read into.
+    reads: VecDeque<Option<Vec<u8>>>,
+    results: Vec<u8>,
+    is_writing: bool,
+    step_count: u64,
+    calls_at_once: u32,
+}
+
+/// What follows from an output, performed once all outputs are.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Write(End),
+    Sent { end: End, bytes: usize, more: bool },
+    ConnectFailed { end: End, local: bool },
+    Look(End),
+}
+
+impl World {
+    pub fn new(plan: Scenario, mut dice: Dice, replay: String) -> World {
+        let policy = shared(&plan.policy);
+        let (hosts, servers) = plan.names();
+        let names = Arc::new(Names::parse(hosts.as_bytes(), servers.as_bytes()));
+        let mono = Instant::from_nanos(0);
+        let engines: Vec<Engine> = (0..plan.engines)
+            .map(|_| {
+                Engine::new(
+                    now_at(mono),
+                    Arc::clone(&policy),
+                    Arc::clone(&names),
+                    dice.seed(),
+                )
+            })
+            .collect();
+        let settings = Settings {
+            max_job_bytes: 1 << 20,
+            max_pending: plan.max_pending,
+            max_pending_bytes: 256 << 20,
+            engines: plan.engines,
+            timings: false,
+        };
+        let mut intake = Intake::new(settings, Rng::from_seed(dice.seed()), [1, 2]);
+        let client = intake.open();
+        let receivers = plan
+            .origins
+            .iter()
+            .map(|origin| Receiver::new(origin.phases.clone(), origin.think))
+            .collect();
+        let mut events = Events::default();
+        events.push(mono, Event::Feed);
+        for (index, (from, _)) in plan.pauses.iter().enumerate() {
+            events.push(mono + *from, Event::Pause(index as u8));
+        }
+        events.push(mono + plan.faults_end, Event::Healed);
+        World {
+            sockets: engines.iter().map(|_| Sockets::default()).collect(),
+            model: Model::new(&plan),
+            feed: Feed::new(&plan),
+            trace: Trace::new(replay),
+            plan,
+            dice,
+            mono,
+            engines,
+            receivers,
+            events,
+            intake,
+            client,
+            steps: VecDeque::new(),
+            asleep_until: mono,
+            reads: VecDeque::new(),
+            results: Vec::new(),
+            is_writing: false,
+            step_count: 0,
+            calls_at_once: 0,
+        }
+    }
+
+    /// Until nothing is left that could happen.
+    pub fn run(&mut self) {
+        self.settle();
+        while let Some(at) = self.next_at() {
+            self.calls_at_once = if at > self.mono {
+                0
+            } else {
+                self.calls_at_once + 1
+            };
+            assert!(
+                self.calls_at_once < CALLS_AT_ONCE_MAX,
+                "a busy loop: the clock stands still"
+            );
+            self.mono = self.mono.max(at);
+            self.step(at);
+            self.step_count += 1;
+            if self.step_count.is_multiple_of(STEPS_PER_CHECK) {
+                self.check_everything();
+            }
+            self.check_bounds();
+        }
+        self.check_end();
+    }
+
+    pub fn now(&self) -> Now {
+        now_at(self.mono)
+    }
+
+    /// How long the run lasts.
+    pub fn elapsed(&self) -> Duration {
+        self.mono.since(Instant::from_nanos(0))
+    }
+
+    pub fn input(&mut self, engine: usize, input: Input<'_>) {
+        let now = self.now();
+        self.engines[engine].handle_input(now, input);
+    }
+
+    /// What a name server is like at this time.
+    pub fn name_server_phase(&self, server: usize, at: Duration) -> Option<&NameServerPhase> {
+        self.plan.name_servers[server]
+            .iter()
+            .find(|phase| at < phase.until)
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let wakeups = self.engines.iter().filter_map(Engine::poll_timeout);
+        let machines = wakeups.chain(self.intake.poll_timeout()).min();
+        let machines = machines.map(|at| at.max(self.asleep_until));
+        match (machines, self.events.next_at()) {
+            (Some(machines), Some(event)) => Some(machines.min(event)),
+            (machines, event) => machines.or(event),
+        }
+    }
+
+    /// Timers first, then one event: so it is in the binary's loop.
+    fn step(&mut self, at: Instant) {
+        if self.mono >= self.asleep_until {
+            self.wake_machines();
+        }
+        if self.events.next_at().is_some_and(|next| next <= at)
+            && let Some((due, event)) = self.events.pop()
+        {
+            if event.is_ours() && self.asleep_until > due && self.asleep_until > self.mono {
+                self.events.push(self.asleep_until, event);
+                return;
+            }
+            self.happen(due, event);
+        }
+        if self.mono >= self.asleep_until {
+            self.settle();
+        }
+    }
+
+    fn wake_machines(&mut self) {
+        let now = self.now();
+        for index in 0..self.engines.len() {
+            let engine = &mut self.engines[index];
+            if engine.poll_timeout().is_none_or(|due| due > now.mono) {
+                continue;
+            }
+            engine.handle_timeout(now);
+            self.trace.note(now.mono, index, "timeout", [0, 0]);
+            self.settle();
+        }
+    }
+
+    fn happen(&mut self, due: Instant, event: Event) {
+        match event {
+            Event::Feed => {
+                if let Some(next) =
+                    self.feed
+                        .arrive(self.mono, &mut self.dice, &self.plan, &mut self.model)
+                {
+                    self.events.push(next, Event::Feed);
+                }
+                self.feed_chunks();
+            }
+            Event::Written => self.on_written(),
+            Event::Pause(index) => {
+                let (_, lasts) = self.plan.pauses[usize::from(index)];
+                self.asleep_until = self.asleep_until.max(self.mono + lasts);
+                self.model.on_pause(self.mono, lasts);
+                self.trace
+                    .note(self.mono, 0, "pause ms", [lasts.as_millis() as u64, 0]);
+            }
+            Event::Healed => self.trace.note(self.mono, 0, "healed", [0, 0]),
+            event => self.on_wire(due, event),
+        }
+    }
+
+    /// Performs all outputs and what follows from them, until there is nothing left to do now.
+    pub fn settle(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            for index in 0..self.engines.len() {
+                while let Some(output) = self.engines[index].poll_output() {
+                    self.perform(index, output);
+                    is_quiet = false;
+                }
+            }
+            if let Some(step) = self.steps.pop_front() {
+                self.take_step(step);
+                continue;
+            }
+            match self.intake.poll_output(self.now()) {
+                Some(output) => self.perform_intake(output),
+                None if is_quiet && !self.intake.has_work() => break,
+                None => {}
+            }
+        }
+        self.flush_results();
+    }
+
+    fn perform_intake(&mut self, output: IntakeOutput) {
+        match output {
+            IntakeOutput::Read { client, buffer } => {
+                assert_eq!(client, self.client);
+                self.reads.push_back(buffer);
+                self.feed_chunks();
+            }
+            IntakeOutput::Deliver { engine, job } => {
+                let engine = usize::from(engine.0);
+                let number = self.model.on_accepted(self.mono, &job);
+                self.trace
+                    .note(self.mono, engine, "job", [number.into(), 0]);
+                self.input(engine, Input::Job(job));
+            }
+        }
+    }
+
+    fn perform(&mut self, engine: usize, output: Output) {
+        let now = self.mono;
+        match output {
+            Output::Connect { sock, addr } => self.connect(engine, sock, addr),
+            Output::Secure { sock, origin: _ } => self.secure(end(engine, sock)),
+            Output::Transmit { sock, look } => {
+                let end = end(engine, sock);
+                if look {
+                    self.steps.push_back(Step::Look(end));
+                }
+                self.steps.push_back(Step::Write(end));
+            }
+            Output::Close { sock } => self.close(end(engine, sock)),
+            Output::Query { sock, server } => self.query(engine, sock, server),
+            Output::Done { job, ending } => {
+                let number = self.model.on_done(now, &self.plan, &job, &ending);
+                let outcome = ending.outcome.index() as u64;
+                self.trace
+                    .note(now, engine, "done", [number.into(), outcome]);
+                let engine = EngineId(engine as u16);
+                let done = IntakeInput::Done {
+                    engine,
+                    job,
+                    ending,
+                };
+                self.intake.handle_input(self.now(), done);
+            }
+            Output::OriginRetired { origin } => {
+                self.trace.note(now, engine, "retired", [0, 0]);
+                let engine = EngineId(engine as u16);
+                let retired = IntakeInput::OriginRetired { engine, origin };
+                self.intake.handle_input(self.now(), retired);
+            }
+            Output::Appetite(appetite) => {
+                let input = IntakeInput::Appetite {
+                    engine: EngineId(engine as u16),
+                    waiting: appetite.waiting,
+                    busy: appetite.busy,
+                };
+                self.intake.handle_input(self.now(), input);
+            }
+            Output::Note(note) => {
+                let (what, numbers) = self.model.on_note(now, &self.plan, &note);
+                self.trace.note(now, engine, what, numbers);
+            }
+        }
+    }
+
+    fn feed_chunks(&mut self) {
+        while !self.reads.is_empty() {
+            let cuts = self.dice.chance(self.plan.net.cuts);
+            let Some(chunk) = self.feed.take_chunk(cuts, &mut self.dice) else {
+                break;
+            };
+            self.reads.pop_front();
+            let client = self.client;
+            let input = IntakeInput::Chunk {
+                client,
+                bytes: chunk,
+            };
+            self.intake.handle_input(self.now(), input);
+        }
+        if self.feed.end_now() {
+            let (client, error) = (self.client, None);
+            self.intake
+                .handle_input(self.now(), IntakeInput::End { client, error });
+        }
+    }
+
+    fn flush_results(&mut self) {
+        if self.is_writing || self.intake.result_bytes(self.client) == 0 {
+            return;
+        }
+        self.intake.take_results(self.client, &mut self.results);
+        self.is_writing = true;
+        let slow =
+            self.plan.slow_reader && self.mono < Instant::from_nanos(0) + self.plan.faults_end;
+        let takes = if slow {
+            SLOW_WRITE
+        } else {
+            Duration::from_micros(100)
+        };
+        self.events.push(self.mono + takes, Event::Written);
+    }
+
+    fn on_written(&mut self) {
+        self.model.on_results(&self.results);
+        let (client, bytes) = (self.client, self.results.len());
+        self.results.clear();
+        self.is_writing = false;
+        self.intake
+            .handle_input(self.now(), IntakeInput::Written { client, bytes });
+    }
+}
+
+pub fn end(engine: usize, sock: SockId) -> End {
+    End {
+        engine: engine as u8,
+        bits: sock.to_bits(),
+    }
+}
+
+fn now_at(mono: Instant) -> Now {
+    Now {
+        mono,
+        wall: Wall::from_unix_nanos(EPOCH_NANOS + mono.as_nanos()),
+    }
+}
