@@ -1,6 +1,6 @@
 //! The inputs that fuzzing has found worth keeping, played again by plain `cargo test`.
 //!
-//! `fuzz/checks` holds a promise for each parser; `fuzz/fuzz_targets` feeds it what libFuzzer thinks of, this test
+//! `fuzz/checks` holds a promise for each parser and for the machines; `fuzz/fuzz_targets` feeds it what libFuzzer thinks of, this test
 //! what lies in `fuzz/corpus`. A finding becomes a file there, so that it stays found.
 
 use std::fs;
@@ -24,12 +24,14 @@ mod names;
 mod request;
 #[path = "../fuzz/checks/response.rs"]
 mod response;
+#[path = "../fuzz/checks/scenario.rs"]
+mod scenario;
 #[path = "../fuzz/checks/url.rs"]
 mod url;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 11] = [
     ("body", body::check),
     ("dates", dates::check),
     ("dns", dns::check),
@@ -39,6 +41,7 @@ const CHECKS: [(&str, Check); 10] = [
     ("names", names::check),
     ("request", request::check),
     ("response", response::check),
+    ("scenario", scenario::check),
     ("url", url::check),
 ];
 
