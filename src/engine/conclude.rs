@@ -173,7 +173,10 @@ impl Engine {
     }
 
     fn hold(&mut self, now: Now, origin: Key, delay: Duration) {
-        let delay = delay.min(self.policy.endpoint.max_retry_after_hold);
+        // No longer than its own job waits: whoever obeys a receiver for a minute at most is held for no hour.
+        let endpoint = &self.policy.endpoint;
+        let most = endpoint.max_retry_after.min(endpoint.max_retry_after_hold);
+        let delay = delay.min(most);
         let entry = &mut self.origins[origin];
         if entry.throttle.hold(now.mono, delay) {
             let origin = Arc::clone(&entry.name);

@@ -153,6 +153,24 @@ fn f53_a_retry_after_that_means_nothing_or_is_over_is_ignored() {
 }
 
 #[test]
+fn f53_a_retry_after_is_obeyed_no_longer_than_we_say() {
+    for value in [
+        "'86400'",
+        "'100000000000000000000'",
+        "'Fri, 01 Jan 2999 00:00:00 GMT'",
+    ] {
+        let Some(node) = Node::start(&comes_back(429, value)) else {
+            return;
+        };
+        let flags = ["--max-retry-after", "0.3", "--retry-schedule", "0.05"];
+        let run = deliver(&flags, plain("a", &node.url("/")));
+        assert!(run.of("a").is_delivered(), "{value}: {run:?}");
+        let took = run.of("a").duration_ms();
+        assert!((300.0..20_000.0).contains(&took), "{value}: {run:?}");
+    }
+}
+
+#[test]
 fn f55_a_server_error_now_and_then_is_tried_again_and_one_for_ever_is_exhausted() {
     let Some(httpbin) = Httpbin::start(&[]) else {
         return;
