@@ -8,7 +8,9 @@ use crate::harness::names::NameServer;
 use crate::harness::servers::Sink;
 use crate::harness::wait_for;
 use crate::harness::world::World;
+use crate::network::filtered;
 
+const BOTH_FAMILIES: &str = "127.0.0.1 receiver.example\n::1 receiver.example\n";
 const RECEIVER: &str = "http://receiver.example:8080/";
 
 /// A world in which a sink listens on port 8080 of these addresses.
@@ -206,11 +208,53 @@ fn f78_a_family_that_is_refused_gives_way_to_the_other() {
         let Some((world, _sink)) = world_with_sink(&[addr]) else {
             return;
         };
-        world.set(
-            "hosts",
-            "127.0.0.1 receiver.example\n::1 receiver.example\n",
-        );
+        world.set("hosts", BOTH_FAMILIES);
         let run = deliver_to(&world, &[], &["receiver.example", "localhost"]);
         run.assert_all_delivered(2);
     }
+}
+#[test]
+fn f78_a_family_that_is_swallowed_gives_way_to_the_other_soon() {
+    for (filter, addr) in [("ip6tables", "127.0.0.1:8080"), ("iptables", "[::1]:8080")] {
+        let Some((world, _sink)) = filtered(&[addr]) else {
+            return;
+        };
+        world.shell(&format!("{filter} -A INPUT -p tcp --dport 8080 -j DROP"));
+        world.set("hosts", BOTH_FAMILIES);
+        // Neither clock is waited for.
+        let flags = ["--connect-timeout", "20", "--timeout", "20"];
+        let run = deliver_to(&world, &flags, &["receiver.example"]);
+        run.assert_all_delivered(1);
+        assert!(run.results[0].duration_ms() < 10_000.0, "{run:?}");
+    }
+}
+
+#[test]
+fn f78_a_machine_without_ipv6_delivers_over_ipv4() {
+    let Some((world, _sink)) = world_with_sink(&["127.0.0.1:8080"]) else {
+        return;
+    };
+    world.shell("ip -6 addr flush dev lo");
+    world.set("hosts", BOTH_FAMILIES);
+    deliver_to(&world, &[], &["receiver.example", "localhost"]).assert_all_delivered(2);
+}
+
+#[test]
+fn f78_addresses_that_all_fail_are_one_attempt() {
+    let Some((world, _sink)) = filtered(&["127.0.0.9:8080"]) else {
+        return;
+    };
+    let hosts = "127.0.0.1 refused.example swallowed.example\n\
+                 127.0.0.2 refused.example swallowed.example\n\
+                 ::1 refused.example swallowed.example\n";
+    world.set("hosts", hosts);
+    world.shell("iptables -A INPUT -d 127.0.0.2 -p tcp --dport 8081 -j DROP");
+    let feed = plain("refused", "http://refused.example:8080/")
+        + &plain("swallowed", "http://swallowed.example:8081/");
+    let run = world.run(&["--connect-timeout", "1"]).feed(feed.into());
+    run.of("refused")
+        .assert_failed("exhausted", "connect", &["refused"]);
+    run.of("swallowed")
+        .assert_failed("exhausted", "timeout", &["connectTimeout (1 s)"]);
+    assert!(run.results.iter().all(|result| result.attempts() == 1));
 }

@@ -64,8 +64,20 @@ fn f69_silence_of_all_name_servers_puts_the_job_off() {
 }
 
 #[test]
+fn f11_a_network_without_a_route_puts_the_job_off_until_there_is_one() {
+    let Some((world, _sink)) = world_with_sink(&["0.0.0.0:8080"]) else {
+        return;
+    };
+    let mut run = world.run(&[]);
+    run.write(&plain("a", "http://10.1.2.3:8080/"));
+    run.wait_for_log(&["own trouble", "unreachable"]);
+    world.shell("ip addr add 10.1.2.3/32 dev lo");
+    run.finish().assert_all_delivered(1);
+}
+
+#[test]
 fn f69_a_name_server_that_is_heard_again_is_asked_again() {
-    let Some((world, _sink)) = filtered(&[]) else {
+    let Some((world, _sink)) = filtered(&["127.0.0.1:8080"]) else {
         return;
     };
     world.set("resolv.conf", "nameserver 127.0.0.1\n");

@@ -8,19 +8,19 @@ use crate::harness::world::World;
 
 const URL: &str = "http://127.0.0.1:8080/";
 
-/// A world with packet filters, and a sink on its port 8080.
-pub(crate) fn filtered(flags: &[&str]) -> Option<(World, Sink)> {
+/// A world with packet filters, and a sink at these addresses.
+pub(crate) fn filtered(addrs: &[&str]) -> Option<(World, Sink)> {
     let world = World::new()?;
     if !is_installed("iptables", "iptables") {
         return None;
     }
-    let sink = Sink::start_by(world.command(CONDUIT), &["127.0.0.1:8080"], flags);
+    let sink = Sink::start_by(world.command(CONDUIT), addrs, &[]);
     Some((world, sink))
 }
 
 #[test]
 fn f11_a_filter_that_resets_is_a_refused_connection() {
-    let Some((world, sink)) = filtered(&[]) else {
+    let Some((world, sink)) = filtered(&["127.0.0.1:8080"]) else {
         return;
     };
     world.shell("iptables -A INPUT -p tcp --dport 8080 -j REJECT --reject-with tcp-reset");
@@ -33,7 +33,7 @@ fn f11_a_filter_that_resets_is_a_refused_connection() {
 
 #[test]
 fn f10_a_swallowed_connection_runs_into_the_connect_timeout() {
-    let Some((world, sink)) = filtered(&[]) else {
+    let Some((world, sink)) = filtered(&["127.0.0.1:8080"]) else {
         return;
     };
     world.shell("iptables -A INPUT -p tcp --dport 8080 -j DROP");
@@ -47,7 +47,7 @@ fn f10_a_swallowed_connection_runs_into_the_connect_timeout() {
 
 #[test]
 fn f12_a_connection_that_is_swallowed_in_the_middle_runs_into_the_timeout() {
-    let Some((world, sink)) = filtered(&[]) else {
+    let Some((world, sink)) = filtered(&["127.0.0.1:8080"]) else {
         return;
     };
     let mut run = world.run(&["--timeout", "0.5"]);
