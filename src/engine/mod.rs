@@ -343,7 +343,7 @@ impl Engine {
                     "an alarm later than its deadline"
                 );
             }
-            assert_eq!(attempts, origin.attempts().0, "attempts under way");
+            assert_eq!(attempts, origin.attempts(), "attempts under way");
             let endpoint = &self.policy.endpoint;
             let room = origin.pool.len() < endpoint.max_connections as usize;
             let may_go = origin.next_to_dial(self.seen, endpoint).is_some();

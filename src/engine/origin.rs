@@ -97,47 +97,35 @@ impl Origin {
     }
 
     /// The job in line that may have a connection now: whose attempt has begun with a dial, or may begin.
+    #[must_use]
     pub fn next_job(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
-        let may_retry = self.may_retry(endpoint);
-        if let Some(next) = self.queue.next(may_retry)
-            && self
-                .queue
-                .get(next)
-                .is_some_and(|job| job.attempt.is_some())
-        {
-            return Some(next);
-        }
-        if !self.may_begin(now) {
-            return None;
-        }
-        match self.breaker.is_closed() {
-            true => self.queue.next(may_retry),
-            // The probe (F103).
-            false => self.queue.oldest(may_retry),
-        }
+        self.next(now, endpoint, Queue::next)
     }
 
     /// The job in line that a dial may be made for now.
+    #[must_use]
     pub fn next_to_dial(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
-        let may_retry = self.may_retry(endpoint);
         if !self.throttle.may_dial(now) {
             return None;
         }
-        if let Some(next) = self.queue.next_to_dial(may_retry)
-            && self
-                .queue
-                .get(next)
-                .is_some_and(|job| job.attempt.is_some())
-        {
+        self.next(now, endpoint, Queue::next_to_dial)
+    }
+
+    /// Of the jobs that `turn` picks from the one that may go.
+    fn next(
+        &self,
+        now: Instant,
+        endpoint: &Endpoint,
+        turn: fn(&Queue, bool) -> Option<Key>,
+    ) -> Option<Key> {
+        let may_retry = self.retries < retries_max(endpoint);
+        let next = turn(&self.queue, may_retry)?;
+        let has_begun = |job: Key| self.queue.get(job).is_some_and(|job| job.attempt.is_some());
+        if has_begun(next) || (self.may_begin(now) && self.breaker.is_closed()) {
             return Some(next);
         }
-        if !self.may_begin(now) {
-            return None;
-        }
-        match self.breaker.is_closed() {
-            true => self.queue.next_to_dial(may_retry),
-            false => self.queue.oldest(may_retry),
-        }
+        // The probe (F103).
+        self.may_begin(now).then(|| self.queue.oldest(may_retry))?
     }
 
     /// Whether an attempt of a job that has not been tried may begin.
@@ -197,10 +185,10 @@ impl Origin {
             .min()
     }
 
-    /// Attempts under way, and how many of them are retries.
+    /// Attempts under way.
     #[must_use]
-    pub const fn attempts(&self) -> (u32, u32) {
-        (self.attempts, self.retries)
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// When it may be forgotten, if nothing happens until then.
@@ -211,9 +199,5 @@ impl Origin {
         } else {
             now + REMEMBERED
         }
-    }
-
-    fn may_retry(&self, endpoint: &Endpoint) -> bool {
-        self.retries < retries_max(endpoint)
     }
 }

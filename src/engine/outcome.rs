@@ -154,10 +154,10 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
     use Vote::{Failure, Neutral};
     let (verdict, vote, fate, accounting) = match happened {
         Happened::Answered { status, .. } => return judge_status(*status, again),
-        // F12, F13, F23: no head in time; F10, F66: no connection in time.
-        Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
         // F69, F77: the name servers keep silent, which says nothing of the receiver.
         Happened::TimedOut(Clock::Lookup(_)) => (Deferred, Neutral, Close, None),
+        // F10, F66: no connection in time; F12, F13, F23, F45: no head in time.
+        Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
         Happened::TimedOut(_) => (Retry, Failure, Close, Counted),
         // F87: we stood still ourselves.
         Happened::Paused => (Deferred, Neutral, Close, None),
