@@ -123,19 +123,12 @@ impl Engine {
         for ip in ips {
             match guard::check(&self.policy, SocketAddr::new(*ip, port)) {
                 Ok(addr) => allowed.push(addr),
-                Err(rule) => refused = Some((*ip, rule.to_string())),
+                Err(rule) => refused = Some((*ip, rule)),
             }
         }
         if allowed.is_empty() {
-            let entry = &mut self.origins[place.origin];
-            let purpose = entry.pool[place.connection].dial().map(Dial::purpose);
-            if let (Some((ip, rule)), Some(purpose)) = (refused, purpose)
-                && let Some(waiting) = entry.queue.get_mut(purpose.job())
-            {
-                let note = refused_note(&waiting.job, Some(ip), rule);
-                self.outputs.push_back(Output::Note(Box::new(note)));
-            }
-            return self.fail_dial(now, place, Happened::Forbidden);
+            let (ip, rule) = refused.expect("there is an address, and none is allowed");
+            return self.refuse_dial(now, place, ip, rule);
         }
         let entry = &mut self.origins[place.origin];
         entry.preference.sort(now.mono, &mut allowed);
@@ -158,9 +151,10 @@ impl Engine {
     /// The only place that asks for a connection to a receiver: the very address is checked once more. The first
     /// socket of a dial has the connection's own place; a second one needs another.
     fn connect(&mut self, now: Now, place: Place, addr: SocketAddr) {
-        if guard::check(&self.policy, addr) != Ok(addr) {
-            return self.fail_dial(now, place, Happened::Forbidden);
-        }
+        let addr = match guard::check(&self.policy, addr) {
+            Ok(checked) => checked,
+            Err(rule) => return self.refuse_dial(now, place, addr.ip(), rule),
+        };
         let is_second = self.origins[place.origin].pool[place.connection]
             .socks()
             .next()
@@ -244,6 +238,17 @@ impl Engine {
     fn give_back_racer(&mut self) {
         self.places.give_back_racer();
         self.offer_place();
+    }
+
+    /// The guard refuses a dial: the log says which address and why, the result does not.
+    fn refuse_dial(&mut self, now: Now, place: Place, ip: IpAddr, rule: guard::Rule) {
+        let entry = &mut self.origins[place.origin];
+        let purpose = entry.pool[place.connection].dial().map(Dial::purpose);
+        if let Some(waiting) = purpose.and_then(|purpose| entry.queue.get_mut(purpose.job())) {
+            let note = refused_note(&waiting.job, Some(ip), rule.to_string());
+            self.outputs.push_back(Output::Note(Box::new(note)));
+        }
+        self.fail_dial(now, place, Happened::Forbidden);
     }
 
     /// A dial has failed: so has the attempt of the job it was made for, unless that job has left.
