@@ -3,14 +3,21 @@
 //! A run that fails names its seed and shows how it came to it; `CONDUIT_SIM_SEED=N cargo test --test sim short --
 //! --nocapture` plays it again, and nothing else. `CONDUIT_SIM_SEEDS=N` plays so many seeds.
 
+mod figures;
 mod play;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use conduit::base::time::Instant;
+use figures::Figures;
 use play::dice::{Dice, expand};
 use play::scenario::{SHORT, Scenario, Size};
+use play::staged;
+use play::world::World;
 
 const SEEDS: u64 = 256;
+const HOURS: u64 = 4;
 
 #[test]
 fn short() {
@@ -19,6 +26,92 @@ fn short() {
         let second = short_run(seed, SHORT);
         assert_eq!(first, second, "seed {seed} plays two different runs");
     });
+}
+
+#[test]
+fn the_guides_hour() {
+    let variable = "CONDUIT_SIM_HOURS";
+    each_seed(variable, HOURS, |seed| {
+        let mut dice = Dice::from_seed(seed);
+        let plan = staged::the_guides_hour(&mut dice);
+        let replay =
+            format!("CONDUIT_SIM_SEED={seed} cargo test --test sim the_guides_hour -- --nocapture");
+        let world = play::play(plan, dice, replay);
+        let healthy = Figures::of(&world, |origin| origin >= staged::MISBEHAVING);
+        let sick = Figures::of(&world, |origin| origin < staged::MISBEHAVING);
+        let (trips, false_trips) = trips(&world);
+        println!("hour {seed}: healthy {healthy}");
+        println!("hour {seed}: sick    {sick}; {trips} trips there, {false_trips} elsewhere");
+        assert!(healthy.delivered_percent() > 99.5);
+        assert!(healthy.percentile(950) < Duration::from_secs(5));
+        assert_eq!(false_trips, 0, "a breaker opens at a healthy origin");
+    });
+}
+
+/// Breakers opened, at origins that misbehave and at others.
+fn trips(world: &World) -> (usize, usize) {
+    let trips = world
+        .model
+        .breakers
+        .iter()
+        .map(|breaker| breaker.trips.len());
+    let trips: Vec<usize> = trips.collect();
+    let (sick, healthy) = trips.split_at(staged::MISBEHAVING);
+    (sick.iter().sum(), healthy.iter().sum())
+}
+
+#[test]
+fn isolation() {
+    let figures = [false, true].map(|with_sick| {
+        let replay = "cargo test --test sim isolation -- --nocapture".to_owned();
+        let world = play::play(staged::isolation(with_sick), Dice::from_seed(0), replay);
+        let figures = Figures::of(&world, |origin| origin >= 3);
+        println!("isolation, sick ones beside: {with_sick:>5}: {figures}");
+        [figures.percentile(990), figures.waited_percentile(990)].map(|p99| p99.as_secs_f64())
+    });
+    let [without, with] = figures;
+    let (taken_in, in_all) = (with[0] / without[0], with[1] / without[1]);
+    println!(
+        "isolation: p99 of the healthy ones with / without: {taken_in:.3} once taken in, {in_all:.3} in all"
+    );
+    assert!(taken_in <= 1.2, "I15: a sick origin slows the healthy ones");
+    // One feed is one line: how far it is read past the sick ones' jobs is intake's measure, and a coarse one.
+    assert!(in_all <= 1.5, "a sick origin holds back the feed");
+}
+
+#[test]
+fn herd() {
+    let replay = "cargo test --test sim herd -- --nocapture".to_owned();
+    let world = play::play(staged::herd(), Dice::from_seed(0), replay);
+    let receiver = &world.receivers[0];
+    let from = staged::HERD_DOWN_FROM.as_secs() as usize;
+    println!(
+        "herd: down from {from} s to {} s",
+        staged::HERD_DOWN_UNTIL.as_secs()
+    );
+    for (second, requests) in receiver
+        .requests
+        .iter()
+        .enumerate()
+        .filter(|(_, requests)| **requests > 0)
+    {
+        println!("herd: second {second:>4}: {requests:>4} requests begun");
+    }
+    let figures = Figures::of(&world, |_| true);
+    let back = Instant::from_nanos(0) + staged::HERD_DOWN_UNTIL;
+    let (during, after): (Vec<Instant>, Vec<Instant>) = world.model.breakers[0]
+        .trips
+        .iter()
+        .partition(|at| **at < back);
+    let (during, after) = (during.len(), after.len());
+    println!("herd: {figures}");
+    println!(
+        "herd: at most {} at once, {during} trips before it was back, {after} after",
+        receiver.in_flight_max
+    );
+    assert_eq!(figures.delivered, figures.jobs);
+    assert!(receiver.in_flight_max <= 50);
+    assert_eq!(after, 0, "the load that comes back brings it down again");
 }
 
 /// Plays a run and gives its hash.

@@ -29,7 +29,8 @@ pub struct Breaker {
     told: Option<(Instant, Option<Duration>)>,
     /// No request begins before, unless something begun earlier brings it.
     held: Option<(Instant, Instant)>,
-    pub trips: u32,
+    /// When it opened.
+    pub trips: Vec<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Breaker {
             epoch: None,
             told: None,
             held: None,
-            trips: 0,
+            trips: Vec::new(),
         }
     }
 
@@ -56,7 +57,7 @@ impl Breaker {
         assert!(self.told.is_none(), "I8: told twice of one change");
         if let Some(open_for) = open_for {
             assert_eq!(open_for, self.lasts, "how long a breaker is open");
-            self.trips += 1;
+            self.trips.push(now);
         }
         self.told = Some((now, open_for));
     }

@@ -58,7 +58,7 @@ impl Feed {
                 return Some(due);
             }
             self.come += 1;
-            self.write_job(dice, plan, model);
+            self.write_job(now, dice, plan, model);
             if plan.bad_lines && dice.chance(3) {
                 self.write_no_job(dice, model);
             }
@@ -107,12 +107,15 @@ impl Feed {
         }
     }
 
-    fn write_job(&mut self, dice: &mut Dice, plan: &Scenario, model: &mut Model) {
+    fn write_job(&mut self, now: Instant, dice: &mut Dice, plan: &Scenario, model: &mut Model) {
         let job = self.jobs;
         self.jobs += 1;
         let total = self.weights.last().copied().unwrap_or(1);
         let drawn = dice.below(total);
-        let origin = self.weights.partition_point(|sum| *sum <= drawn);
+        let origin = match plan.take_turns {
+            true => job as usize % plan.origins.len(),
+            false => self.weights.partition_point(|sum| *sum <= drawn),
+        };
         let bytes = match dice.below(500) {
             0 => 100_000,
             1..20 => dice.between(2_000, 20_000),
@@ -137,7 +140,7 @@ impl Feed {
         }
         line.extend_from_slice(b"}\n");
         self.lines.extend_from_slice(&line);
-        model.on_submitted(Book::new(origin, bytes as u32, ttl, timeout));
+        model.on_submitted(Book::new(now, origin, bytes as u32, ttl, timeout));
     }
 
     fn write_no_job(&mut self, dice: &mut Dice, model: &mut Model) {

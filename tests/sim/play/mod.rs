@@ -26,6 +26,7 @@ pub mod network;
 pub mod reading;
 pub mod scenario;
 pub mod servers;
+pub mod staged;
 pub mod trace;
 pub mod wires;
 pub mod world;

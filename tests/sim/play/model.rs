@@ -25,6 +25,8 @@ pub struct Book {
     bytes: u32,
     ttl: Duration,
     timeout: Duration,
+    /// When its line was there to be read.
+    arrived: Instant,
     accepted: Instant,
     /// Requests that its receiver saw begin.
     requests: u32,
@@ -64,13 +66,14 @@ pub struct Model {
 }
 
 impl Book {
-    pub fn new(origin: usize, bytes: u32, ttl: Duration, timeout: Duration) -> Book {
+    pub fn new(now: Instant, origin: usize, bytes: u32, ttl: Duration, timeout: Duration) -> Book {
         let never = Instant::from_nanos(0);
         Book {
             origin,
             bytes,
             ttl,
             timeout,
+            arrived: now,
             accepted: never,
             requests: 0,
             failed: 0,
@@ -87,6 +90,11 @@ impl Book {
     /// From acceptance to outcome.
     pub fn took(&self) -> Duration {
         self.ended.since(self.accepted)
+    }
+
+    /// From when it could be read to outcome: what holds back the feed counts too.
+    pub fn took_in_all(&self) -> Duration {
+        self.ended.since(self.arrived)
     }
 
     fn has_answered(&self, status: u16) -> bool {

@@ -4,6 +4,8 @@
 //! Each run switches some faults fully off (swarm): a fault that is always there hides what happens without it.
 //! After `faults_end` everything is healthy, so that everything can end.
 //!
+//! Not here: runs that are staged for one figure (`staged`).
+//!
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct Scenario {
     pub slow_reader: bool,
     /// Jobs with a time to live or a timeout of their own.
     pub own_limits: bool,
+    /// Origins get their jobs in turn, not as the dice say.
+    pub take_turns: bool,
     pub faults_end: Duration,
 }
 
@@ -184,6 +188,7 @@ impl Scenario {
             bad_lines: swarm.has(24),
             slow_reader: swarm.has(25),
             own_limits: swarm.has(26),
+            take_turns: false,
             faults_end,
         }
     }

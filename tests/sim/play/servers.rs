@@ -86,6 +86,10 @@ pub struct Receiver {
     pub up: u32,
     /// Requests begun, and not yet answered or given up.
     pub in_flight: u32,
+    /// Of these, the most there ever were at once.
+    pub in_flight_max: u32,
+    /// Requests begun in each second of the run.
+    pub requests: Vec<u32>,
 }
 
 /// A mode, until a time from the run's start.
@@ -105,7 +109,20 @@ impl Receiver {
             sockets: 0,
             up: 0,
             in_flight: 0,
+            in_flight_max: 0,
+            requests: Vec::new(),
         }
+    }
+
+    /// A request begins.
+    pub fn on_request(&mut self, since_start: Duration) {
+        self.in_flight += 1;
+        self.in_flight_max = self.in_flight_max.max(self.in_flight);
+        let second = since_start.as_secs() as usize;
+        if self.requests.len() <= second {
+            self.requests.resize(second + 1, 0);
+        }
+        self.requests[second] += 1;
     }
 
     /// What it is like at this time, which never goes back by much.

@@ -253,7 +253,8 @@ impl World {
             let idle_since = far.idle_since.take();
             let (opened, reused) = (sock.opened, far.served > 0);
             far.is_in_flight = true;
-            self.receivers[origin].in_flight += 1;
+            let at = now.mono.since(Instant::from_nanos(0));
+            self.receivers[origin].on_request(at);
             self.on_request_begins(origin, opened, idle_since, reused);
         }
         let Some(sock) = self.sockets[end.engine()].get(end.sock()) else {

@@ -26,8 +26,10 @@ use super::trace::Trace;
 
 /// 2026-01-01T00:00:00Z: where the civil clock of a run starts.
 const EPOCH_NANOS: u64 = 1_767_225_600_000_000_000;
-/// Steps between two looks at everything.
+/// Steps between two looks at everything: looking takes longer where there is more, so it is done less often.
 const STEPS_PER_CHECK: u64 = 256;
+const STEPS_PER_CHECK_LARGE: u64 = 16 * 1024;
+const LARGE_JOBS: u32 = 10_000;
 /// Calls of `handle_timeout` at one and the same time: more are a busy loop.
 const CALLS_AT_ONCE_MAX: u32 = 100_000;
 /// Results are written in so long, where the reader is slow.
@@ -128,6 +130,12 @@ impl World {
 
     /// Until nothing is left that could happen.
     pub fn run(&mut self) {
+        let is_large = self.plan.jobs > LARGE_JOBS;
+        let steps_per_check = if is_large {
+            STEPS_PER_CHECK_LARGE
+        } else {
+            STEPS_PER_CHECK
+        };
         self.settle();
         while let Some(at) = self.next_at() {
             self.calls_at_once = if at > self.mono {
@@ -142,7 +150,7 @@ impl World {
             self.mono = self.mono.max(at);
             self.step(at);
             self.step_count += 1;
-            if self.step_count.is_multiple_of(STEPS_PER_CHECK) {
+            if self.step_count.is_multiple_of(steps_per_check) {
                 self.check_everything();
             }
             self.check_bounds();

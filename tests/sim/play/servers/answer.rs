@@ -90,7 +90,14 @@ impl Answerer<'_> {
             }
             Mode::Reset(at) => self.reset(at, success, job),
             Mode::Drip { head, millis } => self.drip(head, millis, success, job),
-            Mode::Mute | Mode::NoWindow => Script::default(),
+            Mode::Mute | Mode::NoWindow | Mode::BlackHole => Script::default(),
+            Mode::Refuse => {
+                // It went down, and what was connected to it before learns so now.
+                let mut script = Script::default();
+                script.push(Duration::ZERO, What::Reset);
+                script.closes = true;
+                script
+            }
             Mode::Surplus => {
                 let mut script = self.plain(success, job, "");
                 let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -116,8 +123,6 @@ impl Answerer<'_> {
             Mode::Healthy
             | Mode::StaleClose(_)
             | Mode::Unsolicited
-            | Mode::Refuse
-            | Mode::BlackHole
             | Mode::TlsBad
             | Mode::TlsMute
             | Mode::NoSuchName

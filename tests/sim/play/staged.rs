@@ -1,0 +1,196 @@
+//! Runs that are staged for one figure: the guide's hour, isolation, a receiver that comes back.
+//!
+//! Not here: what is measured in them and must come out (the tests of the same names).
+
+use std::time::Duration;
+
+use conduit::engine::policy::Policy;
+
+use super::dice::Dice;
+use super::scenario::{Arrivals, NetPlan, OriginPlan, Reach, Scenario, arrivals};
+use super::servers::{Mode, Phase, ResetAt};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// 60 minutes at 1,000 jobs a minute, and every 10 minutes 100 a second for 10 s; of 40 origins 10 misbehave.
+pub fn the_guides_hour(dice: &mut Dice) -> Scenario {
+    let mut plan = empty();
+    for minute in 0..60 {
+        let from = MINUTE * minute;
+        let burst = if minute % 10 == 5 {
+            Duration::from_secs(10)
+        } else {
+            Duration::ZERO
+        };
+        if !burst.is_zero() {
+            plan.push(arrivals(1_000, from, from + burst));
+        }
+        plan.push(arrivals(1_000, from + burst, from + MINUTE));
+    }
+    plan.scenario.faults_end = MINUTE * 60;
+    for index in 0..40 {
+        let mut origin = OriginPlan::healthy();
+        origin.secure = index % 3 == 0;
+        origin.think = Duration::from_millis(dice.between(5, 150));
+        origin.latency = Duration::from_millis(dice.between(1, 40));
+        origin.weight = dice.between(1, 4) as u32;
+        plan.scenario.origins.push(origin);
+    }
+    for (index, mode) in misbehaviours().into_iter().enumerate() {
+        plan.scenario.origins[index].phases = phases(dice, mode, MINUTE * 60);
+    }
+    plan.scenario.origins[9].v6 = Some(Reach::BlackHole);
+    // Not all healthy receivers are dull.
+    for (index, mode) in [
+        Mode::StaleClose(2_000),
+        Mode::CloseDelimited,
+        Mode::Slow(300),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        plan.scenario.origins[10 + index].phases = vec![Phase {
+            until: MINUTE * 60,
+            mode,
+        }];
+    }
+    plan.scenario.net.cuts = 5;
+    plan.scenario
+}
+
+/// The origins that misbehave in the guide's hour.
+pub const MISBEHAVING: usize = 10;
+
+fn misbehaviours() -> [Mode; MISBEHAVING] {
+    [
+        Mode::BlackHole,
+        Mode::Refuse,
+        Mode::Status(503),
+        Mode::RetryAfter {
+            status: 429,
+            seconds: 10,
+            as_date: false,
+        },
+        Mode::Reset(ResetAt::Head),
+        Mode::Drip {
+            head: true,
+            millis: 300,
+        },
+        Mode::Mute,
+        Mode::TlsBad,
+        Mode::NoSuchName,
+        Mode::Slow(2_000),
+    ]
+}
+
+/// Minutes of misbehaviour with minutes of health between.
+fn phases(dice: &mut Dice, mode: Mode, until: Duration) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    let mut at = Duration::ZERO;
+    while at < until {
+        for mode in [Mode::Healthy, mode] {
+            at += Duration::from_secs(dice.between(60, 400));
+            phases.push(Phase {
+                until: at.min(until),
+                mode,
+            });
+        }
+    }
+    phases
+}
+
+/// Seven healthy receivers at full speed; `with_sick`: beside a dead, a dripping and a very slow one. The healthy
+/// ones get the same jobs at the same times either way.
+pub fn isolation(with_sick: bool) -> Scenario {
+    let mut plan = empty();
+    let lasts = Duration::from_secs(20);
+    plan.push(arrivals(40_000, Duration::ZERO, lasts));
+    plan.scenario.faults_end = lasts;
+    plan.scenario.take_turns = true;
+    for index in 0..10 {
+        let mut origin = OriginPlan::healthy();
+        origin.think = Duration::from_millis(100);
+        let mode = match index {
+            0 => Mode::BlackHole,
+            1 => Mode::Drip {
+                head: true,
+                millis: 500,
+            },
+            2 => Mode::Slow(10_000),
+            _ => Mode::Healthy,
+        };
+        if with_sick {
+            origin.phases = vec![Phase { until: lasts, mode }];
+        }
+        plan.scenario.origins.push(origin);
+    }
+    plan.scenario
+}
+
+/// One origin that is down for 90 s while 5,000 jobs come for it.
+pub fn herd() -> Scenario {
+    let mut plan = empty();
+    plan.push(arrivals(100, Duration::ZERO, HERD_DOWN_FROM));
+    plan.push(arrivals(5_000, HERD_DOWN_FROM, HERD_DOWN_UNTIL));
+    plan.scenario.faults_end = HERD_DOWN_UNTIL;
+    let mut origin = OriginPlan::healthy();
+    origin.think = Duration::from_millis(100);
+    origin.phases = vec![
+        Phase {
+            until: HERD_DOWN_FROM,
+            mode: Mode::Healthy,
+        },
+        Phase {
+            until: HERD_DOWN_UNTIL,
+            mode: Mode::Refuse,
+        },
+    ];
+    plan.scenario.origins.push(origin);
+    plan.scenario
+}
+
+/// When the receiver of [`herd`] goes down, and when it is back.
+pub const HERD_DOWN_FROM: Duration = Duration::from_secs(10);
+pub const HERD_DOWN_UNTIL: Duration = Duration::from_secs(100);
+
+/// A scenario in the making.
+struct Stage {
+    scenario: Scenario,
+}
+
+impl Stage {
+    fn push(&mut self, arrivals: Arrivals) {
+        self.scenario.jobs += arrivals.jobs;
+        self.scenario.arrivals.push(arrivals);
+    }
+}
+
+/// The built-in settings, one engine, no faults.
+fn empty() -> Stage {
+    Stage {
+        scenario: Scenario {
+            jobs: 0,
+            arrivals: Vec::new(),
+            policy: Policy {
+                allow_http: true,
+                ..Policy::default()
+            },
+            engines: 1,
+            max_pending: 100_000,
+            origins: Vec::new(),
+            name_servers: vec![Vec::new(), Vec::new()],
+            dns_ttl: 60,
+            local_trouble: Vec::new(),
+            pauses: Vec::new(),
+            net: NetPlan {
+                cuts: 0,
+                stale_inputs: 0,
+            },
+            bad_lines: false,
+            slow_reader: false,
+            own_limits: false,
+            take_turns: false,
+            faults_end: Duration::ZERO,
+        },
+    }
+}
