@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use conduit::base::time::Instant;
 
-/// Entries that a failure shows.
+/// Entries that a failure shows, unless `CONDUIT_SIM_TAIL` says otherwise.
 const TAIL: usize = 400;
 
 /// The trace of one run.
@@ -17,6 +17,7 @@ pub struct Trace {
     hash: u64,
     entries: u64,
     tail: VecDeque<Entry>,
+    tail_max: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -29,11 +30,16 @@ struct Entry {
 
 impl Trace {
     pub fn new(replay: String) -> Trace {
+        let wanted = std::env::var("CONDUIT_SIM_TAIL").ok();
+        let tail_max = wanted
+            .and_then(|wanted| wanted.parse().ok())
+            .unwrap_or(TAIL);
         Trace {
             replay,
+            tail_max,
             hash: 0xcbf2_9ce4_8422_2325,
             entries: 0,
-            tail: VecDeque::with_capacity(TAIL),
+            tail: VecDeque::new(),
         }
     }
 
@@ -44,7 +50,7 @@ impl Trace {
         self.mix_bytes(what.as_bytes());
         numbers.iter().for_each(|number| self.mix(*number));
         self.entries += 1;
-        if self.tail.len() == TAIL {
+        if self.tail.len() == self.tail_max {
             self.tail.pop_front();
         }
         self.tail.push_back(Entry {

@@ -278,8 +278,8 @@ impl World {
             IntakeOutput::Deliver { engine, job } => {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
-                self.trace
-                    .note(self.mono, engine, "job", [number.into(), 0]);
+                let origin = self.model.books[number as usize].origin as u64;
+                self.trace.note(self.mono, engine, "job for origin", [number.into(), origin]);
                 self.input(engine, Input::Job(job));
             }
         }
