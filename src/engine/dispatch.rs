@@ -318,6 +318,19 @@ impl Engine {
         }
     }
 
+    /// An origin was looked at because there was a place: what it has left of it is the next one's.
+    pub(super) fn pass_place_on(&mut self) {
+        if self.has_spare_place() {
+            self.offer_place();
+        }
+    }
+
+    /// Whether there is a place for one more socket, or a connection that would give way.
+    pub(super) fn has_spare_place(&self) -> bool {
+        let has_idle = self.places.busy() < self.places.open();
+        has_idle || self.places.taken() < self.policy.max_connections_total
+    }
+
     /// The one place where a connection ends.
     pub(super) fn close(&mut self, place: Place, reason: CloseReason) {
         let entry = &mut self.origins[place.origin];

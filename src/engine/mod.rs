@@ -241,6 +241,7 @@ impl Engine {
             if let Some(origin) = self.origins.get_mut(key) {
                 origin.in_backlog = false;
                 self.feed(now, key);
+                self.pass_place_on();
             }
         }
         self.sweep(now);
@@ -345,11 +346,13 @@ impl Engine {
             }
             assert_eq!(attempts, origin.attempts(), "attempts under way");
             let endpoint = &self.policy.endpoint;
+            let spare = self.has_spare_place();
             let room = origin.pool.len() < endpoint.max_connections as usize;
             let may_go = origin.next_to_dial(self.seen, endpoint).is_some();
             let waits = origin.queue.in_line() > origin.pool.dials() && may_go;
             let gate_fires = origin.gate.is_some_and(|(_, at)| at <= self.seen);
-            let excused = origin.wants_place.is_some() || origin.in_backlog || gate_fires;
+            let gets_place = origin.wants_place.is_some() && (!spare || !self.backlog.is_empty());
+            let excused = gets_place || origin.in_backlog || gate_fires;
             assert!(
                 !(room && waits) || excused || self.phase != Phase::Running,
                 "a job waits without cause"

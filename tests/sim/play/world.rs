@@ -279,7 +279,8 @@ impl World {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
                 let origin = self.model.books[number as usize].origin as u64;
-                self.trace.note(self.mono, engine, "job for origin", [number.into(), origin]);
+                self.trace
+                    .note(self.mono, engine, "job for origin", [number.into(), origin]);
                 self.input(engine, Input::Job(job));
             }
         }
