@@ -6,12 +6,14 @@
 mod figures;
 mod play;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conduit::base::time::Instant;
 use figures::Figures;
 use play::dice::{Dice, expand};
+use play::model::Seen;
 use play::scenario::{SHORT, Scenario, Size};
 use play::staged;
 use play::world::World;
@@ -19,13 +21,76 @@ use play::world::World;
 const SEEDS: u64 = 256;
 const HOURS: u64 = 4;
 
+/// What the short runs must come across: what never happens in them they say nothing of.
+const TO_BE_SEEN: [(&str, &str); 40] = [
+    ("closed", "body"),
+    ("closed", "close_asked"),
+    ("closed", "close_delimited"),
+    ("closed", "desync"),
+    ("closed", "drain"),
+    ("closed", "early_answer"),
+    ("closed", "evicted"),
+    ("closed", "http10"),
+    ("closed", "idle"),
+    ("closed", "length_and_encoding"),
+    ("closed", "lifetime"),
+    ("closed", "max_requests"),
+    ("closed", "peer_closed"),
+    ("closed", "protocol"),
+    ("closed", "reset"),
+    ("closed", "stale"),
+    ("closed", "status"),
+    ("closed", "timeout"),
+    ("closed", "unsolicited"),
+    ("failure", "connect"),
+    ("failure", "dns"),
+    ("failure", "gone"),
+    ("failure", "http"),
+    ("failure", "protocol"),
+    ("failure", "reset"),
+    ("failure", "timeout"),
+    ("failure", "tls"),
+    ("note", "breaker opens"),
+    ("note", "breaker closes"),
+    ("note", "held ms"),
+    ("note", "local trouble"),
+    ("note", "refused"),
+    ("note", "stood still ms"),
+    ("outcome", "blocked"),
+    ("outcome", "delivered"),
+    ("outcome", "exhausted"),
+    ("outcome", "expired"),
+    ("outcome", "rejected"),
+    ("wire", "query over tcp"),
+    ("wire", "resend"),
+];
+
 #[test]
 fn short() {
+    let seen = Mutex::new(Seen::new());
     each_seed("CONDUIT_SIM_SEEDS", SEEDS, |seed| {
         let first = short_run(seed, SHORT);
         let second = short_run(seed, SHORT);
-        assert_eq!(first, second, "seed {seed} plays two different runs");
+        assert_eq!(
+            first.trace.hash(),
+            second.trace.hash(),
+            "seed {seed} plays two different runs"
+        );
+        let mut seen = seen.lock().expect("no run has failed");
+        for (what, times) in &first.model.seen {
+            *seen.entry(*what).or_default() += times;
+        }
     });
+    let seen = seen.into_inner().expect("no run has failed");
+    for ((kind, name), times) in &seen {
+        println!("short: {kind:<8} {name:<18} {times:>8} times");
+    }
+    let missing = TO_BE_SEEN.iter().filter(|what| !seen.contains_key(what));
+    let missing: Vec<_> = missing.collect();
+    assert!(
+        missing.is_empty() || number_of("CONDUIT_SIM_SEED").is_some(),
+        "never seen: {missing:?}"
+    );
 }
 
 #[test]
@@ -114,12 +179,11 @@ fn herd() {
     assert_eq!(after, 0, "the load that comes back brings it down again");
 }
 
-/// Plays a run and gives its hash.
-fn short_run(seed: u64, size: Size) -> (u64, u64) {
+fn short_run(seed: u64, size: Size) -> World {
     let mut dice = Dice::from_bytes(&expand(seed));
     let plan = Scenario::decode(&mut dice, size);
     let replay = format!("CONDUIT_SIM_SEED={seed} cargo test --test sim short -- --nocapture");
-    play::play(plan, dice, replay).trace.hash()
+    play::play(plan, dice, replay)
 }
 
 /// Plays the seeds on all processors.

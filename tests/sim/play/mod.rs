@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   scenario --> world: the driver, its clock jumps --> engines, intake (conduit)
-//!                  |  wires, reading: sockets           network: what travels, and when
+//!                  |  wires, reading, asking: sockets   network: what travels, and when
 //!                  |  feed: lines                       servers, dns: the far ends
 //!                  '--> model, breaker: what must follow; invariants: what must hold; trace: what happened
 //! ```
@@ -16,6 +16,7 @@
     reason = "tests, fuzz target and its corpus share these rooms, and none of them uses all"
 )]
 
+pub mod asking;
 pub mod breaker;
 pub mod dice;
 pub mod dns;

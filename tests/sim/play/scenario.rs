@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::engine::policy::Policy;
+use conduit::engine::policy::{OnCircuitOpen, Policy};
 
 use super::dice::Dice;
 use super::dns::NameServerMode;
@@ -372,6 +372,10 @@ fn policy(dice: &mut Dice, swarm: Swarm) -> Policy {
             .collect();
         endpoint.breaker_failures = dice.between(1, 8) as u32;
         endpoint.breaker_duration = Duration::from_secs(dice.between(1, 60));
+        endpoint.max_retry_after_hold = Duration::from_secs(dice.between(0, 60));
+        if dice.chance(25) {
+            endpoint.on_circuit_open = OnCircuitOpen::Fail;
+        }
     }
     endpoint.response_bytes = dice.pick(&[1024, 1024, 64, 0]);
     policy

@@ -7,15 +7,13 @@ use std::time::Duration;
 use conduit::base::time::Instant;
 use conduit::engine::event::{Cause, CauseKind, Input, SockId};
 
-use super::dns::{self, NameServerMode};
+use super::asking::NAME_SERVER_TAKES;
 use super::network::{End, Event, Peer, Sock, State};
 use super::scenario::{Reach, name_server_at};
 use super::servers::Mode;
 use super::servers::answer::{Answerer, What};
 use super::world::{Step, World, end};
 
-/// How long a name server takes.
-const NAME_SERVER_TAKES: Duration = Duration::from_millis(5);
 /// What a receiver that does not read takes of a request.
 const STUFFED_BYTES: usize = 100;
 
@@ -98,17 +96,6 @@ impl World {
                     .push(self.mono + takes, Event::Secured { end, fine });
             }
         }
-    }
-
-    pub(super) fn query(&mut self, engine: usize, id: SockId, server: SocketAddr) {
-        let end = end(engine, id);
-        let found =
-            (0..self.plan.name_servers.len()).find(|index| name_server_at(*index) == server);
-        let index = found.unwrap_or_else(|| panic!("{server} is no name server"));
-        self.sockets[engine].open(Sock::new(id, Peer::Datagrams(index), self.mono));
-        self.trace
-            .note(self.mono, engine, "query", [end.bits, index as u64]);
-        self.steps.push_back(Step::Write(end));
     }
 
     pub(super) fn close(&mut self, end: End) {
@@ -274,80 +261,6 @@ impl World {
         }
     }
 
-    /// A name server is asked over TCP: the message comes behind its length.
-    fn carry_query(&mut self, end: End, server: usize, bytes: &[u8]) {
-        let Some(sock) = self.sockets[end.engine()].get(end.sock()) else {
-            return;
-        };
-        let mut message = sock.far.messages.pop().unwrap_or_default();
-        message.extend_from_slice(bytes);
-        if message.len() >= 2
-            && message.len() >= 2 + usize::from(u16::from_be_bytes([message[0], message[1]]))
-        {
-            let answer = self.name_server_says(server, &message[2..], true);
-            if let Some(answer) = answer {
-                let mut framed = (answer.len() as u16).to_be_bytes().to_vec();
-                framed.extend_from_slice(&answer);
-                self.send(end, NAME_SERVER_TAKES, What::Bytes(framed));
-            }
-            return;
-        }
-        sock.far.messages.push(message);
-    }
-
-    /// A name server is asked over UDP.
-    fn ask(&mut self, end: End, server: usize, query: &[u8]) {
-        self.trace.mix_bytes(query);
-        let at = self.elapsed();
-        let mode = self
-            .name_server_phase(server, at)
-            .map_or(NameServerMode::Fine, |phase| phase.mode);
-        if mode == NameServerMode::Unreachable {
-            self.events
-                .push(self.mono + NAME_SERVER_TAKES, Event::NobodyThere(end));
-            return;
-        }
-        let Some(answer) = self.name_server_says(server, query, false) else {
-            return;
-        };
-        let mut messages = Vec::new();
-        if mode == NameServerMode::Noisy {
-            messages.push(b"nonsense".to_vec());
-            let mut other = answer.clone();
-            other[0] ^= 0x55;
-            messages.push(other);
-        }
-        messages.push(answer);
-        for index in 0..messages.len() {
-            let after = NAME_SERVER_TAKES * (1 + index as u32);
-            let index = index as u8;
-            self.events
-                .push(self.mono + after, Event::Datagram { end, index });
-        }
-        if let Some(sock) = self.sockets[end.engine()].get(end.sock()) {
-            sock.far.messages = messages;
-        }
-    }
-
-    fn name_server_says(&mut self, server: usize, query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
-        let at = self.elapsed();
-        let mode = self
-            .name_server_phase(server, at)
-            .map_or(NameServerMode::Fine, |phase| phase.mode);
-        let asked = dns::read(query);
-        let known = asked
-            .origin
-            .filter(|origin| *origin < self.plan.origins.len());
-        let (host, addrs) = match known {
-            Some(origin) => (
-                self.receivers[origin].mode(at),
-                self.plan.addresses(origin, asked.wants_v6),
-            ),
-            None => (Mode::NoSuchName, Vec::new()),
-        };
-        asked.answer(mode, over_tcp, host, &addrs, self.plan.dns_ttl)
-    }
-
     /// Something happens on a socket; `due` is when, on the far side.
     pub(super) fn on_wire(&mut self, due: Instant, event: Event) {
         match event {
@@ -439,24 +352,6 @@ impl World {
         let input = Input::Secured {
             sock: end.sock(),
             resumed: false,
-        };
-        self.input(end.engine(), input);
-    }
-
-    fn on_datagram(&mut self, end: End, index: u8) {
-        let Some(sock) = self.sockets[end.engine()].get(end.sock()) else {
-            return;
-        };
-        let message = std::mem::take(&mut sock.far.messages[usize::from(index)]);
-        self.trace.note(
-            self.mono,
-            end.engine(),
-            "answer",
-            [end.bits, message.len() as u64],
-        );
-        let input = Input::Answer {
-            sock: end.sock(),
-            message: &message,
         };
         self.input(end.engine(), input);
     }

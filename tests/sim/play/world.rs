@@ -329,6 +329,7 @@ impl World {
             }
             Output::Note(note) => {
                 let (what, numbers) = self.model.on_note(now, &self.plan, &note);
+                self.model.see("note", what);
                 self.trace.note(now, engine, what, numbers);
             }
         }
