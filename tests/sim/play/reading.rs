@@ -96,6 +96,8 @@ impl World {
                 read.bytes = bytes;
             }
             What::Together(bytes) => read.bytes = bytes,
+            What::Unasked(_) if sock.far.is_in_flight => read.bytes = b"\0what?".to_vec(),
+            What::Unasked(bytes) => read.bytes = bytes,
             What::Drip(mut bytes, each) => {
                 let rest = bytes.split_off(1.min(bytes.len()));
                 if !rest.is_empty() {

@@ -294,13 +294,7 @@ impl World {
             Event::Unasked { end, served } => {
                 if self.is_idle_since(end, served) {
                     let bytes = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
-                    let bytes = if self.dice.chance(50) {
-                        &bytes[..]
-                    } else {
-                        b"\0what?"
-                    };
-                    // Together with its end: nobody could tell it from an answer to a request that races it.
-                    self.send(end, Duration::ZERO, What::Together(bytes.to_vec()));
+                    self.send(end, Duration::ZERO, What::Unasked(bytes.to_vec()));
                 }
             }
             Event::Feed | Event::Written | Event::Pause(_) | Event::Healed => {

@@ -25,6 +25,8 @@ pub enum What {
     Bytes(Vec<u8>),
     /// Bytes which arrive together: a response and what must not be taken for the next.
     Together(Vec<u8>),
+    /// Bytes that nobody asked for: a response, unless a request is racing it, whose answer it would seem.
+    Unasked(Vec<u8>),
     /// One byte at a time, each after this.
     Drip(Vec<u8>, Duration),
     /// The receiver closes its side.
