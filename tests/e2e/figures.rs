@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::time::Instant;
 
-use crate::harness::conduit::{Run, deliver};
+use crate::harness::conduit::{CONDUIT, Run, deliver};
 use crate::harness::feed::{Feed, plain};
-use crate::harness::servers::{Nginx, Sink};
-use crate::harness::{free_port, wait_for};
+use crate::harness::servers::{Nginx, Node, Sink};
+use crate::harness::world::World;
+use crate::harness::{free_port, is_installed, wait_for};
 
 const ORIGINS: usize = 10;
 const CONNECTIONS_MOST: usize = 50;
@@ -113,4 +114,85 @@ fn an_idle_connection_is_small() {
     let each = grown.saturating_sub(base) / (many - few);
     println!("{each} bytes an idle connection ({few} connections: {base}, {many}: {grown})");
     assert!(each <= IDLE_BYTES_MOST, "{each} bytes");
+}
+
+/// Jobs under way at each healthy origin: as many as it has connections.
+const WINDOW: usize = CONNECTIONS_MOST;
+
+/// Jobs under way at each sick origin: half of them wait for a connection.
+const SICK_WINDOW: usize = 2 * CONNECTIONS_MOST;
+
+/// A head that goes on for ever, a byte at a time.
+const DRIPPING: &str = "\
+    const server = net.createServer(socket => {
+      socket.on('error', () => {});
+      socket.resume();
+      socket.write('HTTP/1.1 200 OK\\r\\nX-Drip: ');
+      const drip = setInterval(() => socket.write('.'), 200);
+      socket.on('close', () => clearInterval(drip));
+    });";
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn a_dead_a_dripping_and_a_slow_origin_cost_the_healthy_ones_little() {
+    const RUNS: usize = 5;
+    const RATIO_MOST: f64 = 1.5;
+    let Some(world) = World::new().filter(|_| is_installed("iptables", "iptables")) else {
+        return;
+    };
+    let healthy = Sink::start_by(world.command(CONDUIT), &["127.0.0.1:0"; 7], &[]);
+    let slow = Sink::start_by(world.command(CONDUIT), &["127.0.0.1:0"], &["--delay", "10"]);
+    let Some(dripping) = Node::start_by(world.command("node"), DRIPPING) else {
+        return;
+    };
+    world.shell("iptables -A INPUT -d 127.0.0.99 -j DROP");
+    let dead = "http://127.0.0.99:8080/".to_owned();
+    let sick = [slow.urls[0].clone(), dripping.url("/"), dead];
+    let mut ratios: Vec<f64> = (0..RUNS)
+        .map(|_| {
+            let without = p99_ms(&world, &healthy.urls, &[]);
+            let with = p99_ms(&world, &healthy.urls, &sick);
+            let ratio = with / without;
+            println!("p99 {without:.2} ms alone, {with:.2} ms beside the sick: {ratio:.2}");
+            ratio
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[RUNS / 2];
+    println!("median of the ratios: {median:.2}, at most {RATIO_MOST}");
+    assert!(median <= RATIO_MOST, "{ratios:?}");
+}
+
+/// The 99th percentile of `durationMs` at the healthy origins while all have their windows full.
+fn p99_ms(world: &World, healthy: &[String], sick: &[String]) -> f64 {
+    let mut run = world.run(&["--retry-schedule", "2,4,8", "--log-level", "off"]);
+    let windows = [(healthy, WINDOW), (sick, SICK_WINDOW)];
+    for (urls, window) in windows {
+        for url in urls {
+            run.write(&plain("first", url).repeat(window));
+        }
+    }
+    let is_healthy = |origin: &str| {
+        let mut urls = healthy.iter();
+        urls.any(|url| url.trim_end_matches('/') == origin)
+    };
+    let started = Instant::now();
+    let mut durations = Vec::new();
+    while durations.len() < jobs() {
+        let result = run.next_result();
+        if is_healthy(result.origin()) {
+            assert!(result.is_delivered(), "{result:?}");
+            durations.push(result.duration_ms());
+        }
+        run.write(&plain("next", result.origin()));
+    }
+    let rate = jobs() as f64 / started.elapsed().as_secs_f64();
+    let sockets = run.process().sockets();
+    println!("{rate:.0} deliveries a second, {sockets} sockets");
+    assert!(
+        sockets > sick.len() * CONNECTIONS_MOST,
+        "the sick are tried"
+    );
+    durations.sort_by(f64::total_cmp);
+    durations[durations.len() * 99 / 100]
 }

@@ -202,6 +202,11 @@ impl Drop for Nginx {
 impl Node {
     /// Starts `script`, which listens as `server`; none where node is not installed.
     pub(crate) fn start(script: &str) -> Option<Node> {
+        Node::start_by(Command::new("node"), script)
+    }
+
+    /// The same by this command, which is to become `node`.
+    pub(crate) fn start_by(mut command: Command, script: &str) -> Option<Node> {
         if !is_installed("node", "nodejs") {
             return None;
         }
@@ -209,7 +214,6 @@ impl Node {
             "const net = require('net'), http = require('http');\n{script}\n\
              server.listen(0, '127.0.0.1', () => console.log(server.address().port));"
         );
-        let mut command = Command::new("node");
         command.args(["-e", &script]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command);
