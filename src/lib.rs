@@ -8,7 +8,7 @@
 //!  FLOOR 2   intake: admission -> ledger --job--> engine: origin -> queue -> pool
 //!                 ^                                  |    dial -> connection -> exchange
 //!                 |____________ job, ending _________|    resolver, guard, outcome
-//!  FLOOR 1   wire: url  job_line  request  response  body  dns  names  report
+//!  FLOOR 1   wire: url  job_line  ctl  request  response  body  dns  names  report
 //!  FLOOR 0   base: time  rng  slab  map  wheel  lines
 //! ```
 //!

@@ -427,6 +427,10 @@ impl Player {
                 }
                 text
             }
+            Output::Origin { origin, held } => {
+                let state = if held { "held" } else { "free" };
+                format!("origin {state} {}", origin.text)
+            }
             Output::OriginRetired { origin } => format!("retired {}", origin.text),
             Output::Appetite(appetite) => render_appetite(&appetite),
             Output::Note(note) => render_note(&note),

@@ -3,6 +3,7 @@
 //! Not here: the loop (`io::turn`), flags (`flags`), which settings there are (`config`).
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::config::{Machine, Settings};
 use crate::flags::RunOptions;
 use crate::io::front::{self, Ended, Setup};
 use crate::io::signal::Signals;
+use crate::io::socket::{Socket, Users};
 use crate::io::stream::KeepAlive;
 use crate::io::{cgroup, entropy, log as logger, stdio, sys, tls};
 
@@ -68,10 +70,22 @@ fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
     let has_file =
         stdio::stdin_is_file().map_err(|error| cannot("look at standard input", &error))?;
+    if let Some(path) = &settings.socket {
+        setup.socket = Some(listen(path, settings)?);
+    }
     if has_file && io::stderr().is_terminal() {
         setup.progress = Some(logger::status);
     }
     Ok(setup)
+}
+
+fn listen(path: &Path, settings: &Settings) -> Result<Socket, Refusal> {
+    let users = Users {
+        submit: settings.allow_uid.clone(),
+        control: settings.control_uid.clone(),
+    };
+    let what = || format!("listen at {}", logger::quoted(&path.to_string_lossy()));
+    Socket::bind(path, users).map_err(|error| cannot(&what(), &error))
 }
 
 /// Everything that a run needs, as the settings say; its feed is empty, and its results go nowhere until the
@@ -92,6 +106,10 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             max_job_bytes: settings.max_job_bytes as usize,
             max_pending: settings.max_pending as usize,
             max_pending_bytes: usize::try_from(max_pending_bytes).unwrap_or(usize::MAX),
+            max_queued: settings.max_queued as usize,
+            max_connections: settings.endpoint.max_connections as usize,
+            max_client_pending: settings.max_client_pending as usize,
+            serves: settings.socket.is_some(),
             engines: settings.workers(&machine),
             timings: settings.timings,
         },
@@ -105,6 +123,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         shutdown_timeout: settings.shutdown_timeout,
         source: Box::new(io::empty()),
         sink: Box::new(io::sink()),
+        socket: None,
         signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
         note: logger::note,
         progress: None,

@@ -45,6 +45,8 @@ pub enum Group {
     Security,
     /// What is taken in, and what comes out.
     Intake,
+    /// The Unix socket and its clients.
+    Socket,
     /// The process as a whole.
     Process,
     /// Log lines.
@@ -70,8 +72,12 @@ pub enum Kind {
     Statuses(fn(&mut Settings, Statuses)),
     /// A list of ports.
     Ports(fn(&mut Settings, Vec<u16>)),
+    /// A list of user ids.
+    Uids(fn(&mut Settings, Vec<u32>)),
     /// A file's name.
     File(fn(&mut Settings, PathBuf)),
+    /// A place in the file system.
+    Path(fn(&mut Settings, PathBuf)),
     /// One of these words, by its index.
     Choice(&'static [&'static str], fn(&mut Settings, usize)),
 }
@@ -89,12 +95,13 @@ pub enum Default {
 
 impl Group {
     /// All headings, in the order of the help.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Delivery,
         Group::Retries,
         Group::Connections,
         Group::Security,
         Group::Intake,
+        Group::Socket,
         Group::Process,
         Group::Logging,
     ];
@@ -108,6 +115,7 @@ impl Group {
             Group::Connections => "Connections",
             Group::Security => "Security",
             Group::Intake => "Intake and results",
+            Group::Socket => "Unix socket",
             Group::Process => "Process",
             Group::Logging => "Logging",
         }
@@ -144,8 +152,13 @@ impl Kind {
             Kind::Ports(put) => put(settings, value::ports(text)?),
             Kind::Schedule(least, most, put) => put(settings, value::schedule(text, least, most)?),
             Kind::Statuses(put) => put(settings, value::statuses(text)?),
-            Kind::File(put) if !text.is_empty() => put(settings, PathBuf::from(text)),
-            Kind::File(_) => return Err(value::bad(text, "a file's name".to_owned())),
+            Kind::Uids(put) => put(settings, value::uids(text)?),
+            Kind::File(put) | Kind::Path(put) if !text.is_empty() => {
+                put(settings, PathBuf::from(text));
+            }
+            Kind::File(_) | Kind::Path(_) => {
+                return Err(value::bad(text, "a file's name".to_owned()));
+            }
             Kind::Choice(words, put) => put(settings, value::choice(text, words)?),
         }
         Ok(())
@@ -163,7 +176,9 @@ impl Kind {
             Kind::Ports(_) => "PORT,...",
             Kind::Schedule(..) => "SECONDS,...",
             Kind::Statuses(_) => "STATUS,...",
+            Kind::Uids(_) => "UID,...",
             Kind::File(_) => "FILE",
+            Kind::Path(_) => "PATH",
             Kind::Choice(..) => "WORD",
         }
     }
@@ -173,7 +188,7 @@ impl Kind {
     pub const fn is_list(self) -> bool {
         matches!(
             self,
-            Kind::Nets(_) | Kind::Ports(_) | Kind::Schedule(..) | Kind::Statuses(_)
+            Kind::Nets(_) | Kind::Ports(_) | Kind::Schedule(..) | Kind::Statuses(_) | Kind::Uids(_)
         )
     }
 }
@@ -413,7 +428,7 @@ pub const SETTINGS: &[Setting] = &[
         group: Group::Intake,
         kind: Kind::Count(1, 100_000_000, |s, v| s.max_pending = v as u32),
         default: Default::Value("100000"),
-        help: "jobs taken in and not ended; at the limit, reading waits",
+        help: "jobs taken in and not ended; at the limit, standard input waits, and jobs of the socket end overloaded",
     },
     Setting {
         name: "maxPendingBytes",
@@ -421,6 +436,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bytes(64 * KIB, 1024 * GIB, |s, v| s.max_pending_bytes = Some(v)),
         default: Default::Machine("256m, or a quarter of the memory limit if that is less"),
         help: "their bytes, likewise",
+    },
+    Setting {
+        name: "maxQueued",
+        group: Group::Intake,
+        kind: Kind::Count(1, 100_000_000, |s, v| s.max_queued = v as u32),
+        default: Default::Value("10000"),
+        help: "jobs that wait at one origin; beyond it those of the socket end overloaded",
     },
     Setting {
         name: "responseBytes",
@@ -435,6 +457,34 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch(|s, v| s.timings = v),
         default: Default::Value("false"),
         help: "show in results where the last attempt's time went",
+    },
+    Setting {
+        name: "socket",
+        group: Group::Socket,
+        kind: Kind::Path(|s, v| s.socket = Some(v)),
+        default: Default::Nothing,
+        help: "take jobs from a Unix socket there too, until SIGTERM, SIGINT or ctl drain",
+    },
+    Setting {
+        name: "allowUid",
+        group: Group::Socket,
+        kind: Kind::Uids(|s, v| s.allow_uid = v),
+        default: Default::Nothing,
+        help: "users who may submit jobs and ask for the status, beside root and conduit's own",
+    },
+    Setting {
+        name: "controlUid",
+        group: Group::Socket,
+        kind: Kind::Uids(|s, v| s.control_uid = v),
+        default: Default::Nothing,
+        help: "users who may do everything",
+    },
+    Setting {
+        name: "maxClientPending",
+        group: Group::Socket,
+        kind: Kind::Count(1, 100_000_000, |s, v| s.max_client_pending = v as u32),
+        default: Default::Value("10000"),
+        help: "pending jobs of one client, which is not read from while it has so many",
     },
     Setting {
         name: "workers",
@@ -505,7 +555,8 @@ mod tests {
                 Kind::Ports(_) => "22",
                 Kind::Schedule(..) => "7,7",
                 Kind::Statuses(_) => "404",
-                Kind::File(_) => "ca.pem",
+                Kind::Uids(_) => "1000",
+                Kind::File(_) | Kind::Path(_) => "some.file",
                 Kind::Choice(words, _) => words[1],
             };
             let mut settings = Settings::default();

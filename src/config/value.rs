@@ -94,6 +94,18 @@ pub fn ports(text: &OsStr) -> Result<Vec<u16>, BadValue> {
     })
 }
 
+/// User ids, separated by commas; an empty text is the empty list.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is none.
+pub fn uids(text: &OsStr) -> Result<Vec<u32>, BadValue> {
+    list(text, |entry| {
+        // The last one means "no user" to the system.
+        let uid = count(OsStr::new(entry), 0, u64::from(u32::MAX) - 1)?;
+        Ok(u32::try_from(uid).expect("checked against u32::MAX"))
+    })
+}
+
 /// Address ranges, separated by commas; an empty text is the empty list.
 ///
 /// # Errors

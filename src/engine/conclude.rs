@@ -187,6 +187,10 @@ impl Engine {
 
     fn tell_breaker(&mut self, origin: Key, open_for: Option<Duration>) {
         let origin = Arc::clone(&self.origins[origin].name);
+        self.outputs.push_back(Output::Origin {
+            origin: Arc::clone(&origin),
+            held: open_for.is_some(),
+        });
         let note = Note::Breaker { origin, open_for };
         self.outputs.push_back(Output::Note(Box::new(note)));
     }

@@ -143,6 +143,13 @@ pub enum Output {
         /// Which.
         origin: Arc<Origin>,
     },
+    /// An origin's breaker has opened, or closed again.
+    Origin {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// It is open: jobs are held back, but for a probe now and then.
+        held: bool,
+    },
     /// The engine's hunger has changed (at most one a call of `handle_input`, the newest counts).
     Appetite(Appetite),
     /// Something worth a log line.

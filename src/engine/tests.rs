@@ -156,7 +156,10 @@ impl World {
                 }
                 Output::Close { sock } => assert!(self.socks.remove(&sock.to_bits()).is_some()),
                 Output::Done { job, .. } => *self.done.entry(job.id.to_string()).or_default() += 1,
-                Output::OriginRetired { .. } | Output::Appetite(_) | Output::Note(_) => {}
+                Output::Origin { .. }
+                | Output::OriginRetired { .. }
+                | Output::Appetite(_)
+                | Output::Note(_) => {}
             }
         }
     }

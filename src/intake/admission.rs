@@ -1,13 +1,16 @@
-//! Admission: a line comes in, and is a job, a mistake, or nothing.
+//! Admission: a line comes in, and is a job, a mistake, a question to conduit itself, or nothing.
 //!
-//! Not here: whether to read a line at all (`ledger`), what lines may say (`wire/job_line`).
+//! Not here: whether to read a line at all (`mod`), whether a limit is reached (`ledger`), what lines may say
+//! (`wire/job_line`, `wire/ctl`).
 
 use crate::base::lines::Line;
 use crate::base::rng::Rng;
 use crate::base::time::Now;
-use crate::intake::event::EngineId;
+use crate::intake::event::Kind;
 use crate::intake::ids::IdSource;
 use crate::intake::ledger::Ledger;
+use crate::intake::limits::Limit;
+use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
 use crate::wire::job_line::JobLine;
 use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
@@ -17,10 +20,22 @@ use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
 pub(super) enum Admitted {
     /// White space.
     Blank,
-    /// A job, for this engine.
-    Job(EngineId, Box<Job>),
-    /// No job: its result has been written.
-    Invalid,
+    /// A job that may come in.
+    Job(Box<Job>),
+    /// None that may: its result has been written.
+    Refused(Outcome),
+    /// A question to conduit itself.
+    Control(CtlLine),
+}
+
+/// Where a line comes from, and in what situation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    pub(super) source: Source,
+    pub(super) kind: Kind,
+    /// Bytes of results that wait to be written.
+    pub(super) result_bytes: usize,
+    pub(super) is_draining: bool,
 }
 
 /// The gate.
@@ -38,15 +53,16 @@ impl Admission {
         }
     }
 
-    /// Reads one line of `source`. A mistake's result goes to `results`; a job is entered in the `ledger`.
+    /// Reads one line. The result of a line that is refused goes to `results`.
     pub(super) fn admit(
         &mut self,
         now: Now,
-        source: Source,
+        situation: Situation,
         line: Line<'_>,
         ledger: &mut Ledger,
         results: &mut Vec<u8>,
     ) -> Admitted {
+        let source = situation.source;
         let line = match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {
                 return Admitted::Blank;
@@ -56,30 +72,49 @@ impl Admission {
                 let max = self.max_job_bytes;
                 let message =
                     format!("line: expected at most {max} bytes (maxJobBytes), found {bytes}");
-                return refuse(None, source, message, results);
+                return invalid(None, source, message, results);
             }
         };
         let parsed = match JobLine::parse(line) {
             Ok(parsed) => parsed,
-            Err(bad) => return refuse(bad.id.as_deref(), source, bad.error.to_string(), results),
+            Err(bad) => {
+                // No job line has a `ctl`, so only what is no job has to be looked at again.
+                if let Kind::Socket(_) = situation.kind
+                    && let Some(ctl) = CtlLine::parse(line)
+                {
+                    return Admitted::Control(ctl);
+                }
+                return invalid(bad.id.as_deref(), source, bad.error.to_string(), results);
+            }
         };
-        let id = match &parsed.id {
+        let limit = match situation.kind {
+            Kind::Socket(_) if situation.is_draining => Some(Limit::Draining),
+            Kind::Socket(_) => ledger.limit(&parsed.url, parsed.priority, situation.result_bytes),
+            Kind::Feed => ledger.limit_of_feed(&parsed.url),
+        };
+        let id: Box<str> = match &parsed.id {
             Some(id) => id.as_ref().into(),
             None => self.ids.next_id(now.wall),
         };
-        let (engine, origin) = ledger.assign(&parsed.url);
-        let job = parsed.into_job(id, source, origin, now);
-        ledger.on_handed_out(&job);
-        Admitted::Job(engine, job)
+        let origin = ledger.origin(&parsed.url);
+        if let Some(limit) = limit {
+            let failure = limit.to_failure();
+            let outcome = Outcome::Overloaded;
+            let report = Report::of_line(Some(&id), source.line, outcome, &failure);
+            let origin = Some(&*origin.text);
+            Report { origin, ..report }.write(results);
+            return Admitted::Refused(outcome);
+        }
+        Admitted::Job(parsed.into_job(id, source, origin, now))
     }
 }
 
-fn refuse(id: Option<&str>, source: Source, message: String, results: &mut Vec<u8>) -> Admitted {
+fn invalid(id: Option<&str>, source: Source, message: String, results: &mut Vec<u8>) -> Admitted {
     let failure = Failure {
         kind: ErrorKind::Invalid,
         message: message.into(),
         excerpt: None,
     };
     Report::of_line(id, source.line, Outcome::Invalid, &failure).write(results);
-    Admitted::Invalid
+    Admitted::Refused(Outcome::Invalid)
 }

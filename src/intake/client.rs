@@ -1,12 +1,15 @@
 //! One client: a stream with lines on it on the way in, a buffer of results on the way out.
 //!
-//! At most [`CHUNKS_AHEAD`] chunks are asked for or kept; their buffers go round. The number of a line counts
+//! At most [`CHUNKS_AHEAD`] chunks of the feed are asked for or kept, and their buffers go round; of a client of the
+//! socket, of which there may be many, it is one, and its buffer is not kept. The number of a line counts
 //! blank ones too. Results stay counted from when they are made until they are written.
 //!
 //! Not here: what a line means (`admission`), whose turn it is (`mod`), how lines are cut (`base/lines`).
 
 use crate::base::lines::{Line, LineBuffer};
 use crate::base::queue::Queue;
+use crate::intake::event::Kind;
+use crate::wire::job::Job;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
 pub const CHUNKS_AHEAD: usize = 4;
@@ -18,6 +21,7 @@ pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 /// One client.
 #[derive(Debug)]
 pub(super) struct Client {
+    pub(super) kind: Kind,
     lines: LineBuffer,
     chunks: Queue<Vec<u8>>,
     spare: Vec<Vec<u8>>,
@@ -27,8 +31,16 @@ pub(super) struct Client {
     results: Vec<u8>,
     /// Results that are being written.
     taken: usize,
+    /// Its jobs that are out.
+    pub(super) pending: usize,
+    /// A job of the feed that was read to see whether it may be refused, and waits for room.
+    pub(super) held: Option<Box<Job>>,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
+    /// Whether the shell was told to fetch its results.
+    pub(super) is_announced: bool,
+    /// Whether nobody reads its results any more.
+    pub(super) is_deaf: bool,
 }
 
 /// How far the stream has come.
@@ -43,17 +55,22 @@ enum Stream {
 }
 
 impl Client {
-    pub(super) fn new(max_job_bytes: usize) -> Client {
+    pub(super) fn new(kind: Kind, max_job_bytes: usize) -> Client {
         Client {
+            kind,
             lines: LineBuffer::new(max_job_bytes),
             chunks: Queue::new(CHUNKS_AHEAD),
-            spare: Vec::with_capacity(CHUNKS_AHEAD),
+            spare: Vec::new(),
             asked: 0,
             stream: Stream::Open,
             line: 0,
             results: Vec::new(),
             taken: 0,
+            pending: 0,
+            held: None,
             is_queued: false,
+            is_announced: false,
+            is_deaf: false,
         }
     }
 
@@ -93,7 +110,11 @@ impl Client {
 
     /// A buffer to read into, if it is time to ask for a chunk.
     pub(super) fn ask(&mut self) -> Option<Option<Vec<u8>>> {
-        if self.stream != Stream::Open || self.asked + self.chunks.len() >= CHUNKS_AHEAD {
+        let ahead = match self.kind {
+            Kind::Feed => CHUNKS_AHEAD,
+            Kind::Socket(_) => 1,
+        };
+        if self.stream != Stream::Open || self.asked + self.chunks.len() >= ahead {
             return None;
         }
         self.asked += 1;
@@ -113,7 +134,9 @@ impl Client {
                 self.line += 1;
                 return Some(read(self.line, line, &mut self.results));
             }
-            if let Some(buffer) = self.lines.take_spent() {
+            if let Some(buffer) = self.lines.take_spent()
+                && self.kind == Kind::Feed
+            {
                 self.spare.push(buffer);
             }
             let Some(chunk) = self.chunks.pop() else {
@@ -139,6 +162,7 @@ impl Client {
     pub(super) fn take_results(&mut self, into: &mut Vec<u8>) -> usize {
         let bytes = self.results.len();
         self.taken += bytes;
+        self.is_announced = false;
         if into.is_empty() {
             std::mem::swap(into, &mut self.results);
         } else {
@@ -152,9 +176,12 @@ impl Client {
         self.results.len()
     }
 
-    /// Result lines to be taken.
-    pub(super) fn result_lines(&self) -> u64 {
-        self.results.iter().filter(|byte| **byte == b'\n').count() as u64
+    /// Forgets its results; says how many lines of them nobody has taken.
+    pub(super) fn drop_results(&mut self) -> u64 {
+        let lines = self.results.iter().filter(|byte| **byte == b'\n').count();
+        self.results = Vec::new();
+        self.taken = 0;
+        lines as u64
     }
 
     /// Results to be taken or being written, in bytes.
@@ -162,13 +189,19 @@ impl Client {
         self.results.len() + self.taken
     }
 
-    /// Whether its lines have to wait for its results.
-    pub(super) const fn is_stalled(&self) -> bool {
-        self.unwritten() >= RESULT_BYTES_MAX
+    /// Whether its lines have to wait: for its results to be read, or for some of `pending_max` jobs to end.
+    pub(super) const fn is_stalled(&self, pending_max: usize) -> bool {
+        let has_many = matches!(self.kind, Kind::Socket(_)) && self.pending >= pending_max;
+        has_many || self.unwritten() >= RESULT_BYTES_MAX
     }
 
     /// Whether all of its lines were read (or given up).
     pub(super) const fn is_read(&self) -> bool {
-        matches!(self.stream, Stream::Read)
+        matches!(self.stream, Stream::Read) && self.held.is_none()
+    }
+
+    /// Whether nothing more will come from it or go to it.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_read() && (self.is_deaf || (self.pending == 0 && self.unwritten() == 0))
     }
 }

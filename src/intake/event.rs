@@ -1,6 +1,7 @@
 //! Intake's vocabulary: everything that can happen to it, and everything it can ask for.
 //!
-//! Clients are byte streams with lines on them (stdin and stdout are one client). Engines are numbered; which
+//! Clients are byte streams with lines on them (stdin and stdout are one client, each connection of the
+//! socket is another). Engines are numbered; which
 //! thread one lives on is the shell's affair. Outputs are pulled, and a line is parsed only when its output is
 //! pulled: how many are pulled a turn is the shell's budget, how far the feed may be read ahead is intake's.
 
@@ -18,6 +19,24 @@ pub struct ClientId(pub Key);
 /// An engine's number, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EngineId(pub u16);
+
+/// What kind of client it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The standard streams: read as far ahead as is of use, held at limits, told results only.
+    Feed,
+    /// One of the socket: told of each line what becomes of it, refused at limits.
+    Socket(Access),
+}
+
+/// What a client of the socket may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Submit jobs, and ask how things are.
+    Submit,
+    /// Everything.
+    Control,
+}
 
 /// What the world tells intake.
 #[derive(Debug)]
@@ -43,7 +62,8 @@ pub enum Input {
         /// How many.
         bytes: usize,
     },
-    /// Nobody reads this client's results any more: no more intake from it, its results are dropped.
+    /// Nobody reads this client's results any more: they are dropped, and from the feed nothing more is taken in.
+    /// What a client of the socket has sent before it left is still read, up to its end.
     Gone {
         /// Whose.
         client: ClientId,
@@ -66,6 +86,15 @@ pub enum Input {
         waiting: u32,
         /// Connections with a request on them, or on their way up.
         busy: u32,
+    },
+    /// An origin's breaker has opened, or closed again.
+    Origin {
+        /// At which engine.
+        engine: EngineId,
+        /// Which.
+        origin: Arc<Origin>,
+        /// It is open.
+        held: bool,
     },
     /// An engine has forgotten an origin that it had nothing left of.
     OriginRetired {
@@ -94,5 +123,16 @@ pub enum Output {
         client: ClientId,
         /// An empty buffer to read into, if one is at hand: a chunk's buffer comes back.
         buffer: Option<Vec<u8>>,
+    },
+    /// There are answers or results for this client of the socket, to be had with
+    /// [`super::Intake::take_results`]; said once until they are taken.
+    Write {
+        /// Whose.
+        client: ClientId,
+    },
+    /// This client of the socket has all that it will get, and is forgotten: close its connection.
+    Close {
+        /// Whose.
+        client: ClientId,
     },
 }

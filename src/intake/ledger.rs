@@ -17,15 +17,21 @@
 //! - pace: appetite read fewer lines than a batch in a second. An origin whose first job stands behind a block of
 //!   another's returns no job that could pull it; this finds it, slowly.
 //!
-//! Not here: how long queues are inside an engine, the results' limits (`mod`, `client`).
+//! A client of the socket is never held by what others have waiting: its jobs are refused at a limit
+//! ([`Ledger::limit`]). Of the feed's lines only those are whose origin is held back and has its queue full already:
+//! waiting for it would hold everybody's lines.
+//!
+//! Not here: the order of queues inside an engine, the results' limits (`mod`, `client`), words (`limits`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::map::Map;
 use crate::base::time::Instant;
+use crate::intake::Settings;
 use crate::intake::event::EngineId;
-use crate::wire::job::Job;
+use crate::intake::limits::Limit;
+use crate::wire::job::{Job, Priority};
 use crate::wire::url::{Origin, Url};
 
 /// Jobs that may wait for a connection whatever is busy: enough to fill the pools of a cold start.
@@ -49,6 +55,9 @@ pub const GRANT_BYTES: usize = 1024 * 1024;
 /// In each of these, one grant's lines are read even without appetite.
 pub const PACE: Duration = Duration::from_secs(1);
 
+/// From so much of `maxPending` or `maxPendingBytes` on, jobs of low priority are refused.
+const SCARCE_PERCENT: usize = 80;
+
 /// Whether to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feed {
@@ -65,6 +74,10 @@ pub(super) enum Feed {
 pub(super) struct Ledger {
     jobs_max: usize,
     bytes_max: usize,
+    /// Jobs that may wait at one origin.
+    queued_max: usize,
+    /// Jobs of one origin that may be on their way beside those.
+    connections_max: usize,
     origins: Map<Box<str>, Account>,
     engines: Vec<Share>,
     /// Outstanding, in all.
@@ -72,6 +85,8 @@ pub(super) struct Ledger {
     bytes: usize,
     /// Origins with outstanding jobs.
     origins_busy: usize,
+    /// Origins with an open breaker.
+    origins_held: usize,
     grant: Grant,
     /// When the second began in which the pace is measured, and what appetite has read in it.
     pace_since: Instant,
@@ -85,6 +100,8 @@ struct Account {
     origin: Arc<Origin>,
     engine: EngineId,
     jobs: u32,
+    /// Its breaker is open: none of its jobs is on its way, but for a probe.
+    is_held: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,16 +120,19 @@ struct Grant {
 }
 
 impl Ledger {
-    pub(super) fn new(jobs_max: usize, bytes_max: usize, engines: u16, seed: [u64; 2]) -> Ledger {
-        assert!(engines > 0, "jobs need an engine");
+    pub(super) fn new(settings: &Settings, seed: [u64; 2]) -> Ledger {
+        assert!(settings.engines > 0, "jobs need an engine");
         Ledger {
-            jobs_max,
-            bytes_max,
+            jobs_max: settings.max_pending,
+            bytes_max: settings.max_pending_bytes,
+            queued_max: settings.max_queued,
+            connections_max: settings.max_connections,
             origins: Map::new(seed),
-            engines: vec![Share::default(); usize::from(engines)],
+            engines: vec![Share::default(); usize::from(settings.engines)],
             jobs: 0,
             bytes: 0,
             origins_busy: 0,
+            origins_held: 0,
             grant: Grant::default(),
             pace_since: Instant::default(),
             pace_lines: 0,
@@ -120,38 +140,75 @@ impl Ledger {
         }
     }
 
-    /// Whose job this is. Makes an account where there is none, so a job must follow.
-    pub(super) fn assign(&mut self, url: &Url<'_>) -> (EngineId, Arc<Origin>) {
-        self.name.clear();
-        url.write_origin(&mut self.name);
-        if let Some(account) = self.origins.get(self.name.as_str()) {
-            return (account.engine, Arc::clone(&account.origin));
-        }
-        let engine = self.least_loaded();
-        let origin = Arc::new(url.to_origin());
-        let account = Account {
-            origin: Arc::clone(&origin),
-            engine,
-            jobs: 0,
-        };
-        self.origins.insert(origin.text.clone(), account);
-        (engine, origin)
+    /// Where jobs to this URL go: one value for all of them while the origin is known.
+    pub(super) fn origin(&mut self, url: &Url<'_>) -> Arc<Origin> {
+        self.look_up(url).map_or_else(
+            || Arc::new(url.to_origin()),
+            |account| Arc::clone(&account.origin),
+        )
     }
 
-    /// The job goes out to the engine that its origin was assigned to.
-    pub(super) fn on_handed_out(&mut self, job: &Job) {
+    /// The limit that keeps a job of the socket out, if one does, while `result_bytes` of results wait to be
+    /// written.
+    pub(super) fn limit(
+        &mut self,
+        url: &Url<'_>,
+        priority: Priority,
+        result_bytes: usize,
+    ) -> Option<Limit> {
+        let bytes = self.bytes + result_bytes;
+        if self.jobs >= self.jobs_max {
+            return Some(Limit::Pending(self.jobs_max));
+        }
+        if bytes >= self.bytes_max {
+            return Some(Limit::PendingBytes(self.bytes_max));
+        }
+        let is_low = priority == Priority::Low;
+        if is_low && (is_scarce(self.jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max)) {
+            return Some(Limit::LowPriority);
+        }
+        let (queued_max, connections_max) = (self.queued_max, self.connections_max);
+        let account = self.look_up(url)?;
+        let on_their_way = if account.is_held { 0 } else { connections_max };
+        (account.jobs as usize >= queued_max.saturating_add(on_their_way))
+            .then_some(Limit::Queued(queued_max))
+    }
+
+    /// The limit that keeps a job of the feed out: that of an origin which is held back.
+    pub(super) fn limit_of_feed(&mut self, url: &Url<'_>) -> Option<Limit> {
+        let queued_max = self.queued_max;
+        let account = self.look_up(url)?;
+        (account.is_held && account.jobs as usize >= queued_max)
+            .then_some(Limit::Queued(queued_max))
+    }
+
+    /// The job is accepted and goes out: to the engine that its origin is assigned to, from now on at the latest.
+    pub(super) fn on_handed_out(&mut self, job: &Job) -> EngineId {
+        let least = self.least_loaded();
+        // Found by a text that is there; copied only where it is not.
+        if self.origins.get(&*job.origin.text).is_none() {
+            let account = Account {
+                origin: Arc::clone(&job.origin),
+                engine: least,
+                jobs: 0,
+                is_held: false,
+            };
+            self.origins.insert(job.origin.text.clone(), account);
+        }
         let account = self
             .origins
             .get_mut(&*job.origin.text)
-            .expect("an origin is assigned before its job goes out");
+            .expect("it was there or has been inserted");
         self.origins_busy += usize::from(account.jobs == 0);
         account.jobs += 1;
-        let share = &mut self.engines[usize::from(account.engine.0)];
+        let engine = account.engine;
+        let share = &mut self.engines[usize::from(engine.0)];
         share.jobs += 1;
         share.unheard = share.unheard.saturating_add(1);
         self.jobs += 1;
         self.bytes += job.footprint();
         self.grant.bytes = self.grant.bytes.saturating_sub(job.footprint());
+        engine
     }
 
     /// The job is back.
@@ -184,9 +241,20 @@ impl Ledger {
         share.unheard = 0;
     }
 
-    /// An engine has forgotten the origin. Jobs that are still on their way there will call it back, and it
-    /// will be retired again: so only an account without jobs is closed.
+    /// An origin's breaker has opened or closed.
+    pub(super) fn on_origin(&mut self, engine: EngineId, origin: &Origin, is_held: bool) {
+        let account = self.origins.get_mut(&*origin.text);
+        if let Some(account) = account.filter(|account| account.engine == engine) {
+            self.origins_held -= usize::from(account.is_held);
+            self.origins_held += usize::from(is_held);
+            account.is_held = is_held;
+        }
+    }
+
+    /// An engine has forgotten the origin, its breaker included. Jobs that are still on their way there will call
+    /// it back, and it will be retired again: so only an account without jobs is closed.
     pub(super) fn on_retired(&mut self, engine: EngineId, origin: &Origin) {
+        self.on_origin(engine, origin, false);
         let account = self.origins.get(&*origin.text);
         if account.is_some_and(|account| account.engine == engine && account.jobs == 0) {
             self.origins.remove(&*origin.text);
@@ -240,6 +308,11 @@ impl Ledger {
         self.bytes
     }
 
+    /// Origins with an open breaker.
+    pub(super) const fn origins_held(&self) -> usize {
+        self.origins_held
+    }
+
     /// Origins with an account.
     pub(super) fn origins(&self) -> usize {
         self.origins.len()
@@ -256,6 +329,7 @@ impl Ledger {
             "every job is of an origin"
         );
         assert!(self.origins_busy <= self.jobs.min(self.origins.len()));
+        assert!(self.origins_held <= self.origins.len());
         assert!(self.grant.lines <= GRANT_LINES && self.grant.bytes <= GRANT_BYTES);
     }
 
@@ -272,6 +346,12 @@ impl Ledger {
             || waiting.saturating_mul(average) >= WAITING_BYTES_MAX
     }
 
+    fn look_up(&mut self, url: &Url<'_>) -> Option<&Account> {
+        self.name.clear();
+        url.write_origin(&mut self.name);
+        self.origins.get(self.name.as_str())
+    }
+
     const fn grant(&mut self, lines: u32) {
         self.grant = Grant {
             lines,
@@ -284,4 +364,9 @@ impl Ledger {
         let least = shares.min_by_key(|(share, _)| share.jobs);
         EngineId(least.map_or(0, |(_, number)| number))
     }
+}
+
+/// Whether so much is taken that jobs of low priority are to leave the rest to others.
+const fn is_scarce(taken: usize, max: usize) -> bool {
+    taken >= max / 100 * SCARCE_PERCENT + max % 100 * SCARCE_PERCENT / 100
 }

@@ -1,11 +1,20 @@
 //! Floor 2: intake. What comes in and goes out: clients' lines become jobs for the engines, and what the
 //! engines give back becomes result lines.
 //!
-//!   Chunk -> lines -> admission -> ledger -> Deliver … Done -> ledger -> result line -> Written
+//!   Chunk -> lines -> admission -> accept -> Deliver … Done -> ledger -> result line -> Written
 //!
 //! One per process, sans-I/O: the shell hands in what happened and pulls what is to be done. Every line that
 //! is read has exactly one result: `accepted = ended + outstanding`, always. A line is parsed only when its
 //! output is pulled, so what isn't read yet costs nothing but its chunk.
+//!
+//!   Open <--drain, and its cancel--> Draining --Stop--> Stopped        (from Open too)
+//!
+//! The feed and the clients of the socket take turns, and those of a kind among themselves, a line each. The feed is
+//! held where reading on is of no use or a limit is reached; a client of the socket is refused, so that each of its
+//! lines has its first answer at once, in their order. It has to wait only for what is its own: unread results, and
+//! too many jobs pending.
+//!
+//! [`Intake::accept`] is the one place where a job becomes accepted.
 //!
 //! Not here: the jobs' fate (`engine`), pipes and sockets (`io`).
 
@@ -14,7 +23,9 @@ pub mod event;
 pub mod ledger;
 
 mod admission;
+mod control;
 mod ids;
+mod limits;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +35,13 @@ use std::collections::VecDeque;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
+use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
-use crate::wire::report::{Ending, Outcome, Report};
+use crate::wire::report::{self, Ending, ErrorKind, Failure, Outcome, Report};
 
 use self::admission::{Admission, Admitted};
 use self::client::Client;
-use self::event::{ClientId, Input, Output};
+use self::event::{Access, ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
 
 /// Lines that one [`Intake::poll_output`] reads at most when none of them yields an output.
@@ -44,6 +56,14 @@ pub struct Settings {
     pub max_pending: usize,
     /// Bytes of those jobs and of unwritten results (`maxPendingBytes`).
     pub max_pending_bytes: usize,
+    /// Jobs that may wait at one origin (`maxQueued`).
+    pub max_queued: usize,
+    /// Jobs that may be on their way to one origin beside those (`maxConnections`).
+    pub max_connections: usize,
+    /// Pending jobs of one client of the socket (`maxClientPending`).
+    pub max_client_pending: usize,
+    /// There is a socket: the end of the feed is not the end.
+    pub serves: bool,
     /// Engines, at least one; [`event::EngineId`] counts from 0.
     pub engines: u16,
     /// Results tell where their time went.
@@ -67,9 +87,13 @@ pub struct Progress {
     pub pending_bytes: usize,
     /// Origins that an engine knows.
     pub origins: usize,
+    /// Of these, those with an open breaker.
+    pub origins_held: usize,
     /// Bytes of results that are not written yet.
     pub result_bytes: usize,
-    /// Results that nobody was left to read.
+    /// Clients of the socket.
+    pub clients: usize,
+    /// Answers and results that nobody was left to read.
     pub results_dropped: u64,
     /// Bytes of input that were never read as lines, because of `Stop` or `Gone`.
     pub unread_bytes: u64,
@@ -83,14 +107,41 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Intake {
     settings: Settings,
+    started: Instant,
     clients: Slab<Client>,
-    /// Clients that may have a chunk to ask for or a line to read; those with nothing are dropped from it
-    /// when they are next looked at.
-    queue: VecDeque<ClientId>,
+    /// Clients that may have a chunk to ask for or a line to read, the feed and those of the socket apart; those with
+    /// nothing are dropped when they are next looked at.
+    queues: [VecDeque<ClientId>; 2],
+    /// Which of the two is looked at first.
+    turn: usize,
+    /// Clients to write to, and to close.
+    outputs: VecDeque<Output>,
     admission: Admission,
     ledger: Ledger,
-    stopped: bool,
+    phase: Phase,
     progress: Progress,
+}
+
+/// Whether jobs are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Not any more, but that may be revoked; those that are in get what they need.
+    Draining,
+    Stopped,
+}
+
+/// The queue of the feed, and of the clients of the socket.
+const FEED: usize = 0;
+const SOCKET: usize = 1;
+
+/// What a look at one of the queues gave.
+#[derive(Debug)]
+enum Served {
+    Output(Output),
+    /// A line was read from which no output follows.
+    Line,
+    Nothing,
 }
 
 impl Intake {
@@ -99,36 +150,36 @@ impl Intake {
     /// # Panics
     /// Without an engine.
     #[must_use]
-    pub fn new(settings: Settings, rng: Rng, seed: [u64; 2]) -> Intake {
+    pub fn new(now: Now, settings: Settings, rng: Rng, seed: [u64; 2]) -> Intake {
         Intake {
             settings,
+            started: now.mono,
             clients: Slab::new(),
-            queue: VecDeque::new(),
+            queues: [VecDeque::new(), VecDeque::new()],
+            turn: FEED,
+            outputs: VecDeque::new(),
             admission: Admission::new(settings.max_job_bytes, rng),
-            ledger: Ledger::new(
-                settings.max_pending,
-                settings.max_pending_bytes,
-                settings.engines,
-                seed,
-            ),
-            stopped: false,
+            ledger: Ledger::new(&settings, seed),
+            phase: Phase::Open,
             progress: Progress::default(),
         }
     }
 
     /// A new client. Its first [`Output::Read`] is there to be pulled.
-    pub fn open(&mut self) -> ClientId {
-        let mut client = Client::new(self.settings.max_job_bytes);
-        if self.stopped {
+    pub fn open(&mut self, kind: Kind) -> ClientId {
+        let mut client = Client::new(kind, self.settings.max_job_bytes);
+        if self.phase == Phase::Stopped {
             client.give_up();
         }
         let id = ClientId(self.clients.insert(client));
+        self.progress.clients += usize::from(kind != Kind::Feed);
         self.enqueue(id);
+        self.close_if_over(id);
         id
     }
 
-    /// Something happened. When is of no matter here: jobs carry their own times.
-    pub fn handle_input(&mut self, _now: Now, input: Input) {
+    /// Something happened.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Chunk { client, bytes } => self.on_chunk(client, bytes),
             Input::End { client, error } => self.on_end(client, error.is_some()),
@@ -144,49 +195,41 @@ impl Intake {
                 waiting,
                 busy,
             } => self.ledger.on_appetite(engine, waiting, busy),
+            Input::Origin {
+                engine,
+                origin,
+                held,
+            } => self.ledger.on_origin(engine, &origin, held),
             Input::OriginRetired { engine, origin } => self.ledger.on_retired(engine, &origin),
-            Input::Stop => self.on_stop(),
+            Input::Stop => self.on_stop(now),
         }
     }
 
     /// The next thing to do. `None`: nothing now; if [`Intake::has_work`], only because many lines in a row
     /// yielded no job.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        if self.stopped {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if self.phase == Phase::Stopped {
             return None;
         }
         self.ledger.keep_pace(now.mono);
         let mut budget = LINES_PER_POLL;
-        while let Some(id) = self.queue.front().copied() {
-            let Some(client) = self.clients.get_mut(id.0) else {
-                self.queue.pop_front();
-                continue;
+        while budget > 0 {
+            let first = self.turn;
+            self.turn = 1 - first;
+            let served = match self.serve(now, first) {
+                Served::Nothing => self.serve(now, 1 - first),
+                served => served,
             };
-            if let Some(buffer) = client.ask() {
-                return Some(Output::Read { client: id, buffer });
-            }
-            if client.is_stalled() {
-                self.dequeue(id);
-                continue;
-            }
-            if budget == 0 || self.feed() != Feed::Open {
-                return None;
-            }
-            budget -= 1;
-            match self.read_line(now, id) {
-                Some(Admitted::Job(engine, job)) => {
-                    self.queue.rotate_left(1);
-                    return Some(Output::Deliver { engine, job });
-                }
-                Some(Admitted::Blank | Admitted::Invalid) => self.queue.rotate_left(1),
-                // A line longer than all its chunks has used them up: then it asks for more.
-                None => match self.clients[id.0].ask() {
-                    Some(buffer) => return Some(Output::Read { client: id, buffer }),
-                    None => self.dequeue(id),
-                },
+            match served {
+                Served::Output(output) => return Some(output),
+                Served::Line => budget -= 1,
+                Served::Nothing => break,
             }
         }
-        None
+        self.outputs.pop_front()
     }
 
     /// Moves the client's results to the end of `into` and says how many bytes. They stay counted until
@@ -206,23 +249,34 @@ impl Intake {
     /// Whether [`Intake::poll_output`] has more to do at once, although it gave nothing.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.stopped && !self.queue.is_empty() && self.feed() == Feed::Open
+        let [feed, socket] = &self.queues;
+        let may_read = || !socket.is_empty() || feed.front().is_some_and(|id| self.may_feed(*id));
+        !self.outputs.is_empty() || (self.phase != Phase::Stopped && may_read())
     }
 
     /// When to pull again even if nothing happens.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_held = !self.stopped && !self.queue.is_empty() && self.feed() == Feed::Sated;
-        is_held.then(|| self.ledger.pace_end())
+        let is_open = self.phase == Phase::Open && !self.queues[FEED].is_empty();
+        (is_open && self.feed() == Feed::Sated).then(|| self.ledger.pace_end())
     }
 
-    /// Whether every client's stream was read to its end (or stopped), every job has its result, and every
-    /// result is written.
+    /// Whether no jobs are taken in because a client has asked for that.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.phase == Phase::Draining
+    }
+
+    /// Whether no more jobs can come, every job has its result, and every result is written. No more come when every
+    /// client's stream was read to its end; where there is a socket, only when draining or stopped.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.ledger.jobs() == 0
-            && self.progress.result_bytes == 0
-            && (self.stopped || self.clients.iter().all(|(_, client)| client.is_read()))
+        let is_read = || self.clients.iter().all(|(_, client)| client.is_read());
+        let no_more = match self.phase {
+            Phase::Open => !self.settings.serves && is_read(),
+            Phase::Draining | Phase::Stopped => true,
+        };
+        self.ledger.jobs() == 0 && self.progress.result_bytes == 0 && no_more
     }
 
     /// Whether all went well: all input was read, and every result was `delivered` or `duplicate`.
@@ -244,6 +298,7 @@ impl Intake {
             pending: self.ledger.jobs(),
             pending_bytes: self.ledger.bytes(),
             origins: self.ledger.origins(),
+            origins_held: self.ledger.origins_held(),
             ..self.progress
         }
     }
@@ -272,16 +327,92 @@ impl Intake {
             "result bytes are counted once"
         );
         for (key, client) in self.clients.iter() {
-            let places = self.queue.iter().filter(|id| id.0 == key).count();
+            let ids = self.queues.iter().flatten();
+            let places = ids.filter(|id| id.0 == key).count();
             assert_eq!(
                 places,
                 usize::from(client.is_queued),
                 "a client queues once"
             );
+            assert!(
+                client.is_announced || client.result_bytes() == 0 || client.kind == Kind::Feed,
+                "results are fetched"
+            );
+            assert!(
+                !client.is_over() || client.is_queued || client.kind == Kind::Feed,
+                "a client that is over is closed"
+            );
         }
+        let pending: usize = self.clients.iter().map(|(_, client)| client.pending).sum();
+        assert!(pending <= progress.pending, "others' clients are gone");
+    }
+
+    /// One step of the client whose turn it is in this queue.
+    fn serve(&mut self, now: Now, queue: usize) -> Served {
+        while let Some(id) = self.queues[queue].front().copied() {
+            let pending_max = self.settings.max_client_pending;
+            let Some(client) = self.clients.get_mut(id.0) else {
+                self.queues[queue].pop_front();
+                continue;
+            };
+            if let Some(buffer) = client.ask() {
+                return Served::Output(Output::Read { client: id, buffer });
+            }
+            if client.is_stalled(pending_max) {
+                self.dequeue(queue, id);
+                self.close_if_over(id);
+                continue;
+            }
+            if queue == FEED && !self.may_feed(id) {
+                return Served::Nothing;
+            }
+            if let Some(job) = self.clients[id.0].held.take() {
+                return Served::Output(self.accept(id, job));
+            }
+            let Some(admitted) = self.read_line(now, id) else {
+                // A line longer than all its chunks has used them up: then it asks for more.
+                if let Some(buffer) = self.clients[id.0].ask() {
+                    return Served::Output(Output::Read { client: id, buffer });
+                }
+                self.dequeue(queue, id);
+                self.close_if_over(id);
+                continue;
+            };
+            self.queues[queue].rotate_left(1);
+            return match admitted {
+                Admitted::Job(job) if queue == FEED && self.feed() == Feed::Full => {
+                    self.clients[id.0].held = Some(job);
+                    Served::Line
+                }
+                Admitted::Job(job) => Served::Output(self.accept(id, job)),
+                Admitted::Control(ctl) => {
+                    self.on_control(now, id, &ctl);
+                    Served::Line
+                }
+                Admitted::Blank | Admitted::Refused(_) => Served::Line,
+            };
+        }
+        Served::Nothing
+    }
+
+    /// Whether the feed's next line may be read. At a limit it may only if origins are held back: it may be for one of
+    /// these, and then its job is not to hold the others.
+    fn may_feed(&self, id: ClientId) -> bool {
+        let is_free = || {
+            let client = self.clients.get(id.0);
+            client.is_none_or(|client| client.held.is_none())
+        };
+        self.phase == Phase::Open
+            && match self.feed() {
+                Feed::Open => true,
+                Feed::Sated => false,
+                Feed::Full => self.ledger.origins_held() > 0 && is_free(),
+            }
     }
 
     fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {
+        let is_draining = self.phase == Phase::Draining;
+        let result_bytes = self.progress.result_bytes;
         let Intake {
             clients,
             admission,
@@ -291,22 +422,83 @@ impl Intake {
         } = self;
         let client = clients.get_mut(id.0)?;
         let before = client.unwritten();
+        let kind = client.kind;
         let admitted = client.next_line(|number, line, results| {
-            let source = Source {
-                client: id.0.to_bits(),
-                line: number,
+            let situation = admission::Situation {
+                source: Source {
+                    client: id.0.to_bits(),
+                    line: number,
+                },
+                kind,
+                result_bytes,
+                is_draining,
             };
-            ledger.on_line();
-            admission.admit(now, source, line, ledger, results)
+            if kind == Kind::Feed {
+                ledger.on_line();
+            }
+            admission.admit(now, situation, line, ledger, results)
         })?;
-        progress.result_bytes += client.unwritten() - before;
         progress.lines += 1;
-        match admitted {
-            Admitted::Blank => {}
-            Admitted::Job(..) => progress.accepted += 1,
-            Admitted::Invalid => progress.outcomes[Outcome::Invalid.index()] += 1,
+        if let Admitted::Refused(outcome) = &admitted {
+            progress.outcomes[outcome.index()] += 1;
         }
+        self.on_results(id, before);
         Some(admitted)
+    }
+
+    /// The job is accepted: from here on it is in the books, and its client is told. With a spool this is to be
+    /// called when the job is safe; until then it is nobody's but the spool's.
+    fn accept(&mut self, id: ClientId, job: Box<Job>) -> Output {
+        let engine = self.ledger.on_handed_out(&job);
+        self.progress.accepted += 1;
+        if let Some(client) = self.clients.get_mut(id.0) {
+            client.pending += 1;
+            if client.kind != Kind::Feed {
+                let before = client.unwritten();
+                report::write_accepted(client.results_mut(), &job.id, job.source.line);
+                self.on_results(id, before);
+            }
+        }
+        Output::Deliver { engine, job }
+    }
+
+    fn on_control(&mut self, now: Now, id: ClientId, ctl: &CtlLine) {
+        let situation = control::Situation {
+            progress: self.progress(),
+            uptime: now.mono.since(self.started),
+            is_draining: self.phase == Phase::Draining,
+        };
+        let client = &mut self.clients[id.0];
+        let access = match client.kind {
+            Kind::Feed => Access::Submit,
+            Kind::Socket(access) => access,
+        };
+        let before = client.unwritten();
+        let drain = control::answer(ctl, access, &situation, client.results_mut());
+        self.on_results(id, before);
+        match drain {
+            None => {}
+            Some(true) => {
+                self.phase = Phase::Draining;
+                self.cancel_held(now);
+            }
+            Some(false) => self.phase = Phase::Open,
+        }
+    }
+
+    /// Something was written for the client since it had `before` bytes: counts it, and has it fetched.
+    fn on_results(&mut self, id: ClientId, before: usize) {
+        let client = &mut self.clients[id.0];
+        if client.is_deaf {
+            self.progress.results_dropped += client.drop_results();
+            return;
+        }
+        self.progress.result_bytes += client.unwritten() - before;
+        let has_news = client.kind != Kind::Feed && client.result_bytes() > 0;
+        if has_news && !client.is_announced {
+            client.is_announced = true;
+            self.outputs.push_back(Output::Write { client: id });
+        }
     }
 
     fn on_chunk(&mut self, id: ClientId, bytes: Vec<u8>) {
@@ -335,45 +527,91 @@ impl Intake {
             return;
         };
         self.progress.result_bytes -= client.on_written(bytes);
-        if !client.is_stalled() {
+        if !client.is_stalled(self.settings.max_client_pending) {
             self.enqueue(id);
         }
+        self.close_if_over(id);
     }
 
     fn on_gone(&mut self, id: ClientId) {
-        let Some(mut client) = self.clients.remove(id.0) else {
+        let Some(client) = self.clients.get_mut(id.0) else {
             self.progress.stale_inputs += 1;
             return;
         };
-        self.progress.unread_bytes += client.give_up() as u64;
-        self.progress.results_dropped += client.result_lines();
+        client.is_deaf = true;
         self.progress.result_bytes -= client.unwritten();
-        // Its place in the queue is dropped when it is next looked at.
+        self.progress.results_dropped += client.drop_results();
+        if client.kind == Kind::Feed {
+            self.progress.unread_bytes += client.give_up() as u64;
+            self.progress.results_dropped += u64::from(client.held.is_some());
+            // Its place in the queue is dropped when it is next looked at.
+            self.clients.remove(id.0);
+            return;
+        }
+        self.enqueue(id);
+        self.close_if_over(id);
     }
 
     fn on_done(&mut self, job: &Job, ending: &Ending) {
         self.ledger.on_done(job);
         self.progress.ended += 1;
         self.progress.outcomes[ending.outcome.index()] += 1;
-        let Some(client) = self.clients.get_mut(Key::from_bits(job.source.client)) else {
+        let id = ClientId(Key::from_bits(job.source.client));
+        let Some(client) = self.clients.get_mut(id.0) else {
             self.progress.results_dropped += 1;
             return;
         };
+        let pending_max = self.settings.max_client_pending;
+        let was_stalled = client.is_stalled(pending_max);
+        client.pending -= 1;
+        let may_read = was_stalled && !client.is_stalled(pending_max);
         let before = client.unwritten();
         Report::of_job(job, ending, self.settings.timings).write(client.results_mut());
-        self.progress.result_bytes += client.unwritten() - before;
+        self.on_results(id, before);
+        if may_read {
+            self.enqueue(id);
+        }
     }
 
-    fn on_stop(&mut self) {
-        self.stopped = true;
-        for id in std::mem::take(&mut self.queue) {
-            if let Some(client) = self.clients.get_mut(id.0) {
-                client.is_queued = false;
+    /// Jobs of the feed that wait for room will not get any.
+    fn cancel_held(&mut self, now: Now) {
+        let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let client = &mut self.clients[key];
+            let Some(mut job) = client.held.take() else {
+                continue;
+            };
+            job.progress.ended = now.mono;
+            let failure = Failure {
+                kind: ErrorKind::Cancelled,
+                message: "shut down before there was room for it".into(),
+                excerpt: None,
+            };
+            let ending = Ending {
+                outcome: Outcome::Cancelled,
+                failure: Some(Box::new(failure)),
+            };
+            let before = client.unwritten();
+            Report::of_job(&job, &ending, self.settings.timings).write(client.results_mut());
+            self.progress.outcomes[Outcome::Cancelled.index()] += 1;
+            self.on_results(ClientId(key), before);
+        }
+    }
+
+    fn on_stop(&mut self, now: Now) {
+        self.phase = Phase::Stopped;
+        self.cancel_held(now);
+        for queue in &mut self.queues {
+            for id in std::mem::take(queue) {
+                if let Some(client) = self.clients.get_mut(id.0) {
+                    client.is_queued = false;
+                }
             }
         }
         let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.progress.unread_bytes += self.clients[key].give_up() as u64;
+            self.close_if_over(ClientId(key));
         }
     }
 
@@ -383,15 +621,31 @@ impl Intake {
 
     fn enqueue(&mut self, id: ClientId) {
         let client = &mut self.clients[id.0];
-        if !self.stopped && !client.is_queued {
+        if self.phase != Phase::Stopped && !client.is_queued {
             client.is_queued = true;
-            self.queue.push_back(id);
+            let queue = match client.kind {
+                Kind::Feed => FEED,
+                Kind::Socket(_) => SOCKET,
+            };
+            self.queues[queue].push_back(id);
         }
     }
 
     /// Takes the client at the front, which is `id`, out of the queue.
-    fn dequeue(&mut self, id: ClientId) {
-        assert_eq!(self.queue.pop_front(), Some(id), "the front is looked at");
+    fn dequeue(&mut self, queue: usize, id: ClientId) {
+        let front = self.queues[queue].pop_front();
+        assert_eq!(front, Some(id), "the front is looked at");
         self.clients[id.0].is_queued = false;
+    }
+
+    /// Forgets a client of the socket that has sent all and got all. The feed stays: it is there as long as the run.
+    fn close_if_over(&mut self, id: ClientId) {
+        let client = &self.clients[id.0];
+        if client.kind == Kind::Feed || !client.is_over() || client.is_queued {
+            return;
+        }
+        self.clients.remove(id.0);
+        self.progress.clients -= 1;
+        self.outputs.push_back(Output::Close { client: id });
     }
 }

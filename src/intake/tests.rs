@@ -13,9 +13,15 @@ const SETTINGS: Settings = Settings {
     max_job_bytes: 10_000,
     max_pending: 100_000,
     max_pending_bytes: 256 << 20,
+    max_queued: 10_000,
+    max_connections: 50,
+    max_client_pending: 10_000,
+    serves: false,
     engines: 2,
     timings: false,
 };
+
+mod sockets;
 
 struct World {
     intake: Intake,
@@ -23,21 +29,27 @@ struct World {
     stdin: ClientId,
     reads: usize,
     out: Vec<(EngineId, Box<Job>)>,
+    /// Clients that are to be written to, and that were closed.
+    writes: Vec<ClientId>,
+    closed: Vec<ClientId>,
 }
 
 impl World {
     fn new(settings: Settings) -> World {
-        let mut intake = Intake::new(settings, Rng::from_seed([1; 32]), [2, 3]);
-        let stdin = intake.open();
+        let now = Now {
+            mono: Instant::default(),
+            wall: Wall::from_unix_seconds(1_700_000_000),
+        };
+        let mut intake = Intake::new(now, settings, Rng::from_seed([1; 32]), [2, 3]);
+        let stdin = intake.open(Kind::Feed);
         World {
             intake,
-            now: Now {
-                mono: Instant::default(),
-                wall: Wall::from_unix_seconds(1_700_000_000),
-            },
+            now,
             stdin,
             reads: 0,
             out: Vec::new(),
+            writes: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -56,6 +68,8 @@ impl World {
                     self.reads += 1;
                 }
                 Some(Output::Deliver { engine, job }) => self.out.push((engine, job)),
+                Some(Output::Write { client }) => self.writes.push(client),
+                Some(Output::Close { client }) => self.closed.push(client),
                 None if self.intake.has_work() => {}
                 None => break,
             }
@@ -455,7 +469,7 @@ fn f90_a_stalled_reader_holds_its_own_lines_and_nothing_else() {
     world.chunk(line("a", "held"));
     world.chunk(bad);
     assert_eq!((world.out.len(), world.intake.progress().lines), (0, lines));
-    let other = world.intake.open();
+    let other = world.intake.open(Kind::Feed);
     world.input(Input::Chunk {
         client: other,
         bytes: line("a", "other").into_bytes(),
@@ -499,7 +513,7 @@ fn f89_results_of_a_client_that_left_are_dropped_and_counted() {
     assert_eq!((progress.stale_inputs, progress.unread_bytes), (3, 4));
     assert!(world.intake.is_finished());
     assert_eq!(world.take().0, 0);
-    let next = world.intake.open();
+    let next = world.intake.open(Kind::Feed);
     assert_ne!(next, client, "a new client in the same place is another");
 }
 
@@ -525,7 +539,7 @@ fn stop_reads_nothing_more_and_awaits_what_is_out() {
     assert!(!world.intake.is_finished());
     assert!(world.results().contains("\"id\":\"1\""));
     assert!(world.intake.is_finished() && !world.intake.all_delivered());
-    world.intake.open();
+    world.intake.open(Kind::Feed);
     assert!(world.intake.poll_output(world.now).is_none());
     world.intake.check_invariants();
 }

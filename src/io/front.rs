@@ -17,17 +17,19 @@ use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
 use conduit::engine::event::{Appetite, Input as EngineInput, Note};
 use conduit::engine::policy::Policy;
-use conduit::intake::event::{ClientId, EngineId, Input, Output};
+use conduit::intake::event::{ClientId, EngineId, Input, Kind, Output};
 use conduit::intake::{self, Intake};
 use conduit::wire::names::Names;
 use rustls::RootCertStore;
 
+use crate::io::clients::Clients;
 use crate::io::clock;
 use crate::io::files::NameFiles;
 use crate::io::mailbox::Mailbox;
 use crate::io::net::Upward;
 use crate::io::progress::{Progress, Waits};
 use crate::io::signal::{self, Signals};
+use crate::io::socket::Socket;
 use crate::io::stdio::{CHUNK_BYTES, Drain, Feed, Report};
 use crate::io::stream::KeepAlive;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
@@ -62,6 +64,8 @@ pub struct Setup {
     pub source: Box<dyn Read + Send>,
     /// Takes the results: whole lines, on a thread of its own, which may block in it.
     pub sink: Box<dyn Write + Send>,
+    /// Where clients connect, if anywhere: the end of the feed is then not the end.
+    pub socket: Option<Socket>,
     /// Signals that were blocked before any thread was started.
     pub signals: Signals,
     /// Told whatever an engine finds worth a log line.
@@ -75,7 +79,8 @@ pub struct Setup {
 pub enum Ended {
     /// Every job that was read has its result, and it is written.
     Finished {
-        /// Every result was `delivered` or `duplicate`, and the feed was read to its end.
+        /// Every result was `delivered` or `duplicate`, and the feed was read to its end; or there is a socket, whose
+        /// clients were told.
         all_delivered: bool,
     },
     /// Nobody takes results any more: they stop at some job.
@@ -101,6 +106,8 @@ struct Front {
     turn: Turn,
     intake: Intake,
     client: ClientId,
+    clients: Option<Clients>,
+    is_draining: bool,
     feed: Feed,
     has_feed_ended: bool,
     results: Results,
@@ -168,12 +175,18 @@ impl Front {
         let mut settings = setup.intake;
         settings.engines = setup.workers;
         let seed = [rng.next_u64(), rng.next_u64()];
-        let mut intake = Intake::new(settings, rng, seed);
-        let client = intake.open();
+        let mut intake = Intake::new(now, settings, rng, seed);
+        let client = intake.open(Kind::Feed);
         let reports = Arc::new(Mailbox::new(turn.bell()));
+        let clients = setup
+            .socket
+            .map(|socket| Clients::open(socket, turn.registry()?))
+            .transpose()?;
         Ok(Front {
             intake,
             client,
+            clients,
+            is_draining: false,
             feed: Feed::start(setup.source, Arc::clone(&reports))?,
             has_feed_ended: false,
             results: Results {
@@ -213,9 +226,13 @@ impl Front {
             }
             self.run_own_timers(now);
             self.read_mail(now, &mut mail)?;
+            self.read_clients(now);
             self.run_intake(now);
             self.post_orders();
             self.flush(now);
+            if let Some(clients) = &mut self.clients {
+                clients.write(now, &mut self.intake);
+            }
             if self.intake.is_finished() || self.is_given_up(now) {
                 return Ok(self.finish());
             }
@@ -233,8 +250,16 @@ impl Front {
         let feed = self.intake.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
         let has_jobs = self.intake.progress().pending > 0;
         let names = self.names.poll_timeout(has_jobs);
-        let mut until = stage.min(self.progress.next()).min(feed).min(names);
-        if self.has_work || self.has_results() {
+        let clients = self.clients.as_ref();
+        let accept = clients.and_then(Clients::poll_timeout);
+        let accept = accept.unwrap_or(Instant::FAR_FUTURE);
+        let mut until = stage
+            .min(self.progress.next())
+            .min(feed)
+            .min(names)
+            .min(accept);
+        let has_work = self.has_work || self.intake.has_work();
+        if has_work || self.has_results() || clients.is_some_and(Clients::has_work) {
             until = self.turn.now().mono;
         }
         self.turn.wait(until, &has_mail)
@@ -302,6 +327,9 @@ impl Front {
             abort_at: now.mono + self.shutdown_timeout,
         };
         self.intake.handle_input(now, Input::Stop);
+        if let Some(clients) = &mut self.clients {
+            clients.stop();
+        }
         if !self.has_feed_ended {
             self.has_feed_ended = true;
             let (client, error) = (self.client, None);
@@ -367,6 +395,27 @@ impl Front {
         }
     }
 
+    /// Takes in what clients of the socket have sent, within bounds.
+    fn read_clients(&mut self, now: Now) {
+        let Some(clients) = &mut self.clients else {
+            return;
+        };
+        for nudge in self.turn.nudges().drain(..) {
+            clients.handle_nudge(nudge);
+        }
+        clients.read(now, &mut self.intake);
+        if self.is_draining != self.intake.is_draining() {
+            self.is_draining = self.intake.is_draining();
+            log::info!(
+                "{}",
+                match self.is_draining {
+                    true => "draining: no more intake, the end follows the last result",
+                    false => "draining is over before its end",
+                }
+            );
+        }
+    }
+
     /// Takes jobs from intake, and tells it what became of them, until there is no more or it is enough.
     fn run_intake(&mut self, now: Now) {
         let mut left = PULLS_PER_TURN;
@@ -388,15 +437,20 @@ impl Front {
 
     fn perform(&mut self, now: Now, output: Output) {
         match output {
-            Output::Read { client, buffer } => {
-                assert_eq!(client, self.client, "there is one client");
-                self.feed.ask(buffer);
-            }
+            Output::Read { client, buffer } if client == self.client => self.feed.ask(buffer),
+            Output::Read { client, .. } => self.clients().ask(client),
+            Output::Write { client } => self.clients().handle_results(client),
+            Output::Close { client } => self.clients().close(client),
             Output::Deliver { engine, job } => match engine.0.checked_sub(1) {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),
             },
         }
+    }
+
+    fn clients(&mut self) -> &mut Clients {
+        let clients = self.clients.as_mut();
+        clients.expect("intake knows clients of the socket only where there is one")
     }
 
     /// Whether the engine of this loop had anything for intake.
@@ -420,6 +474,11 @@ impl Front {
                 engine,
                 job,
                 ending,
+            },
+            Upward::Origin { origin, held } => Input::Origin {
+                engine,
+                origin,
+                held,
             },
             Upward::Retired(origin) => Input::OriginRetired { engine, origin },
             Upward::Appetite(appetite) => {
@@ -484,7 +543,8 @@ impl Front {
         match self.results.state {
             Taking::Gone => Ended::SinkGone,
             Taking::Free(_) | Taking::Busy => Ended::Finished {
-                all_delivered: is_finished && self.intake.all_delivered(),
+                all_delivered: self.clients.is_some()
+                    || (is_finished && self.intake.all_delivered()),
             },
         }
     }

@@ -4,6 +4,7 @@
 //! beside its engine, [`net`] performs what an engine asks for, [`stream`] and [`udp`] are its sockets.
 
 pub mod cgroup;
+pub mod clients;
 pub mod clock;
 pub mod entropy;
 pub mod files;
@@ -13,6 +14,7 @@ pub mod mailbox;
 pub mod net;
 pub mod progress;
 pub mod signal;
+pub mod socket;
 pub mod stdio;
 pub mod stream;
 pub mod sys;

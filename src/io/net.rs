@@ -40,6 +40,13 @@ pub enum Upward {
         /// Its ending.
         ending: Ending,
     },
+    /// An origin's breaker has opened, or closed again.
+    Origin {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// It is open.
+        held: bool,
+    },
     /// An origin was forgotten.
     Retired(Arc<Origin>),
     /// The hunger has changed.
@@ -269,6 +276,7 @@ impl Net {
             }
             Output::Query { sock, server } => self.query(sock, server),
             Output::Done { job, ending } => self.upward.push(Upward::Done { job, ending }),
+            Output::Origin { origin, held } => self.upward.push(Upward::Origin { origin, held }),
             Output::OriginRetired { origin } => self.upward.push(Upward::Retired(origin)),
             Output::Appetite(appetite) => self.appetite = Some(appetite),
             Output::Note(note) => (self.note)(&note),

@@ -150,6 +150,42 @@ pub fn set_keep_alive(
     set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)
 }
 
+/// The user that this process acts as.
+#[must_use]
+pub fn user_id() -> u32 {
+    // SAFETY: it takes nothing and always succeeds.
+    unsafe { libc::geteuid() }
+}
+
+/// The user who connected (SO_PEERCRED, unix(7)).
+///
+/// # Errors
+/// The system's.
+pub fn peer_user_id(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut peer = MaybeUninit::<libc::ucred>::uninit();
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the pointer is to writable memory of the type that this option fills, and the length is its length.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            peer.as_mut_ptr().cast(),
+            &mut length,
+        )
+    })?;
+    assert_eq!(length as usize, size_of::<libc::ucred>(), "it is filled");
+    // SAFETY: the call has succeeded and filled all of it.
+    Ok(unsafe { peer.assume_init() }.uid)
+}
+
+/// Sets which rights new files do not get, and gives what was set before. It is the whole process's: other threads'
+/// files get it too.
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: it takes a number and always succeeds.
+    unsafe { libc::umask(mask as libc::mode_t) }
+}
+
 /// Sleeps until a descriptor is ready: for standard streams that somebody else made non-blocking.
 ///
 /// # Errors

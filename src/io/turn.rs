@@ -26,7 +26,7 @@ use conduit::engine::event::{Input, Note};
 use conduit::engine::policy::Policy;
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Registry, Token};
 use rustls::RootCertStore;
 
 use crate::io::clock;
@@ -46,6 +46,9 @@ const SLEEP_MAX: Duration = Duration::from_secs(3600);
 const SIGNALS: Token = Token(0);
 const BELL: Token = Token(usize::MAX);
 
+/// Up to this, tokens are the front's: the upper half of a socket's id is never 0.
+const FRONT_TOKEN_MAX: usize = u32::MAX as usize;
+
 /// What every loop has: a poll, and an engine with its sockets.
 #[derive(Debug)]
 pub struct Turn {
@@ -56,6 +59,19 @@ pub struct Turn {
     bell: Arc<Bell>,
     now: Now,
     has_signal: bool,
+    /// Events of what is neither the engine's nor the loop's own.
+    nudges: Vec<Nudge>,
+}
+
+/// Something can be done with a descriptor that the front has registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Nudge {
+    /// Whose.
+    pub token: Token,
+    /// It can be read, or has ended.
+    pub is_readable: bool,
+    /// It can be written, or has ended.
+    pub is_writable: bool,
 }
 
 /// What a worker is told.
@@ -129,6 +145,7 @@ impl Turn {
             bell,
             now,
             has_signal: false,
+            nudges: Vec::new(),
         })
     }
 
@@ -184,6 +201,11 @@ impl Turn {
             match event.token() {
                 SIGNALS => self.has_signal = true,
                 BELL => {}
+                token if token.0 <= FRONT_TOKEN_MAX => self.nudges.push(Nudge {
+                    token,
+                    is_readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+                    is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+                }),
                 _ => self.net.handle_event(self.now, event),
             }
         }
@@ -192,6 +214,19 @@ impl Turn {
     /// Whether a signal has arrived since this was last asked.
     pub fn take_signal(&mut self) -> bool {
         std::mem::take(&mut self.has_signal)
+    }
+
+    /// What has happened to descriptors of the front since this was last asked; whoever asks empties it.
+    pub fn nudges(&mut self) -> &mut Vec<Nudge> {
+        &mut self.nudges
+    }
+
+    /// Where the front registers its own descriptors, under tokens from 1 to `u32::MAX`.
+    ///
+    /// # Errors
+    /// The system's: no descriptor left.
+    pub fn registry(&self) -> io::Result<Registry> {
+        self.poll.registry().try_clone()
     }
 
     /// When the last wait was over.

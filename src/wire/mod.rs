@@ -2,6 +2,7 @@
 
 pub mod base64;
 pub mod body;
+pub mod ctl;
 pub mod dates;
 pub mod dns;
 pub mod job;

@@ -272,6 +272,15 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Appends the line that says that a job was taken in: the first answer, before any result.
+pub fn write_accepted(out: &mut Vec<u8>, id: &str, line: u64) {
+    out.extend_from_slice(b"{\"id\":");
+    push_json_string(out, id);
+    out.extend_from_slice(b",\"line\":");
+    push_number(out, line);
+    out.extend_from_slice(b",\"outcome\":\"accepted\"}\n");
+}
+
 fn write_timings(out: &mut Vec<u8>, progress: &Progress) {
     let timings = &progress.timings;
     push_millis(out, b",\"timings\":{\"queued\":", timings.queued);

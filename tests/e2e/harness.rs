@@ -1,7 +1,7 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
-//! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), networks of their own
-//! (`world`), certificates (`certs`), job lines (`feed`).
+//! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), its socket (`socket`),
+//! networks of their own (`world`), certificates (`certs`), job lines (`feed`).
 
 use std::env;
 use std::fs;
@@ -20,6 +20,7 @@ pub(crate) mod gate;
 pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod servers;
+pub(crate) mod socket;
 pub(crate) mod world;
 
 /// How long anything may take before its test fails; far more than it needs on a busy machine.

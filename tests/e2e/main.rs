@@ -27,4 +27,5 @@ mod node;
 mod retries;
 mod shutdown;
 mod sink;
+mod socket;
 mod tls;

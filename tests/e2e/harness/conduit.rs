@@ -191,6 +191,11 @@ impl Run {
         });
     }
 
+    /// Ends the feed.
+    pub(crate) fn end_feed(&mut self) {
+        drop(self.stdin.take());
+    }
+
     /// The process.
     pub(crate) fn process(&self) -> &Process {
         &self.process

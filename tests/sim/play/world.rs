@@ -12,7 +12,9 @@ use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
 use conduit::engine::event::{Input, Output, SockId};
-use conduit::intake::event::{ClientId, EngineId, Input as IntakeInput, Output as IntakeOutput};
+use conduit::intake::event::{
+    ClientId, EngineId, Input as IntakeInput, Kind, Output as IntakeOutput,
+};
 use conduit::intake::{Intake, Settings};
 use conduit::wire::names::Names;
 
@@ -89,11 +91,16 @@ impl World {
             max_job_bytes: 1 << 20,
             max_pending: plan.max_pending,
             max_pending_bytes: 256 << 20,
+            // The model knows of no job that is refused.
+            max_queued: usize::MAX,
+            max_connections: plan.policy.endpoint.max_connections as usize,
+            max_client_pending: usize::MAX,
+            serves: false,
             engines: plan.engines,
             timings: false,
         };
-        let mut intake = Intake::new(settings, Rng::from_seed(dice.seed()), [1, 2]);
-        let client = intake.open();
+        let mut intake = Intake::new(now_at(mono), settings, Rng::from_seed(dice.seed()), [1, 2]);
+        let client = intake.open(Kind::Feed);
         let receivers = plan
             .origins
             .iter()
@@ -275,6 +282,9 @@ impl World {
                 self.reads.push_back(buffer);
                 self.feed_chunks();
             }
+            IntakeOutput::Write { .. } | IntakeOutput::Close { .. } => {
+                unreachable!("there is no socket")
+            }
             IntakeOutput::Deliver { engine, job } => {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
@@ -312,6 +322,15 @@ impl World {
                     ending,
                 };
                 self.intake.handle_input(self.now(), done);
+            }
+            Output::Origin { origin, held } => {
+                let engine = EngineId(engine as u16);
+                let input = IntakeInput::Origin {
+                    engine,
+                    origin,
+                    held,
+                };
+                self.intake.handle_input(self.now(), input);
             }
             Output::OriginRetired { origin } => {
                 self.trace.note(now, engine, "retired", [0, 0]);

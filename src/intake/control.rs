@@ -1,0 +1,82 @@
+//! Control: what clients of the socket ask of conduit itself, and the answers.
+//!
+//! Not here: how such a line reads (`wire/ctl`), what drains or stops (`mod`).
+
+use std::time::Duration;
+
+use crate::intake::Progress;
+use crate::intake::event::Access;
+use crate::wire::ctl::{CtlLine, Request};
+use crate::wire::report::{ErrorKind, Outcome};
+use crate::wire::text::push_number;
+
+/// What is known at the moment of a question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    pub(super) progress: Progress,
+    pub(super) uptime: Duration,
+    pub(super) is_draining: bool,
+}
+
+/// Appends the answer; says whether draining is to begin (or to end).
+pub(super) fn answer(
+    ctl: &CtlLine,
+    access: Access,
+    situation: &Situation,
+    out: &mut Vec<u8>,
+) -> Option<bool> {
+    match &ctl.request {
+        Err(wrong) => ctl.write_refused(out, ErrorKind::Invalid, wrong),
+        Ok(Request::Status) => ctl.write_done(out, |out| status(situation, out)),
+        Ok(Request::Drain { .. }) if access < Access::Control => {
+            let message = "this user may submit jobs, not control conduit (--control-uid)";
+            ctl.write_refused(out, ErrorKind::Policy, message);
+        }
+        Ok(Request::Drain { cancel }) => {
+            let is_draining = !*cancel;
+            ctl.write_done(out, |out| {
+                let pending = situation.progress.pending as u64;
+                out.extend_from_slice(b"{\"draining\":");
+                push_bool(out, is_draining);
+                push_count(out, "pending", pending);
+                out.push(b'}');
+            });
+            return Some(is_draining);
+        }
+    }
+    None
+}
+
+fn status(situation: &Situation, out: &mut Vec<u8>) {
+    let progress = &situation.progress;
+    let millis = u64::try_from(situation.uptime.as_millis()).unwrap_or(u64::MAX);
+    out.extend_from_slice(b"{\"uptime\":");
+    push_number(out, millis / 1000);
+    out.extend_from_slice(b",\"draining\":");
+    push_bool(out, situation.is_draining);
+    push_count(out, "clients", progress.clients as u64);
+    push_count(out, "lines", progress.lines);
+    push_count(out, "accepted", progress.accepted);
+    push_count(out, "pending", progress.pending as u64);
+    push_count(out, "pendingBytes", progress.pending_bytes as u64);
+    push_count(out, "origins", progress.origins as u64);
+    push_count(out, "originsHeld", progress.origins_held as u64);
+    push_count(out, "resultsDropped", progress.results_dropped);
+    out.extend_from_slice(b",\"outcomes\":{");
+    let mut separator = "";
+    for outcome in Outcome::ALL {
+        out.extend_from_slice(format!("{separator}\"{}\":", outcome.name()).as_bytes());
+        push_number(out, progress.outcomes[outcome.index()]);
+        separator = ",";
+    }
+    out.extend_from_slice(b"}}");
+}
+
+fn push_count(out: &mut Vec<u8>, name: &str, count: u64) {
+    out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+    push_number(out, count);
+}
+
+fn push_bool(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}

@@ -1,0 +1,359 @@
+//! Clients of the Unix socket: their connections, read and written through loop 0.
+//!
+//! A client is read once for each chunk that intake asks for, and written to when intake has something for it; both
+//! in turns, one system call each, so that each costs only itself. Events say what is possible (edge-triggered:
+//! until a call would block), intake says what is wanted; where both agree the connection stands in a queue.
+//!
+//! A connection is removed by intake's `Close` alone: it comes when all is told, or the client has left.
+//!
+//! Not here: whose connection it is and may be (`socket`), lines and answers (intake).
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
+
+use conduit::base::time::{Instant, Now};
+use conduit::intake::Intake;
+use conduit::intake::event::{Access, ClientId, Input, Kind};
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+
+use crate::io::socket::Socket;
+use crate::io::stdio::CHUNK_BYTES;
+use crate::io::turn::Nudge;
+
+/// Connections at the same time. Each may hold a line of `maxJobBytes`, and as much again of unread results.
+pub const CLIENTS_MAX: usize = 1024;
+
+/// Connections accepted in one turn.
+const ACCEPTS_PER_TURN: u32 = 16;
+
+/// Connections read from, and written to, in one turn.
+const CALLS_PER_TURN: usize = 64;
+
+/// How long no connection is accepted after this machine had no descriptor or memory for one.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The listener's token; a client's is this and its place beyond it. No engine's socket has one as low.
+const LISTENER: usize = 1;
+
+/// The socket and its clients.
+#[derive(Debug)]
+pub struct Clients {
+    /// None once no more are wanted.
+    socket: Option<Socket>,
+    registry: Registry,
+    /// By the index of the client's key.
+    connections: Vec<Option<Connection>>,
+    count: usize,
+    /// Those that can be read and are wanted to be; those that can be written to and may have to be.
+    readers: VecDeque<usize>,
+    writers: VecDeque<usize>,
+    accepting: Accepting,
+    /// What is read goes here first: a client that says little takes little memory.
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    /// The next connection will be an event.
+    Waiting,
+    /// There may be more.
+    Ready,
+    /// There may be more, but not before this.
+    Paused(Instant),
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: ClientId,
+    stream: UnixStream,
+    is_readable: bool,
+    is_writable: bool,
+    /// Intake wants a chunk.
+    is_asked: bool,
+    /// There is something to write.
+    has_results: bool,
+    /// Nothing can be written any more.
+    is_deaf: bool,
+    /// What is being written, and how much of it has been.
+    results: Vec<u8>,
+    written: usize,
+    in_readers: bool,
+    in_writers: bool,
+}
+
+impl Clients {
+    /// Takes connections at `socket` from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(mut socket: Socket, registry: Registry) -> io::Result<Clients> {
+        socket.register(&registry, Token(LISTENER))?;
+        Ok(Clients {
+            socket: Some(socket),
+            registry,
+            connections: Vec::new(),
+            count: 0,
+            readers: VecDeque::new(),
+            writers: VecDeque::new(),
+            accepting: Accepting::Waiting,
+            buffer: vec![0; CHUNK_BYTES],
+        })
+    }
+
+    /// No more connections, and no more file; those that are there stay until they are closed.
+    pub fn stop(&mut self) {
+        self.socket = None;
+        self.accepting = Accepting::Waiting;
+    }
+
+    /// Something can be read or written, or somebody wants to connect.
+    pub fn handle_nudge(&mut self, nudge: Nudge) {
+        if nudge.token.0 == LISTENER {
+            if self.accepting == Accepting::Waiting {
+                self.accepting = Accepting::Ready;
+            }
+            return;
+        }
+        let index = nudge.token.0 - LISTENER - 1;
+        if let Some(Some(connection)) = self.connections.get_mut(index) {
+            connection.is_readable |= nudge.is_readable;
+            connection.is_writable |= nudge.is_writable;
+            self.queue(index);
+        }
+    }
+
+    /// Intake wants the client's next chunk.
+    pub fn ask(&mut self, client: ClientId) {
+        if let Some(connection) = self.find(client) {
+            connection.is_asked = true;
+            self.queue(client.0.index());
+        }
+    }
+
+    /// Intake has something for the client.
+    pub fn handle_results(&mut self, client: ClientId) {
+        if let Some(connection) = self.find(client) {
+            connection.has_results = true;
+            self.queue(client.0.index());
+        }
+    }
+
+    /// The client has got everything, or has left.
+    pub fn close(&mut self, client: ClientId) {
+        if self.find(client).is_some() {
+            self.connections[client.0.index()] = None;
+            self.count -= 1;
+        }
+    }
+
+    /// Accepts some connections and reads some chunks.
+    pub fn read(&mut self, now: Now, intake: &mut Intake) {
+        self.accept(now, intake);
+        for _ in 0..self.readers.len().min(CALLS_PER_TURN) {
+            let Some(index) = self.readers.pop_front() else {
+                return;
+            };
+            if let Some(Some(connection)) = self.connections.get_mut(index) {
+                connection.in_readers = false;
+                read(connection, &mut self.buffer, now, intake);
+                self.queue(index);
+            }
+        }
+    }
+
+    /// Writes some of what intake has for clients.
+    pub fn write(&mut self, now: Now, intake: &mut Intake) {
+        for _ in 0..self.writers.len().min(CALLS_PER_TURN) {
+            let Some(index) = self.writers.pop_front() else {
+                return;
+            };
+            let Some(Some(connection)) = self.connections.get_mut(index) else {
+                continue;
+            };
+            connection.in_writers = false;
+            write(connection, now, intake);
+            self.queue(index);
+        }
+    }
+
+    /// Whether there is more to do at once.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let is_accepting = self.accepting == Accepting::Ready;
+        is_accepting || !self.readers.is_empty() || !self.writers.is_empty()
+    }
+
+    /// When to go on accepting, if that is put off.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.accepting {
+            Accepting::Paused(until) => Some(until),
+            Accepting::Waiting | Accepting::Ready => None,
+        }
+    }
+
+    fn find(&mut self, client: ClientId) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(client.0.index())?.as_mut()?;
+        (connection.client == client).then_some(connection)
+    }
+
+    fn queue(&mut self, index: usize) {
+        let Some(Some(connection)) = self.connections.get_mut(index) else {
+            return;
+        };
+        if connection.is_asked && connection.is_readable && !connection.in_readers {
+            connection.in_readers = true;
+            self.readers.push_back(index);
+        }
+        if connection.has_results && connection.is_writable && !connection.in_writers {
+            connection.in_writers = true;
+            self.writers.push_back(index);
+        }
+    }
+
+    fn accept(&mut self, now: Now, intake: &mut Intake) {
+        match self.accepting {
+            Accepting::Waiting => return,
+            Accepting::Paused(until) if now.mono < until => return,
+            Accepting::Paused(_) | Accepting::Ready => self.accepting = Accepting::Ready,
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(socket) = &self.socket else {
+                return;
+            };
+            match socket.accept() {
+                Ok((stream, uid, None)) => turn_away(stream, "policy", &stranger(uid)),
+                Ok((stream, _, Some(_))) if self.count >= CLIENTS_MAX => {
+                    turn_away(stream, "limit", &crowd());
+                }
+                Ok((stream, _, Some(access))) => self.welcome(now, stream, access, intake),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.accepting = Accepting::Waiting;
+                    return;
+                }
+                // The peer has left already.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::warn!("a connection to the socket can't be accepted: {error}");
+                    self.accepting = Accepting::Paused(now.mono + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, now: Now, mut stream: UnixStream, access: Access, intake: &mut Intake) {
+        let client = intake.open(Kind::Socket(access));
+        let index = client.0.index();
+        let token = Token(LISTENER + 1 + index);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(&mut stream, token, interest) {
+            log::warn!("a client of the socket can't be waited for: {error}");
+            let end = Input::End {
+                client,
+                error: None,
+            };
+            intake.handle_input(now, end);
+            return intake.handle_input(now, Input::Gone { client });
+        }
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        self.connections[index] = Some(Connection {
+            client,
+            stream,
+            // Tried at once: what has come already is no event.
+            is_readable: true,
+            is_writable: true,
+            is_asked: false,
+            has_results: false,
+            is_deaf: false,
+            results: Vec::new(),
+            written: 0,
+            in_readers: false,
+            in_writers: false,
+        });
+        self.count += 1;
+    }
+}
+
+fn read(connection: &mut Connection, buffer: &mut [u8], now: Now, intake: &mut Intake) {
+    let client = connection.client;
+    let end = |error: Option<Box<str>>| Input::End { client, error };
+    match connection.stream.read(buffer) {
+        Ok(0) => {
+            connection.is_asked = false;
+            intake.handle_input(now, end(None));
+        }
+        Ok(count) => {
+            connection.is_asked = false;
+            let bytes = buffer[..count].to_vec();
+            intake.handle_input(now, Input::Chunk { client, bytes });
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_readable = false,
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(_) => {
+            // It left without reading everything: what it has sent was read before this.
+            connection.is_asked = false;
+            connection.is_deaf = true;
+            intake.handle_input(now, end(None));
+            intake.handle_input(now, Input::Gone { client });
+        }
+    }
+}
+
+fn write(connection: &mut Connection, now: Now, intake: &mut Intake) {
+    let client = connection.client;
+    if connection.results.is_empty() {
+        intake.take_results(client, &mut connection.results);
+    }
+    if connection.results.is_empty() || connection.is_deaf {
+        connection.has_results = false;
+        return;
+    }
+    match connection
+        .stream
+        .write(&connection.results[connection.written..])
+    {
+        Ok(bytes) => {
+            connection.written += bytes;
+            if connection.written == connection.results.len() {
+                connection.forget_results();
+            }
+            intake.handle_input(now, Input::Written { client, bytes });
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(_) => {
+            connection.is_deaf = true;
+            connection.forget_results();
+            intake.handle_input(now, Input::Gone { client });
+        }
+    }
+}
+
+impl Connection {
+    fn forget_results(&mut self) {
+        self.written = 0;
+        self.results.clear();
+        self.results.shrink_to(CHUNK_BYTES);
+    }
+}
+
+/// Says why, and closes. The line fits into a new connection's buffer; a peer that left already misses nothing.
+fn turn_away(mut stream: UnixStream, kind: &str, message: &str) {
+    log::debug!("a connection to the socket was turned away: {message}");
+    let line = format!("{{\"error\":{{\"kind\":\"{kind}\",\"message\":\"{message}\"}}}}\n");
+    let _left_already = stream.write_all(line.as_bytes());
+}
+
+fn stranger(uid: u32) -> String {
+    format!("user {uid} may not use this socket (--allow-uid, --control-uid)")
+}
+
+fn crowd() -> String {
+    format!("{CLIENTS_MAX} clients are connected already")
+}

@@ -1,0 +1,176 @@
+//! The Unix socket's place in the file system, and who may use it.
+//!
+//! The file comes into being with its final mode, so nobody connects who may not: 0600, or 0666 where the user of
+//! each connection decides (SO_PEERCRED). A file that a dead process left is replaced; one behind which somebody
+//! listens is not. It is removed when the socket closes, if it is still the same file.
+//!
+//! Not here: what goes on at the connections (`clients`).
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use conduit::intake::event::Access;
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+
+use crate::io::sys;
+
+/// What a mode of 0600 leaves out of 0777 but for the owner's right to run, which means nothing here.
+const UMASK_PRIVATE: u32 = 0o177;
+const UMASK_PUBLIC: u32 = 0o111;
+
+/// Who may do what, beside root and the own user, who may do everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Users {
+    /// Who may submit.
+    pub submit: Vec<u32>,
+    /// Who may do everything.
+    pub control: Vec<u32>,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// The file's device and number: as long as the socket is open no other file has them.
+    identity: (u64, u64),
+    users: Users,
+    own: u32,
+}
+
+impl Users {
+    fn access(&self, own: u32, uid: u32) -> Option<Access> {
+        if uid == 0 || uid == own || self.control.contains(&uid) {
+            Some(Access::Control)
+        } else {
+            self.submit.contains(&uid).then_some(Access::Submit)
+        }
+    }
+
+    fn umask(&self) -> u32 {
+        match self.submit.is_empty() && self.control.is_empty() {
+            true => UMASK_PRIVATE,
+            false => UMASK_PUBLIC,
+        }
+    }
+}
+
+impl Socket {
+    /// Listens at `path`. Changes the process's umask for a moment: call it before any thread starts.
+    ///
+    /// # Errors
+    /// Somebody listens there, something else is there, or the system's.
+    pub fn bind(path: &Path, users: Users) -> io::Result<Socket> {
+        let _lock = lock_directory(path);
+        remove_stale(path)?;
+        let before = sys::set_umask(users.umask());
+        let listener = UnixListener::bind(path);
+        sys::set_umask(before);
+        let listener = listener?;
+        let meta = fs::symlink_metadata(path)?;
+        Ok(Socket {
+            listener,
+            path: path.to_owned(),
+            identity: (meta.dev(), meta.ino()),
+            users,
+            own: sys::user_id(),
+        })
+    }
+
+    /// Has `registry` report connections under `token`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.listener, token, Interest::READABLE)
+    }
+
+    /// The next connection, and what its user may do: nothing, if it is a stranger's.
+    ///
+    /// # Errors
+    /// The system's; `WouldBlock` when there is none.
+    pub fn accept(&self) -> io::Result<(UnixStream, u32, Option<Access>)> {
+        let (stream, _) = self.listener.accept()?;
+        let uid = sys::peer_user_id(stream.as_fd())?;
+        let access = self.users.access(self.own, uid);
+        Ok((stream, uid, access))
+    }
+}
+
+impl Drop for Socket {
+    /// Takes the file away while the listener still holds its number.
+    fn drop(&mut self) {
+        let meta = fs::symlink_metadata(&self.path);
+        if meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            log::warn!("the socket's file is left over: {error}");
+        }
+    }
+}
+
+/// Keeps a second process that starts now from taking our new file for the stale one. Where it is not to be had, two
+/// that start in the same instant may both come up, and one is never reached.
+fn lock_directory(path: &Path) -> Option<File> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    directory.try_lock().ok()?;
+    Some(directory)
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !meta.file_type().is_socket() {
+        let what = "something that is no socket is there already";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, what));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // A full backlog (EAGAIN) is alive as well.
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+        Ok(_) | Err(_) => {
+            let what = "another process listens there already";
+            Err(io::Error::new(ErrorKind::AddrInUse, what))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_the_own_user_may_do_everything_and_the_lists_say_who_else() {
+        let users = Users {
+            submit: vec![7, 8],
+            control: vec![8, 9],
+        };
+        for (uid, access) in [
+            (0, Some(Access::Control)),
+            (5, Some(Access::Control)),
+            (7, Some(Access::Submit)),
+            (8, Some(Access::Control)),
+            (9, Some(Access::Control)),
+            (10, None),
+        ] {
+            assert_eq!(users.access(5, uid), access, "{uid}");
+        }
+        assert_eq!(users.umask(), UMASK_PUBLIC);
+        let nobody = Users {
+            submit: vec![],
+            control: vec![],
+        };
+        assert_eq!((nobody.access(5, 6), nobody.umask()), (None, UMASK_PRIVATE));
+    }
+}
