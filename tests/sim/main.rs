@@ -197,6 +197,7 @@ fn each_seed(variable: &str, seeds: u64, run: impl Fn(u64) + Sync) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let _stop = StopOthers(&next);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds {
@@ -207,6 +208,17 @@ fn each_seed(variable: &str, seeds: u64, run: impl Fn(u64) + Sync) {
             });
         }
     });
+}
+
+/// A run that fails ends the others' turn too.
+struct StopOthers<'a>(&'a AtomicU64);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(u64::MAX / 2, Ordering::Relaxed);
+        }
+    }
 }
 
 fn number_of(variable: &str) -> Option<u64> {
