@@ -36,8 +36,8 @@ pub struct Book {
     failed: u32,
     /// Statuses that the receiver has answered, one bit each.
     answered: [u64; 16],
-    /// What it was last asked to wait.
-    asked: Option<Duration>,
+    /// What it was last asked to wait: at least, and at most (a date is reckoned from when it is read).
+    asked: Option<[Duration; 2]>,
     /// A head that came whole.
     heard: Option<u16>,
     /// When its next attempt is due.
@@ -191,7 +191,7 @@ impl Model {
     }
 
     /// A receiver has begun to answer.
-    pub fn on_answer(&mut self, job: u32, status: u16, asked: Option<Duration>) {
+    pub fn on_answer(&mut self, job: u32, status: u16, asked: Option<[Duration; 2]>) {
         let book = &mut self.books[job as usize];
         book.answered[usize::from(status) / 64] |= 1 << (status % 64);
         book.asked = asked;
@@ -414,14 +414,14 @@ impl Model {
                 let scheduled = self.retries.get(book.failed as usize - 1).copied();
                 let scheduled =
                     scheduled.unwrap_or_else(|| panic!("I5: j{number} has no retry left"));
-                let asked = book
-                    .asked
-                    .filter(|_| matches!(failed.status, 429 | 503))
-                    .unwrap_or_default();
-                let most = scheduled.max(asked.min(self.max_retry_after)) * 6 / 5;
+                let asked = book.asked.filter(|_| matches!(failed.status, 429 | 503));
+                let asked = asked
+                    .unwrap_or_default()
+                    .map(|asked| asked.min(self.max_retry_after));
+                let [least, most] = asked.map(|asked| scheduled.max(asked));
                 assert!(
-                    wait >= scheduled && wait <= most + TICK,
-                    "I6: j{number} waits {wait:?}, not {scheduled:?} to {most:?}"
+                    wait >= least && wait <= most * 6 / 5 + TICK,
+                    "I6: j{number} waits {wait:?}, not {least:?} to {most:?}"
                 );
                 book.due = now + wait;
             }

@@ -413,7 +413,12 @@ impl World {
         far.head = script.status.map(|status| (script.head_bytes, status));
         if let Some(status) = script.status {
             let asked = match mode {
-                Mode::RetryAfter { seconds, .. } => Some(Duration::from_secs(seconds.into())),
+                Mode::RetryAfter {
+                    seconds, as_date, ..
+                } => {
+                    let most = Duration::from_secs(seconds.into());
+                    Some([if as_date { Duration::ZERO } else { most }, most])
+                }
                 _ => None,
             };
             self.model.on_answer(job, status, asked);
