@@ -101,8 +101,15 @@ impl World {
     pub(super) fn close(&mut self, end: End) {
         self.trace
             .note(self.mono, end.engine(), "close", [end.bits, 0]);
-        let sock = self.sockets[end.engine()].remove(end.sock());
-        let sock = sock.expect("the engine closes what is open, once");
+        let Some(sock) = self.sockets[end.engine()].remove(end.sock()) else {
+            // It could not even be opened, and the engine has not been told yet: a dial that began at its deadline.
+            let is_untold = |step: &Step| {
+                matches!(step, Step::ConnectFailed { end: other, .. } if other.bits == end.bits)
+            };
+            let untold = self.steps.iter().any(is_untold);
+            assert!(untold, "the engine closes what is open, once");
+            return;
+        };
         self.on_gone(&sock);
     }
 
