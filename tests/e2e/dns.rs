@@ -21,7 +21,7 @@ pub(crate) fn world_with_sink(addrs: &[&str]) -> Option<(World, Sink)> {
 }
 
 /// Delivers a job to each of these names, which is also its id.
-pub(crate) fn deliver_to(world: &World, flags: &[&str], names: &[&str]) -> Finished {
+fn deliver_to(world: &World, flags: &[&str], names: &[&str]) -> Finished {
     let job = |name: &&str| plain(name, &format!("http://{name}:8080/"));
     let feed: String = names.iter().map(job).collect();
     world.run(flags).feed(feed.into())
