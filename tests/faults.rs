@@ -536,6 +536,10 @@ fn f31_to_f47_bodies() {
         ("F45", Fresh,
             &[Sent, Got("HTTP/1.1 200 OK|Content-Length: 9||1"), At(3), Got("2"), At(3)],
             Delivered, Success, Closed),
+        // Whose first bytes are part of the result, too: a drip does not prolong the time that they have.
+        ("F45", Fresh,
+            &[Sent, Got("HTTP/1.1 404 No|Content-Length: 9||1"), At(3), Got("2"), At(3)],
+            Final, Success, Closed),
         ("F46", Fresh,
             &[Sent, Got("HTTP/1.1 200 OK|Transfer-Encoding: chunked||fffff|{66000}")],
             Delivered, Success, Closed),

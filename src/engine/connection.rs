@@ -203,6 +203,7 @@ impl Connection {
                     };
                     return self.end_attempt(Happened::Stale { sent: false }, Then::Close(reason));
                 }
+                let was_answered = exchange.answer().is_some();
                 if let Err(message) = exchange.on_received(now, endpoint, bytes) {
                     return self.end_attempt(
                         Happened::Malformed(message),
@@ -212,7 +213,7 @@ impl Connection {
                 if end {
                     return self.on_closed(&end_of_stream());
                 }
-                self.after_received(now, endpoint)
+                self.after_received(now, endpoint, was_answered)
             }
             State::Draining { exchange, .. } => {
                 // The head is complete, so bytes can no longer be malformed.
@@ -403,8 +404,8 @@ impl Connection {
         self.requests > 0
     }
 
-    /// The response has grown: is the verdict clear, is the message over?
-    fn after_received(&mut self, now: Instant, endpoint: &Endpoint) -> Turn {
+    /// The response has grown: is the verdict clear, is the message over? `was_answered`: the head was there before.
+    fn after_received(&mut self, now: Instant, endpoint: &Endpoint, was_answered: bool) -> Turn {
         let State::Exchanging {
             exchange, deadline, ..
         } = &mut self.state
@@ -418,32 +419,17 @@ impl Connection {
         if !success {
             exchange.stop_sending();
         }
+        // An early 2xx: the rest of the request still has its attempt's time (RFC 9110 section 7.5). Any other response
+        // has this much from its head on, however its body drips (F45).
+        if !was_answered && (!success || exchange.is_sent()) {
+            *deadline = now + endpoint.drain_timeout;
+        }
         if success || exchange.has_excerpt() {
-            let drain_deadline = now + endpoint.drain_timeout;
-            // An early 2xx: the rest of the request still has its attempt's time (RFC 9110 section 7.5).
-            let until = if exchange.is_sent() {
-                drain_deadline
-            } else {
-                *deadline
-            };
-            return self.end_answered_at(until);
+            let mut turn = self.end_answered(Then::Wait);
+            turn.then = self.after_drained();
+            return turn;
         }
-        *deadline = now + endpoint.drain_timeout;
         Turn::only(Then::Wait)
-    }
-
-    /// The job leaves with its answer; the connection drains until `deadline`.
-    fn end_answered_at(&mut self, deadline: Instant) -> Turn {
-        let mut turn = self.end_answered(Then::Wait);
-        if let State::Draining {
-            deadline: drain_deadline,
-            ..
-        } = &mut self.state
-        {
-            *drain_deadline = deadline;
-        }
-        turn.then = self.after_drained();
-        turn
     }
 
     /// Draining: is the connection free, or unfit for more?
@@ -501,7 +487,7 @@ impl Connection {
         Then::Release
     }
 
-    /// The job leaves with its answer; what is left of request and response stays.
+    /// The job leaves with its answer; what is left of request and response stays, and the time for it.
     fn end_answered(&mut self, then: Then) -> Turn {
         let State::Exchanging {
             mut job,
