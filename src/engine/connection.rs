@@ -188,20 +188,15 @@ impl Connection {
     ) -> Turn {
         match &mut self.state {
             State::Dialing(_) | State::Closing => Turn::only(Then::Wait),
-            State::Idle { .. } if !bytes.is_empty() => {
-                Turn::only(Then::Close(CloseReason::Unsolicited))
+            State::Idle { .. } if !bytes.is_empty() || end => {
+                Turn::only(Then::Close(closed_while_idle(bytes)))
             }
-            State::Idle { .. } if end => Turn::only(Then::Close(CloseReason::PeerClosed)),
             State::Idle { .. } => Turn::only(Then::Wait),
             State::Exchanging { exchange, .. } => {
                 // The look found bytes that answer nothing, or an end: the request has not begun.
                 if !exchange.has_sent() && exchange.reused && !exchange.has_heard() {
-                    let reason = if bytes.is_empty() {
-                        CloseReason::PeerClosed
-                    } else {
-                        CloseReason::Unsolicited
-                    };
-                    return self.end_attempt(Happened::Stale { sent: false }, Then::Close(reason));
+                    let then = Then::Close(closed_while_idle(bytes));
+                    return self.end_attempt(Happened::Stale { sent: false }, then);
                 }
                 let was_answered = exchange.answer().is_some();
                 if let Err(message) = exchange.on_received(now, endpoint, bytes) {
@@ -566,6 +561,19 @@ fn end_of_stream() -> Cause {
     Cause {
         kind: CauseKind::Reset,
         message: "the server closed the connection".into(),
+    }
+}
+
+/// Why an idle connection on which bytes or an end have come is closed. With a 408 some servers say aloud that they do
+/// so themselves (F48); anything else answers nothing.
+fn closed_while_idle(bytes: &[u8]) -> CloseReason {
+    if bytes.is_empty()
+        || bytes.starts_with(b"HTTP/1.1 408 ")
+        || bytes.starts_with(b"HTTP/1.0 408 ")
+    {
+        CloseReason::PeerClosed
+    } else {
+        CloseReason::Unsolicited
     }
 }
 

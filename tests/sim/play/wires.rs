@@ -300,7 +300,12 @@ impl World {
             }
             Event::Unasked { end, served } => {
                 if self.is_idle_since(end, served) {
-                    let bytes = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
+                    // Some say so that they close a connection; the rest answers nothing.
+                    let bytes: &[u8] = if served.is_multiple_of(2) {
+                        b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
+                    } else {
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+                    };
                     self.send(end, Duration::ZERO, What::Unasked(bytes.to_vec()));
                 }
             }
