@@ -577,15 +577,73 @@ fn f50_to_f55_statuses() {
 #[rustfmt::skip]
 fn f59_to_f66_tls() {
     use CauseKind::Tls;
-    use Start::{Dial, Fresh};
+    use Start::{Dial, Fresh, Reused};
     check(&[
         ("F59", Dial, &[Fail(Tls)], Counted, Failure, Closed),
         ("F60", Dial, &[Fail(Tls)], Counted, Failure, Closed),
         // The alert of a server that wanted a certificate shows up with the first read (RFC 8446 section 4.4.2).
         ("F60", Fresh, &[Sent, Break(Tls)], Counted, Failure, Closed),
+        ("F60", Reused, &[Sent, Break(Tls)], Counted, Failure, Closed),
         ("F63", Dial, &[Fail(Tls)], Counted, Failure, Closed),
         ("F66", Dial, &[At(6)], Counted, Failure, Closed),
     ]);
+}
+
+/// A receiver may ask to be left alone with a 429 or a 503; elsewhere the field is about something else (a 3xx: how
+/// long the other place is not there yet, RFC 9110 section 10.2.3), and holds nobody back.
+#[test]
+fn f53_retry_after_counts_with_429_and_503_only() {
+    for (status, is_held) in [
+        (200, false),
+        (301, false),
+        (404, false),
+        (500, false),
+        (429, true),
+        (503, true),
+    ] {
+        let mut world = World::new();
+        world.job();
+        let sock = world.sock();
+        world.input(Input::Connected { sock });
+        world.sent(usize::MAX);
+        let answer = format!("HTTP/1.1 {status} X|Retry-After: 60|Content-Length: 0||");
+        world.input(Input::Received {
+            sock,
+            bytes: &expand(&answer),
+            end: false,
+        });
+        world.job();
+        let has_begun = !world.engine.transmit(sock).concat().is_empty();
+        assert_eq!(has_begun, !is_held, "{status}");
+    }
+}
+
+#[test]
+fn f15_a_hint_never_raises_our_own_limit() {
+    for (hints, gone_after) in [
+        (&["timeout=3600"][..], 120),
+        (&["timeout=9", "timeout=3600"], 8),
+    ] {
+        let mut world = World::new();
+        for hint in hints {
+            world.job();
+            let sock = world.sock();
+            if world.opened > 0 {
+                world.input(Input::Connected { sock });
+            }
+            world.sent(usize::MAX);
+            let answer = format!("HTTP/1.1 200 OK|Keep-Alive: {hint}|Content-Length: 0||");
+            world.input(Input::Received {
+                sock,
+                bytes: &expand(&answer),
+                end: false,
+            });
+        }
+        world.pass(gone_after - 1);
+        assert!(!world.closed, "{hints:?}");
+        world.pass(1);
+        assert!(world.closed, "{hints:?}");
+    }
 }
 
 /// What a name server says of a name decides as any other fault does. The answers are the queries themselves, turned
