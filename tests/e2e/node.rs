@@ -167,6 +167,24 @@ fn f07_an_answer_that_comes_before_a_reset_in_the_middle_of_the_body_is_read() {
 }
 
 #[test]
+fn f08_an_answer_is_read_while_the_server_reads_nothing_of_the_body() {
+    let answer = "'HTTP/1.1 413 Too Large\\r\\nContent-Length: 4\\r\\n\\r\\nbig!'";
+    let script = raw_server(&[("/", &format!("socket.pause(); socket.write({answer});"))]);
+    let Some(node) = Node::start(&script) else {
+        return;
+    };
+    // More than the buffers of both ends hold.
+    let body = "x".repeat(16_000_000);
+    let job = serde_json::json!({"id": "a", "url": node.url("/"), "body": body, "timeout": 5});
+    let run = deliver(
+        &["--max-job-bytes", "20000000", "--retry-schedule", ""],
+        format!("{job}\n"),
+    );
+    run.of("a").assert_failed("rejected", "http", &["413"]);
+    assert_eq!(run.of("a").response(), Some("big!"));
+}
+
+#[test]
 fn f46_endless_bodies_are_delivered_and_take_no_memory() {
     const JOBS: usize = 40;
     const GROWN_MOST: u64 = 16 << 20;

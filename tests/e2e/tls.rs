@@ -235,6 +235,28 @@ fn f59_no_byte_of_a_request_goes_to_a_server_that_is_not_trusted() {
 }
 
 #[test]
+fn f67_a_connection_that_is_not_needed_any_more_is_closed_with_close_notify() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let certificate = authority.certificate("good", OWN_NAMES);
+    let port = free_port();
+    let mut server = SServer::start(port, &certificate, &["-msg", "-naccept", "1"]);
+    let mut run = Run::local(&[PathBuf::from("--ca-file"), authority.file()]);
+    run.write(&plain("a", &local(port)));
+    server.wait_for_request();
+    server.send_record("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert!(run.next_result().is_delivered());
+    run.finish().assert_all_delivered(1);
+    let shown = server.wait();
+    let last = shown.lines().rfind(|line| line.starts_with("<<<"));
+    assert!(
+        last.is_some_and(|line| line.contains("close_notify")),
+        "{shown}"
+    );
+}
+
+#[test]
 fn f57_a_connection_that_ends_without_close_notify_after_its_answer_fails_no_job() {
     let Some(authority) = Authority::new() else {
         return;
