@@ -14,7 +14,7 @@
 //! lines has its first answer at once, in their order. It has to wait only for what is its own: unread results, and
 //! too many jobs pending.
 //!
-//! [`Intake::accept`] is the one place where a job becomes accepted.
+//! `Intake::accept`, in `reading`, is the one place where a job becomes accepted.
 //!
 //! Not here: the jobs' fate (`engine`), pipes and sockets (`io`).
 
@@ -26,6 +26,7 @@ mod admission;
 mod control;
 mod ids;
 mod limits;
+mod reading;
 
 #[cfg(test)]
 mod tests;
@@ -35,14 +36,14 @@ use std::collections::VecDeque;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
-use crate::wire::ctl::CtlLine;
-use crate::wire::job::{Job, Source};
-use crate::wire::report::{self, Ending, ErrorKind, Failure, Outcome, Report};
+use crate::wire::job::Job;
+use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
-use self::admission::{Admission, Admitted};
+use self::admission::Admission;
 use self::client::Client;
-use self::event::{Access, ClientId, Input, Kind, Output};
+use self::event::{ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
+use self::reading::Served;
 
 /// Lines that one [`Intake::poll_output`] reads at most when none of them yields an output.
 pub const LINES_PER_POLL: u32 = 64;
@@ -134,15 +135,6 @@ enum Phase {
 /// The queue of the feed, and of the clients of the socket.
 const FEED: usize = 0;
 const SOCKET: usize = 1;
-
-/// What a look at one of the queues gave.
-#[derive(Debug)]
-enum Served {
-    Output(Output),
-    /// A line was read from which no output follows.
-    Line,
-    Nothing,
-}
 
 impl Intake {
     /// An intake without clients. `rng` makes ids; `seed` keys the hash of the origins.
@@ -345,160 +337,6 @@ impl Intake {
         }
         let pending: usize = self.clients.iter().map(|(_, client)| client.pending).sum();
         assert!(pending <= progress.pending, "others' clients are gone");
-    }
-
-    /// One step of the client whose turn it is in this queue.
-    fn serve(&mut self, now: Now, queue: usize) -> Served {
-        while let Some(id) = self.queues[queue].front().copied() {
-            let pending_max = self.settings.max_client_pending;
-            let Some(client) = self.clients.get_mut(id.0) else {
-                self.queues[queue].pop_front();
-                continue;
-            };
-            if let Some(buffer) = client.ask() {
-                return Served::Output(Output::Read { client: id, buffer });
-            }
-            if client.is_stalled(pending_max) {
-                self.dequeue(queue, id);
-                self.close_if_over(id);
-                continue;
-            }
-            if queue == FEED && !self.may_feed(id) {
-                return Served::Nothing;
-            }
-            if let Some(job) = self.clients[id.0].held.take() {
-                return Served::Output(self.accept(id, job));
-            }
-            let Some(admitted) = self.read_line(now, id) else {
-                // A line longer than all its chunks has used them up: then it asks for more.
-                if let Some(buffer) = self.clients[id.0].ask() {
-                    return Served::Output(Output::Read { client: id, buffer });
-                }
-                self.dequeue(queue, id);
-                self.close_if_over(id);
-                continue;
-            };
-            self.queues[queue].rotate_left(1);
-            return match admitted {
-                Admitted::Job(job) if queue == FEED && self.feed() == Feed::Full => {
-                    self.clients[id.0].held = Some(job);
-                    Served::Line
-                }
-                Admitted::Job(job) => Served::Output(self.accept(id, job)),
-                Admitted::Control(ctl) => {
-                    self.on_control(now, id, &ctl);
-                    Served::Line
-                }
-                Admitted::Blank | Admitted::Refused(_) => Served::Line,
-            };
-        }
-        Served::Nothing
-    }
-
-    /// Whether the feed's next line may be read. At a limit it may only if origins are held back: it may be for one of
-    /// these, and then its job is not to hold the others.
-    fn may_feed(&self, id: ClientId) -> bool {
-        let is_free = || {
-            let client = self.clients.get(id.0);
-            client.is_none_or(|client| client.held.is_none())
-        };
-        self.phase == Phase::Open
-            && match self.feed() {
-                Feed::Open => true,
-                Feed::Sated => false,
-                Feed::Full => self.ledger.origins_held() > 0 && is_free(),
-            }
-    }
-
-    fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {
-        let is_draining = self.phase == Phase::Draining;
-        let result_bytes = self.progress.result_bytes;
-        let Intake {
-            clients,
-            admission,
-            ledger,
-            progress,
-            ..
-        } = self;
-        let client = clients.get_mut(id.0)?;
-        let before = client.unwritten();
-        let kind = client.kind;
-        let admitted = client.next_line(|number, line, results| {
-            let situation = admission::Situation {
-                source: Source {
-                    client: id.0.to_bits(),
-                    line: number,
-                },
-                kind,
-                result_bytes,
-                is_draining,
-            };
-            if kind == Kind::Feed {
-                ledger.on_line();
-            }
-            admission.admit(now, situation, line, ledger, results)
-        })?;
-        progress.lines += 1;
-        if let Admitted::Refused(outcome) = &admitted {
-            progress.outcomes[outcome.index()] += 1;
-        }
-        self.on_results(id, before);
-        Some(admitted)
-    }
-
-    /// The job is accepted: from here on it is in the books, and its client is told. With a spool this is to be
-    /// called when the job is safe; until then it is nobody's but the spool's.
-    fn accept(&mut self, id: ClientId, job: Box<Job>) -> Output {
-        let engine = self.ledger.on_handed_out(&job);
-        self.progress.accepted += 1;
-        if let Some(client) = self.clients.get_mut(id.0) {
-            client.pending += 1;
-            if client.kind != Kind::Feed {
-                let before = client.unwritten();
-                report::write_accepted(client.results_mut(), &job.id, job.source.line);
-                self.on_results(id, before);
-            }
-        }
-        Output::Deliver { engine, job }
-    }
-
-    fn on_control(&mut self, now: Now, id: ClientId, ctl: &CtlLine) {
-        let situation = control::Situation {
-            progress: self.progress(),
-            uptime: now.mono.since(self.started),
-            is_draining: self.phase == Phase::Draining,
-        };
-        let client = &mut self.clients[id.0];
-        let access = match client.kind {
-            Kind::Feed => Access::Submit,
-            Kind::Socket(access) => access,
-        };
-        let before = client.unwritten();
-        let drain = control::answer(ctl, access, &situation, client.results_mut());
-        self.on_results(id, before);
-        match drain {
-            None => {}
-            Some(true) => {
-                self.phase = Phase::Draining;
-                self.cancel_held(now);
-            }
-            Some(false) => self.phase = Phase::Open,
-        }
-    }
-
-    /// Something was written for the client since it had `before` bytes: counts it, and has it fetched.
-    fn on_results(&mut self, id: ClientId, before: usize) {
-        let client = &mut self.clients[id.0];
-        if client.is_deaf {
-            self.progress.results_dropped += client.drop_results();
-            return;
-        }
-        self.progress.result_bytes += client.unwritten() - before;
-        let has_news = client.kind != Kind::Feed && client.result_bytes() > 0;
-        if has_news && !client.is_announced {
-            client.is_announced = true;
-            self.outputs.push_back(Output::Write { client: id });
-        }
     }
 
     fn on_chunk(&mut self, id: ClientId, bytes: Vec<u8>) {

@@ -1,6 +1,7 @@
 //! Stories of clients of the socket: first answers, limits, who waits for whom, questions, and the end.
 
 use super::*;
+use crate::intake::event::Access;
 
 const SERVING: Settings = Settings {
     serves: true,

@@ -1,0 +1,178 @@
+//! Reading: whose line comes next, and what becomes of it on the spot.
+//!
+//! Not here: clients that come and go, results of jobs (`mod`), what a line is (`admission`).
+
+use crate::base::time::Now;
+use crate::intake::admission::{self, Admitted};
+use crate::intake::control;
+use crate::intake::event::{Access, ClientId, Kind, Output};
+use crate::intake::ledger::Feed;
+use crate::intake::{FEED, Intake, Phase};
+use crate::wire::ctl::CtlLine;
+use crate::wire::job::{Job, Source};
+use crate::wire::report;
+
+/// What a look at one of the queues gave.
+#[derive(Debug)]
+pub(super) enum Served {
+    Output(Output),
+    /// A line was read from which no output follows.
+    Line,
+    Nothing,
+}
+
+impl Intake {
+    /// One step of the client whose turn it is in this queue.
+    pub(super) fn serve(&mut self, now: Now, queue: usize) -> Served {
+        while let Some(id) = self.queues[queue].front().copied() {
+            let pending_max = self.settings.max_client_pending;
+            let Some(client) = self.clients.get_mut(id.0) else {
+                self.queues[queue].pop_front();
+                continue;
+            };
+            if let Some(buffer) = client.ask() {
+                return Served::Output(Output::Read { client: id, buffer });
+            }
+            if client.is_stalled(pending_max) {
+                self.dequeue(queue, id);
+                self.close_if_over(id);
+                continue;
+            }
+            if queue == FEED && !self.may_feed(id) {
+                return Served::Nothing;
+            }
+            if let Some(job) = self.clients[id.0].held.take() {
+                return Served::Output(self.accept(id, job));
+            }
+            let Some(admitted) = self.read_line(now, id) else {
+                // A line longer than all its chunks has used them up: then it asks for more.
+                if let Some(buffer) = self.clients[id.0].ask() {
+                    return Served::Output(Output::Read { client: id, buffer });
+                }
+                self.dequeue(queue, id);
+                self.close_if_over(id);
+                continue;
+            };
+            self.queues[queue].rotate_left(1);
+            return match admitted {
+                Admitted::Job(job) if queue == FEED && self.feed() == Feed::Full => {
+                    self.clients[id.0].held = Some(job);
+                    Served::Line
+                }
+                Admitted::Job(job) => Served::Output(self.accept(id, job)),
+                Admitted::Control(ctl) => {
+                    self.on_control(now, id, &ctl);
+                    Served::Line
+                }
+                Admitted::Blank | Admitted::Refused(_) => Served::Line,
+            };
+        }
+        Served::Nothing
+    }
+
+    /// Whether the feed's next line may be read. At a limit it may only if origins are held back: it may be for one of
+    /// these, and then its job is not to hold the others.
+    pub(super) fn may_feed(&self, id: ClientId) -> bool {
+        let is_free = || {
+            let client = self.clients.get(id.0);
+            client.is_none_or(|client| client.held.is_none())
+        };
+        self.phase == Phase::Open
+            && match self.feed() {
+                Feed::Open => true,
+                Feed::Sated => false,
+                Feed::Full => self.ledger.origins_held() > 0 && is_free(),
+            }
+    }
+
+    fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {
+        let is_draining = self.phase == Phase::Draining;
+        let result_bytes = self.progress.result_bytes;
+        let Intake {
+            clients,
+            admission,
+            ledger,
+            progress,
+            ..
+        } = self;
+        let client = clients.get_mut(id.0)?;
+        let before = client.unwritten();
+        let kind = client.kind;
+        let admitted = client.next_line(|number, line, results| {
+            let situation = admission::Situation {
+                source: Source {
+                    client: id.0.to_bits(),
+                    line: number,
+                },
+                kind,
+                result_bytes,
+                is_draining,
+            };
+            if kind == Kind::Feed {
+                ledger.on_line();
+            }
+            admission.admit(now, situation, line, ledger, results)
+        })?;
+        progress.lines += 1;
+        if let Admitted::Refused(outcome) = &admitted {
+            progress.outcomes[outcome.index()] += 1;
+        }
+        self.on_results(id, before);
+        Some(admitted)
+    }
+
+    /// The job is accepted: from here on it is in the books, and its client is told. With a spool this is to be
+    /// called when the job is safe; until then it is nobody's but the spool's.
+    fn accept(&mut self, id: ClientId, job: Box<Job>) -> Output {
+        let engine = self.ledger.on_handed_out(&job);
+        self.progress.accepted += 1;
+        if let Some(client) = self.clients.get_mut(id.0) {
+            client.pending += 1;
+            if client.kind != Kind::Feed {
+                let before = client.unwritten();
+                report::write_accepted(client.results_mut(), &job.id, job.source.line);
+                self.on_results(id, before);
+            }
+        }
+        Output::Deliver { engine, job }
+    }
+
+    fn on_control(&mut self, now: Now, id: ClientId, ctl: &CtlLine) {
+        let situation = control::Situation {
+            progress: self.progress(),
+            uptime: now.mono.since(self.started),
+            is_draining: self.phase == Phase::Draining,
+        };
+        let client = &mut self.clients[id.0];
+        let access = match client.kind {
+            Kind::Feed => Access::Submit,
+            Kind::Socket(access) => access,
+        };
+        let before = client.unwritten();
+        let drain = control::answer(ctl, access, &situation, client.results_mut());
+        self.on_results(id, before);
+        match drain {
+            None => {}
+            Some(true) => {
+                self.phase = Phase::Draining;
+                self.cancel_held(now);
+            }
+            Some(false) => self.phase = Phase::Open,
+        }
+    }
+
+    /// Something was written for the client since it had `before` bytes: counts it, and has it fetched.
+    pub(super) fn on_results(&mut self, id: ClientId, before: usize) {
+        let client = &mut self.clients[id.0];
+        if client.is_deaf {
+            self.progress.results_dropped += client.drop_results();
+            return;
+        }
+        self.progress.result_bytes += client.unwritten() - before;
+        let has_news = client.kind != Kind::Feed && client.result_bytes() > 0;
+        if has_news && !client.is_announced {
+            client.is_announced = true;
+            self.outputs.push_back(Output::Write { client: id });
+        }
+    }
+}
