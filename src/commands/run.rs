@@ -13,6 +13,7 @@ use crate::commands::exit;
 use crate::config::{Machine, Settings};
 use crate::flags::RunOptions;
 use crate::io::front::{self, Ended, Setup};
+use crate::io::notify::Notify;
 use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::stream::KeepAlive;
@@ -66,6 +67,7 @@ impl Refusal {
 
 fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
     let mut setup = setup(settings)?;
+    setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
     let has_file =
@@ -124,6 +126,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         source: Box::new(io::empty()),
         sink: Box::new(io::sink()),
         socket: None,
+        notify: Notify::default(),
         signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
         note: logger::note,
         progress: None,

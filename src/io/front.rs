@@ -3,9 +3,6 @@
 //!   Running --signal, nobody takes results--> Draining --shutdownTimeout--> Aborted --> given up
 //!      \____________ every job has its result, and it is written: finished ____________/
 //!
-//! Results go out in batches: when a chunk is full, when a look for events found none, or when they have waited
-//! long enough, and only while the thread that writes them is free.
-//!
 //! Not here: the phases that all loops have (`turn`), what is read when and how much (intake).
 
 use std::io::{self, Read, Write};
@@ -27,18 +24,17 @@ use crate::io::clock;
 use crate::io::files::NameFiles;
 use crate::io::mailbox::Mailbox;
 use crate::io::net::Upward;
+use crate::io::notify::Notify;
 use crate::io::progress::{Progress, Waits};
+use crate::io::results::Results;
 use crate::io::signal::{self, Signals};
 use crate::io::socket::Socket;
-use crate::io::stdio::{CHUNK_BYTES, Drain, Feed, Report};
+use crate::io::stdio::{Feed, Report};
 use crate::io::stream::KeepAlive;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
 /// Jobs taken from the feed in one turn, at most.
 const PULLS_PER_TURN: u32 = 128;
-
-/// How long results wait for a full batch while events keep coming.
-const FLUSH_AFTER: Duration = Duration::from_millis(20);
 
 /// How long results have to be written after everything was cut, before they are given up: with the default
 /// `shutdownTimeout` still within the 30 seconds that service managers allow.
@@ -66,6 +62,8 @@ pub struct Setup {
     pub sink: Box<dyn Write + Send>,
     /// Where clients connect, if anywhere: the end of the feed is then not the end.
     pub socket: Option<Socket>,
+    /// Told when the run is up, and when its end begins.
+    pub notify: Notify,
     /// Signals that were blocked before any thread was started.
     pub signals: Signals,
     /// Told whatever an engine finds worth a log line.
@@ -118,29 +116,13 @@ struct Front {
     /// What each engine last said of itself.
     appetites: Vec<Appetite>,
     signals: Signals,
+    notify: Notify,
     names: NameFiles,
     stage: Stage,
     shutdown_timeout: Duration,
     progress: Progress,
     /// Intake may have more for this loop at once.
     has_work: bool,
-}
-
-struct Results {
-    drain: Drain,
-    state: Taking,
-    /// When the last batch went out.
-    flushed: Instant,
-}
-
-/// Whether results are taken.
-enum Taking {
-    /// The thread is free; memory for the next batch.
-    Free(Vec<u8>),
-    /// It writes a batch.
-    Busy,
-    /// Nobody takes them any more.
-    Gone,
 }
 
 /// How far the shutdown is.
@@ -189,16 +171,13 @@ impl Front {
             is_draining: false,
             feed: Feed::start(setup.source, Arc::clone(&reports))?,
             has_feed_ended: false,
-            results: Results {
-                drain: Drain::start(setup.sink, Arc::clone(&reports))?,
-                state: Taking::Free(Vec::new()),
-                flushed: now.mono,
-            },
+            results: Results::start(now.mono, setup.sink, Arc::clone(&reports))?,
             reports,
             orders: workers.iter().map(|_| Vec::new()).collect(),
             appetites: vec![Appetite::default(); usize::from(setup.workers)],
             workers,
             signals: setup.signals,
+            notify: setup.notify,
             names,
             stage: Stage::Running,
             shutdown_timeout: setup.shutdown_timeout,
@@ -214,6 +193,7 @@ impl Front {
     /// The system's: a loop that can't go on.
     pub fn run(mut self) -> io::Result<Ended> {
         let mut mail = Vec::new();
+        self.notify.ready();
         loop {
             self.wait()?;
             self.turn.run_timers();
@@ -228,11 +208,9 @@ impl Front {
             self.read_mail(now, &mut mail)?;
             self.read_clients(now);
             self.run_intake(now);
+            self.watch_draining();
             self.post_orders();
             self.flush(now);
-            if let Some(clients) = &mut self.clients {
-                clients.write(now, &mut self.intake);
-            }
             if self.intake.is_finished() || self.is_given_up(now) {
                 return Ok(self.finish());
             }
@@ -253,19 +231,19 @@ impl Front {
         let clients = self.clients.as_ref();
         let accept = clients.and_then(Clients::poll_timeout);
         let accept = accept.unwrap_or(Instant::FAR_FUTURE);
-        let mut until = stage
-            .min(self.progress.next())
-            .min(feed)
-            .min(names)
-            .min(accept);
+        let own = [self.progress.next(), self.notify.poll_timeout(), names];
+        let own = own.into_iter().min().unwrap_or(Instant::FAR_FUTURE);
+        let mut until = stage.min(feed).min(accept).min(own);
+        let has_results = self.results.are_ready(&self.intake, self.client);
         let has_work = self.has_work || self.intake.has_work();
-        if has_work || self.has_results() || clients.is_some_and(Clients::has_work) {
+        if has_work || has_results || clients.is_some_and(Clients::has_work) {
             until = self.turn.now().mono;
         }
         self.turn.wait(until, &has_mail)
     }
 
     fn run_own_timers(&mut self, now: Now) {
+        self.notify.handle_timeout(now.mono);
         if let Some(names) = self.names.check(now.mono) {
             self.tell_names(now, &names);
         }
@@ -323,6 +301,7 @@ impl Front {
         if self.stage != Stage::Running {
             return;
         }
+        self.notify.stopping();
         self.stage = Stage::Draining {
             abort_at: now.mono + self.shutdown_timeout,
         };
@@ -379,16 +358,14 @@ impl Front {
                 let error = error.map(|error| error.to_string().into());
                 self.intake.handle_input(now, Input::End { client, error });
             }
-            Report::Written(mut batch) => {
-                let bytes = batch.len();
-                batch.clear();
-                self.results.state = Taking::Free(batch);
+            Report::Written(batch) => {
+                let bytes = self.results.on_written(batch);
                 self.intake
                     .handle_input(now, Input::Written { client, bytes });
             }
             Report::Gone(error) => {
                 log::error!("results can't be written any more: {error}");
-                self.results.state = Taking::Gone;
+                self.results.on_gone();
                 self.intake.handle_input(now, Input::Gone { client });
                 self.stop(now);
             }
@@ -404,15 +381,19 @@ impl Front {
             clients.handle_nudge(nudge);
         }
         clients.read(now, &mut self.intake);
-        if self.is_draining != self.intake.is_draining() {
-            self.is_draining = self.intake.is_draining();
-            log::info!(
-                "{}",
-                match self.is_draining {
-                    true => "draining: no more intake, the end follows the last result",
-                    false => "draining is over before its end",
-                }
-            );
+    }
+
+    /// Says in the log that draining has begun, or was called off.
+    fn watch_draining(&mut self) {
+        let is_draining = self.intake.is_draining();
+        if is_draining == self.is_draining {
+            return;
+        }
+        self.is_draining = is_draining;
+        match is_draining {
+            true => log::info!("draining: no more intake, the end follows the last result"),
+            false if self.stage == Stage::Running => log::info!("draining was called off"),
+            false => {}
         }
     }
 
@@ -499,25 +480,12 @@ impl Front {
         }
     }
 
-    /// Whether results wait that could go out now.
-    fn has_results(&self) -> bool {
-        matches!(self.results.state, Taking::Free(_)) && self.intake.result_bytes(self.client) > 0
-    }
-
     fn flush(&mut self, now: Now) {
-        if !self.has_results() {
-            return;
-        }
         let is_idle = self.turn.was_quiet() && !self.has_work;
-        let is_full = self.intake.result_bytes(self.client) >= CHUNK_BYTES;
-        let is_due = now.mono.since(self.results.flushed) >= FLUSH_AFTER;
-        if !(is_idle || is_full || is_due) {
-            return;
-        }
-        if let Taking::Free(mut batch) = mem::replace(&mut self.results.state, Taking::Busy) {
-            self.intake.take_results(self.client, &mut batch);
-            self.results.flushed = now.mono;
-            self.results.drain.write(batch);
+        self.results
+            .flush(now.mono, &mut self.intake, self.client, is_idle);
+        if let Some(clients) = &mut self.clients {
+            clients.write(now, &mut self.intake);
         }
     }
 
@@ -526,6 +494,7 @@ impl Front {
     }
 
     fn finish(mut self) -> Ended {
+        self.notify.stopping();
         self.progress.clear();
         self.turn.net.close();
         for worker in &self.workers {
@@ -540,12 +509,12 @@ impl Front {
         if !is_finished {
             log::error!("results are left that nobody took");
         }
-        match self.results.state {
-            Taking::Gone => Ended::SinkGone,
-            Taking::Free(_) | Taking::Busy => Ended::Finished {
-                all_delivered: self.clients.is_some()
-                    || (is_finished && self.intake.all_delivered()),
-            },
+        if self.results.is_gone() {
+            return Ended::SinkGone;
+        }
+        let all_delivered = is_finished && self.intake.all_delivered();
+        Ended::Finished {
+            all_delivered: all_delivered || self.clients.is_some(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT as something to read, beside the sockets of a loop.
+//! SIGTERM, SIGINT and SIGHUP as something to read, beside the sockets of a loop.
 //!
 //! They are blocked and read from a descriptor (signalfd(2)), so no code runs in a signal handler, and it
 //! works as process 1, whose unhandled signals the kernel drops. SIGPIPE is ignored by Rust's own start.
@@ -14,8 +14,9 @@ use mio::{Interest, Registry, Token};
 
 use crate::io::sys;
 
-/// The signals that ask the process to end.
-const SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+/// The signals that ask the process to end. SIGHUP does too as long as there is no file to read again, unless the
+/// process was started to outlive its terminal (nohup(1)).
+const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// `struct signalfd_siginfo`: 128 bytes, the number of the signal in the first four.
 const RECORD_BYTES: usize = 128;
@@ -32,9 +33,14 @@ impl Signals {
     /// # Errors
     /// The system's.
     pub fn block() -> io::Result<Signals> {
-        sys::block_signals(&SIGNALS)?;
+        let mut signals = SIGNALS.to_vec();
+        // A blocked signal arrives even if it is ignored.
+        if sys::is_ignored(libc::SIGHUP)? {
+            signals.retain(|signal| *signal != libc::SIGHUP);
+        }
+        sys::block_signals(&signals)?;
         Ok(Signals {
-            file: File::from(sys::signal_fd(&SIGNALS)?),
+            file: File::from(sys::signal_fd(&signals)?),
         })
     }
 
@@ -82,6 +88,7 @@ pub const fn name(signal: i32) -> &'static str {
     match signal {
         libc::SIGTERM => "SIGTERM",
         libc::SIGINT => "SIGINT",
+        libc::SIGHUP => "SIGHUP",
         _ => "signal",
     }
 }
@@ -109,5 +116,6 @@ mod tests {
     fn names_are_the_usual_ones() {
         assert_eq!(name(libc::SIGTERM), "SIGTERM");
         assert_eq!(name(libc::SIGINT), "SIGINT");
+        assert_eq!(name(libc::SIGHUP), "SIGHUP");
     }
 }

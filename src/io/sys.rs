@@ -109,6 +109,31 @@ pub fn block_signals(signals: &[i32]) -> io::Result<()> {
     }
 }
 
+/// Whether this process was told to ignore a signal (by nohup, for example).
+///
+/// # Errors
+/// The system's, for a number that is no signal.
+pub fn is_ignored(signal: i32) -> io::Result<bool> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no new action is set, and the old one goes to writable memory of the right type.
+    check(unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded and filled all of it.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
+/// Takes variables out of the environment, so that no child inherits them. They stay where there are other threads,
+/// or where that can't be found out.
+pub fn remove_environment(names: &[&str]) {
+    let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count);
+    if !matches!(threads, Ok(1)) {
+        return;
+    }
+    for name in names {
+        // SAFETY: this is the only thread, as was just found, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
 /// A descriptor from which blocked signals are read (signalfd(2)), non-blocking.
 ///
 /// # Errors

@@ -28,4 +28,5 @@ mod retries;
 mod shutdown;
 mod sink;
 mod socket;
+mod systemd;
 mod tls;
