@@ -4,23 +4,31 @@
 //! The table of settings is the grammar: a flag that is no setting stands in one of the short lists here.
 //! Whatever is wrong is one line that names the word it is about.
 //!
-//! Not here: names, ranges and help of settings (`config/table`), the help's text (`commands/help`).
+//! Not here: names, ranges and help of settings (`config/table`), the help's text (`commands/help`), flags that are no
+//! settings (`sink`, `clients`).
+
+mod clients;
+mod sink;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::config::table::{self, SETTINGS, Setting};
-use crate::config::{BadValue, Settings, value};
+use crate::config::{BadValue, Settings};
 use crate::io::log::quoted;
+
+pub use clients::{CTL_FLAGS, CtlOptions, SUBMIT_FLAGS, SubmitOptions, Verb};
+pub use sink::{SINK_FLAGS, SinkOptions};
 
 /// What the user wants.
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// `conduit run`
     Run(RunOptions),
+    /// `conduit submit`
+    Submit(SubmitOptions),
+    /// `conduit ctl`
+    Ctl(CtlOptions),
     /// `conduit sink`
     Sink(SinkOptions),
     /// `conduit demo`
@@ -45,21 +53,6 @@ pub struct DemoOptions {
     pub settings: Settings,
 }
 
-/// What `conduit sink` is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkOptions {
-    /// Where to listen, at least one; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
-    /// The status of every answer, 200 to 999.
-    pub status: u16,
-    /// How long an answer takes, at least and at most.
-    pub delay: (Duration, Duration),
-    /// Certificate chain and key, both PEM, to speak TLS.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    /// A file that gets a line for each request.
-    pub log: Option<PathBuf>,
-}
-
 /// What help is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
@@ -67,6 +60,10 @@ pub enum Topic {
     Commands,
     /// `conduit run`
     Run,
+    /// `conduit submit`
+    Submit,
+    /// `conduit ctl`
+    Ctl,
     /// `conduit sink`
     Sink,
     /// `conduit demo`
@@ -96,49 +93,10 @@ pub enum UsageError {
 }
 
 /// The names of the commands, in the order of the help.
-pub const COMMANDS: [&str; 4] = ["run", "sink", "demo", "help"];
+pub const COMMANDS: [&str; 6] = ["run", "submit", "ctl", "sink", "demo", "help"];
 
 /// The settings that `conduit demo` takes, by name.
 pub const DEMO_SETTINGS: [&str; 4] = ["maxConnections", "workers", "logLevel", "logFormat"];
-
-/// The flags of `conduit sink`.
-pub const SINK_FLAGS: [Flag; 5] = [
-    Flag {
-        name: "listen",
-        placeholder: "ADDR:PORT",
-        help: "where to listen; may be repeated; port 0 takes a free one",
-        default: Some("127.0.0.1:0"),
-    },
-    Flag {
-        name: "status",
-        placeholder: "CODE",
-        help: "of every answer",
-        default: Some("200"),
-    },
-    Flag {
-        name: "delay",
-        placeholder: "MIN[-MAX]",
-        help: "seconds until the answer, at random between the two, such as 0.005-0.2",
-        default: Some("0"),
-    },
-    Flag {
-        name: "tls",
-        placeholder: "CERT,KEY",
-        help: "speak TLS with this certificate chain and key (two PEM files)",
-        default: None,
-    },
-    Flag {
-        name: "log",
-        placeholder: "FILE",
-        help: "append a line for each request: webhook-id, status, body bytes, crc32",
-        default: None,
-    },
-];
-
-/// Statuses that end an exchange; those below are interim.
-const STATUS_LEAST: u64 = 200;
-const STATUS_MOST: u64 = 999;
-const DELAY_MOST: Duration = Duration::from_secs(3600);
 
 /// What the words after the program's name mean.
 ///
@@ -167,7 +125,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
     match topic.read(&mut parser)? {
         Typed::Help => Ok(Command::Help(topic)),
         Typed::Version => Ok(Command::Version),
-        Typed::Flags(typed) => topic.meaning(&typed),
+        Typed::Flags(typed, words) => topic.meaning(&typed, &words),
     }
 }
 
@@ -175,15 +133,15 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
 enum Typed {
     Help,
     Version,
-    /// Flags by name, with their values, in the order they stood in.
-    Flags(Vec<(Word, OsString)>),
+    /// Flags by name, with their values, and words that are no flags, in the order they stood in.
+    Flags(Vec<(Word, OsString)>, Vec<OsString>),
 }
 
 /// A flag that is known.
 #[derive(Clone, Copy)]
 enum Word {
     Setting(&'static Setting),
-    Sink(&'static Flag),
+    Flag(&'static Flag),
 }
 
 impl Topic {
@@ -193,6 +151,8 @@ impl Topic {
         match self {
             Topic::Commands => "",
             Topic::Run => "run",
+            Topic::Submit => "submit",
+            Topic::Ctl => "ctl",
             Topic::Sink => "sink",
             Topic::Demo => "demo",
         }
@@ -203,23 +163,32 @@ impl Topic {
         SETTINGS.iter().filter(move |setting| match self {
             Topic::Run => true,
             Topic::Demo => DEMO_SETTINGS.contains(&setting.name),
-            Topic::Sink | Topic::Commands => false,
+            Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Commands => false,
         })
     }
 
-    fn words(self) -> Vec<Word> {
-        let flags: &'static [Flag] = match self {
+    /// The command's flags that are no settings.
+    #[must_use]
+    pub const fn flags(self) -> &'static [Flag] {
+        match self {
+            Topic::Submit => &SUBMIT_FLAGS,
+            Topic::Ctl => &CTL_FLAGS,
             Topic::Sink => &SINK_FLAGS,
             Topic::Commands | Topic::Run | Topic::Demo => &[],
-        };
+        }
+    }
+
+    fn words(self) -> Vec<Word> {
         let settings = self.settings().map(Word::Setting);
-        settings.chain(flags.iter().map(Word::Sink)).collect()
+        settings
+            .chain(self.flags().iter().map(Word::Flag))
+            .collect()
     }
 
     /// The first step: words to flags with values.
     fn read(self, parser: &mut lexopt::Parser) -> Result<Typed, UsageError> {
         let words = self.words();
-        let mut typed = Vec::new();
+        let (mut typed, mut plain) = (Vec::new(), Vec::new());
         while let Some(arg) = parser.next()? {
             let name = match arg {
                 lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(Typed::Help),
@@ -228,6 +197,10 @@ impl Topic {
                 }
                 lexopt::Arg::Long(name) => name.to_owned(),
                 lexopt::Arg::Short(_) => return Err(self.unknown_flag(&dashed(&arg), &words)),
+                lexopt::Arg::Value(word) if matches!(self, Topic::Submit | Topic::Ctl) => {
+                    plain.push(word);
+                    continue;
+                }
                 lexopt::Arg::Value(word) => return Err(self.unexpected(&word)),
             };
             let Some(word) = words.iter().find(|word| word.name() == name) else {
@@ -242,11 +215,15 @@ impl Topic {
             };
             typed.push((*word, value));
         }
-        Ok(Typed::Flags(typed))
+        Ok(Typed::Flags(typed, plain))
     }
 
     /// The second step: flags with values to a command.
-    fn meaning(self, typed: &[(Word, OsString)]) -> Result<Command, UsageError> {
+    fn meaning(
+        self,
+        typed: &[(Word, OsString)],
+        words: &[OsString],
+    ) -> Result<Command, UsageError> {
         Ok(match self {
             Topic::Run => Command::Run(RunOptions {
                 settings: settings(typed)?,
@@ -254,7 +231,9 @@ impl Topic {
             Topic::Demo => Command::Demo(DemoOptions {
                 settings: settings(typed)?,
             }),
-            Topic::Sink => Command::Sink(sink_options(typed)?),
+            Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
+            Topic::Ctl => Command::Ctl(clients::ctl_options(typed, words)?),
+            Topic::Sink => Command::Sink(sink::sink_options(typed)?),
             Topic::Commands => Command::Help(self),
         })
     }
@@ -275,7 +254,9 @@ impl Topic {
     fn unexpected(self, word: &OsStr) -> UsageError {
         let hint = match self {
             Topic::Run => "jobs are read from standard input (conduit run < FILE)",
-            Topic::Commands | Topic::Sink | Topic::Demo => "every option is a flag",
+            Topic::Commands | Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Demo => {
+                "every option is a flag"
+            }
         };
         let word = quoted(&word.to_string_lossy());
         wrong(format!(
@@ -289,12 +270,15 @@ impl Word {
     fn name(self) -> String {
         match self {
             Word::Setting(setting) => setting.flag(),
-            Word::Sink(flag) => flag.name.to_owned(),
+            Word::Flag(flag) => flag.name.to_owned(),
         }
     }
 
     const fn is_switch(self) -> bool {
-        matches!(self, Word::Setting(setting) if matches!(setting.kind, table::Kind::Switch(_)))
+        match self {
+            Word::Setting(setting) => matches!(setting.kind, table::Kind::Switch(_)),
+            Word::Flag(flag) => flag.placeholder.is_empty(),
+        }
     }
 }
 
@@ -334,6 +318,8 @@ fn help(parser: &mut lexopt::Parser) -> Result<Command, UsageError> {
 fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
     match word.to_str() {
         Some("run") => Ok(Topic::Run),
+        Some("submit") => Ok(Topic::Submit),
+        Some("ctl") => Ok(Topic::Ctl),
         Some("sink") => Ok(Topic::Sink),
         Some("demo") => Ok(Topic::Demo),
         Some(_) | None => {
@@ -387,75 +373,6 @@ fn joined<'a>(
         list.push(value);
     }
     list
-}
-
-fn sink_options(typed: &[(Word, OsString)]) -> Result<SinkOptions, UsageError> {
-    let mut options = SinkOptions {
-        listen: Vec::new(),
-        status: 200,
-        delay: (Duration::ZERO, Duration::ZERO),
-        tls: None,
-        log: None,
-    };
-    for (word, value) in typed {
-        let Word::Sink(flag) = *word else { continue };
-        put_sink(&mut options, flag.name, value).map_err(|bad| bad_value(flag.name, &bad))?;
-    }
-    if options.listen.is_empty() {
-        options.listen.push(SocketAddr::from(([127, 0, 0, 1], 0)));
-    }
-    Ok(options)
-}
-
-fn put_sink(options: &mut SinkOptions, name: &str, text: &OsStr) -> Result<(), BadValue> {
-    match name {
-        "listen" => options.listen.push(listen_addr(text)?),
-        "status" => {
-            let status = value::count(text, STATUS_LEAST, STATUS_MOST)?;
-            options.status = u16::try_from(status).expect("checked against 999");
-        }
-        "delay" => options.delay = delay(text)?,
-        "tls" => options.tls = Some(cert_and_key(text)?),
-        "log" if text.is_empty() => return Err(value::bad(text, "a file's name".to_owned())),
-        "log" => options.log = Some(PathBuf::from(text)),
-        _ => unreachable!("{name} is in SINK_FLAGS but put nowhere"),
-    }
-    Ok(())
-}
-
-fn listen_addr(text: &OsStr) -> Result<SocketAddr, BadValue> {
-    text.to_str()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            let expected = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:0";
-            value::bad(text, expected.to_owned())
-        })
-}
-
-fn delay(text: &OsStr) -> Result<(Duration, Duration), BadValue> {
-    let bound = |text: &str| value::seconds(OsStr::new(text), Duration::ZERO, DELAY_MOST).ok();
-    let (least, most) = match text.to_str().and_then(|text| text.split_once('-')) {
-        Some((least, most)) => (bound(least), bound(most)),
-        None => {
-            let both = text.to_str().and_then(bound);
-            (both, both)
-        }
-    };
-    match (least, most) {
-        (Some(least), Some(most)) if least <= most => Ok((least, most)),
-        _ => {
-            let most = DELAY_MOST.as_secs();
-            let expected = format!("seconds from 0 to {most}, or two of them as MIN-MAX");
-            Err(value::bad(text, expected))
-        }
-    }
-}
-
-fn cert_and_key(text: &OsStr) -> Result<(PathBuf, PathBuf), BadValue> {
-    match text.to_str().and_then(|text| text.split_once(',')) {
-        Some((cert, key)) if !cert.is_empty() && !key.is_empty() => Ok((cert.into(), key.into())),
-        _ => Err(value::bad(text, "two files' names, CERT,KEY".to_owned())),
-    }
 }
 
 fn bad_value(flag: &str, bad: &BadValue) -> UsageError {

@@ -35,6 +35,14 @@ fn execute(command: Command) -> ExitCode {
             install_log(&options.settings);
             commands::demo::execute(options)
         }
+        Command::Submit(options) => {
+            install_log(&Settings::default());
+            commands::submit::execute(&options)
+        }
+        Command::Ctl(options) => {
+            install_log(&Settings::default());
+            commands::ctl::execute(&options)
+        }
         Command::Sink(options) => {
             install_log(&Settings::default());
             commands::sink::execute(options)

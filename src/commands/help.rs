@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use crate::commands::exit;
 use crate::config::table::{Default, Group, Kind, Setting};
-use crate::flags::{Flag, SINK_FLAGS, Topic};
+use crate::flags::{Flag, Topic};
 
 /// Columns that every terminal has.
 const WIDTH: usize = 80;
@@ -24,6 +24,8 @@ result line for each job.
 
 Commands:
   run     deliver jobs from standard input, results to standard output
+  submit  send jobs to a running conduit, over its Unix socket
+  ctl     ask a running conduit how it is, or to end
   sink    receive requests, for trials and tests
   demo    deliver 1,000 webhooks to a receiver of its own, and say how it went
   help    explain a command
@@ -39,12 +41,33 @@ Usage: conduit run [OPTIONS] < JOBS > RESULTS
 
 Delivers jobs: one JSON object a line on standard input, one result line for
 each on standard output, in the order in which jobs end. Ends when standard
-input has ended and every job has its result.
+input has ended and every job has its result; with --socket, when it is told to.
 
   {\"url\":\"https://example.com/hook\",\"payload\":{\"event\":\"paid\"}}
 
 Exit status: 0 all delivered, 1 not all, 2 wrong usage, 3 could not start or
-go on, 128 + N ended by a second signal N.
+go on, 128 + N ended by a second signal N. With --socket 0 after SIGTERM,
+SIGINT, SIGHUP or ctl drain.
+";
+
+const SUBMIT: &str = "\
+Usage: conduit submit [OPTIONS] [FILE]
+
+Sends job lines from FILE or standard input to a running conduit, and prints
+its first answer to each: accepted, or why not.
+
+Exit status: 0 all accepted (with --wait: delivered), 1 not all, 2 wrong usage,
+3 could not connect, or the connection was lost.
+";
+
+const CTL: &str = "\
+Usage: conduit ctl status [OPTIONS]
+       conduit ctl drain [--cancel] [OPTIONS]
+
+Asks a running conduit how it is, or to take no more jobs and end when every
+job has its result.
+
+Exit status: 0 done, 1 refused, 2 wrong usage, 3 could not connect.
 ";
 
 const SINK: &str = "\
@@ -63,7 +86,7 @@ Exit status: 0 if all were delivered.
 ";
 
 const NOTHING: &str = "\
-Usage: conduit run|sink|demo|help [OPTIONS]
+Usage: conduit run|submit|ctl|sink|demo|help [OPTIONS]
 Try conduit demo, or conduit --help.
 ";
 
@@ -87,9 +110,17 @@ pub fn text(topic: Topic) -> String {
             out.push('\n');
             out.push_str(VALUES);
         }
+        Topic::Submit => {
+            out.push_str(SUBMIT);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
+        Topic::Ctl => {
+            out.push_str(CTL);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
         Topic::Sink => {
             out.push_str(SINK);
-            section(&mut out, "Options", SINK_FLAGS.iter().map(flag_row));
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
         }
         Topic::Demo => {
             out.push_str(DEMO);
@@ -115,8 +146,8 @@ pub fn version() -> ExitCode {
     print(concat!("conduit ", env!("CARGO_PKG_VERSION"), "\n"))
 }
 
-/// A reader that has seen enough (`conduit --help | head`) is told nothing more, but the status says so.
-fn print(text: &str) -> ExitCode {
+/// Prints a text. A reader that has seen enough (`conduit --help | head`) is told nothing more, but the status says so.
+pub fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes());
     match printed.and_then(|()| stdout.flush()) {
@@ -219,7 +250,14 @@ fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const TOPICS: [Topic; 4] = [Topic::Commands, Topic::Run, Topic::Sink, Topic::Demo];
+    const TOPICS: [Topic; 6] = [
+        Topic::Commands,
+        Topic::Run,
+        Topic::Submit,
+        Topic::Ctl,
+        Topic::Sink,
+        Topic::Demo,
+    ];
 
     #[test]
     fn every_text_fits_a_terminal() {
@@ -242,9 +280,11 @@ mod tests {
                 assert!(line.is_some(), "{flag} is missing");
             }
         }
-        let text = text(Topic::Sink);
-        for flag in &SINK_FLAGS {
-            assert!(text.contains(&format!("\n  --{} ", flag.name)));
+        for topic in [Topic::Submit, Topic::Ctl, Topic::Sink] {
+            let text = text(topic);
+            for flag in topic.flags() {
+                assert!(text.contains(&format!("\n  --{} ", flag.name)), "{text}");
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! The commands of the binary, one file each, and the exit statuses they share.
 
+pub mod ctl;
 pub mod demo;
 pub mod help;
+pub mod peer;
 pub mod run;
 pub mod sink;
+pub mod submit;
 
 /// What the process tells its parent.
 pub mod exit {

@@ -1,5 +1,9 @@
 //! What was typed, and what it means.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use super::*;
 
 fn parse_line(line: &[&str]) -> Result<Command, UsageError> {
@@ -100,12 +104,12 @@ fn what_is_wrong_is_one_line_that_names_it() {
         (&["rum"], r#"no command "rum": did you mean run?"#),
         (
             &["frobnicate"],
-            r#"no command "frobnicate": the commands are run, sink, demo, help"#,
+            r#"no command "frobnicate": the commands are run, submit, ctl, sink, demo, help"#,
         ),
         (&["help", "rnu"], r#"no command "rnu": did you mean run?"#),
         (
             &["--timeout", "5", "run"],
-            r#"expected a command (run, sink, demo, help), found "--timeout": flags follow their command"#,
+            r#"expected a command (run, submit, ctl, sink, demo, help), found "--timeout": flags follow their command"#,
         ),
         (
             &["run", "a\nb"],
@@ -283,4 +287,72 @@ fn words_that_are_no_text_are_refused_or_file_names() {
     assert!(matches!(parse([raw.clone()]), Err(UsageError::Wrong(_))));
     let words = [OsString::from("run"), OsString::from("--ttl"), raw];
     assert!(matches!(parse(words), Err(UsageError::Wrong(_))));
+}
+
+#[test]
+fn submit_takes_one_file_and_ctl_one_verb() {
+    let submit = |file: Option<&str>, wait| {
+        Ok(Command::Submit(SubmitOptions {
+            file: file.map(PathBuf::from),
+            socket: Some(PathBuf::from("/s")),
+            wait,
+        }))
+    };
+    assert_eq!(
+        parse_line(&["submit", "--socket", "/s"]),
+        submit(None, false)
+    );
+    assert_eq!(
+        parse_line(&["submit", "f", "--wait", "--socket=/s"]),
+        submit(Some("f"), true)
+    );
+    let ctl = |verb, json| {
+        Ok(Command::Ctl(CtlOptions {
+            verb,
+            socket: None,
+            json,
+        }))
+    };
+    assert_eq!(parse_line(&["ctl", "status"]), ctl(Verb::Status, false));
+    assert_eq!(
+        parse_line(&["ctl", "--json", "drain"]),
+        ctl(Verb::Drain { cancel: false }, true)
+    );
+    assert_eq!(
+        parse_line(&["ctl", "drain", "--cancel"]),
+        ctl(Verb::Drain { cancel: true }, false)
+    );
+    for (words, expected) in [
+        (
+            &["submit", "a", "b"][..],
+            "submit: unexpected \"b\": it takes one file",
+        ),
+        (
+            &["submit", "--socket", ""],
+            "--socket: expected a file's name, found \"\"",
+        ),
+        (
+            &["submit", "--wait=maybe"],
+            "--wait: expected true or false, found \"maybe\"",
+        ),
+        (&["ctl"], "ctl: expected status or drain, found nothing"),
+        (
+            &["ctl", "sttus"],
+            "ctl: unexpected \"sttus\": did you mean status?",
+        ),
+        (
+            &["ctl", "status", "x"],
+            "ctl: unexpected \"x\": one thing at a time",
+        ),
+        (
+            &["ctl", "status", "--cancel"],
+            "--cancel: goes with drain only",
+        ),
+    ] {
+        assert_eq!(
+            parse_line(words),
+            Err(UsageError::Wrong(expected.to_owned())),
+            "{words:?}"
+        );
+    }
 }

@@ -28,5 +28,6 @@ mod retries;
 mod shutdown;
 mod sink;
 mod socket;
+mod submit;
 mod systemd;
 mod tls;

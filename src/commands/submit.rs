@@ -1,0 +1,388 @@
+//! `conduit submit`: sends job lines to a running conduit and prints what it answers.
+//!
+//!   source --[thread]--> socket --[thread]--> this one: counts and prints
+//!
+//! Answers are read while lines are written, so neither side waits for the other: conduit stops reading from a client
+//! that does not read. Each line that is not blank has one first answer, in the order of the lines; what comes for a
+//! line that was answered before is its result.
+//!
+//! Not here: what a line may say (`conduit::wire::job_line`), finding the socket (`peer`).
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use conduit::base::time::Instant;
+use serde::Deserialize;
+
+use crate::commands::{exit, peer};
+use crate::flags::SubmitOptions;
+use crate::io::{clock, log as logger};
+
+/// Bytes that are read from the source at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Answers on their way from the thread that reads them.
+const ANSWERS_AHEAD: usize = 1024;
+
+/// How often the line on the terminal is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+
+/// What the threads tell.
+#[derive(Debug)]
+enum Event {
+    /// A line from conduit.
+    Answer(String),
+    /// It sends no more, for this reason if there is one.
+    End(Option<io::Error>),
+    /// Everything was sent: so many lines that are not blank.
+    Sent(u64),
+    /// The source can't be read.
+    BadSource(io::Error),
+    /// Conduit takes no more.
+    Refused,
+}
+
+/// What is read of a line from conduit.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    line: Option<u64>,
+    outcome: Option<Box<str>>,
+    same_payload: Option<bool>,
+    ctl: Option<serde::de::IgnoredAny>,
+    ok: Option<bool>,
+    error: Option<Trouble>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trouble {
+    message: Box<str>,
+}
+
+/// How far it has come.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Lines sent, once all are.
+    sent: Option<u64>,
+    /// First answers.
+    answered: u64,
+    /// The last line that was answered.
+    last_line: u64,
+    accepted: u64,
+    results: u64,
+    /// Not accepted, or with results not delivered.
+    bad: u64,
+    waits: bool,
+}
+
+/// Sends, prints, and says how it went.
+#[must_use]
+pub fn execute(options: &SubmitOptions) -> ExitCode {
+    match start(options) {
+        Ok(events) => follow(&events, options.wait),
+        Err(Stopped::Usage(reason)) => {
+            log::error!("{reason}");
+            exit::usage()
+        }
+        Err(Stopped::Unable(reason)) => {
+            log::error!("{reason}");
+            exit::unable()
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Stopped {
+    Usage(String),
+    Unable(String),
+}
+
+/// Connects and starts both threads. They end with the process.
+fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
+    let source: Box<dyn Read + Send> = match &options.file {
+        None => Box::new(io::stdin()),
+        Some(path) => Box::new(File::open(path).map_err(|error| {
+            let path = logger::quoted(&path.to_string_lossy());
+            Stopped::Usage(format!("can't open {path}: {error}"))
+        })?),
+    };
+    let unable = |what: &str, error: io::Error| Stopped::Unable(format!("can't {what}: {error}"));
+    let stream = peer::connect(options.socket.as_deref()).map_err(Stopped::Unable)?;
+    let answers = stream
+        .try_clone()
+        .map_err(|error| unable("read from the socket", error))?;
+    let (sender, events) = sync_channel(ANSWERS_AHEAD);
+    let other = sender.clone();
+    for (name, work) in [
+        (
+            "answers",
+            Box::new(move || read(answers, &other)) as Box<dyn FnOnce() + Send>,
+        ),
+        ("jobs", Box::new(move || send(source, &stream, &sender))),
+    ] {
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)
+            .map_err(|error| unable("start a thread", error))?;
+    }
+    Ok(events)
+}
+
+/// Sends all lines. Whoever gets the events may have gone: then the process ends.
+fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &SyncSender<Event>) {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut lines = Lines::default();
+    let event = loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break Event::Sent(lines.finish()),
+            Ok(count) => {
+                lines.feed(&buffer[..count]);
+                if stream.write_all(&buffer[..count]).is_err() {
+                    break Event::Refused;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => break Event::BadSource(error),
+        }
+    };
+    // First this, then the end of the stream: conduit may close the connection as soon as it sees that.
+    let _nobody_waits = events.send(event);
+    let _closed_already = stream.shutdown(Shutdown::Write);
+}
+
+fn read(stream: UnixStream, events: &SyncSender<Event>) {
+    let mut lines = BufReader::with_capacity(CHUNK_BYTES, stream);
+    loop {
+        let mut line = String::new();
+        let event = match lines.read_line(&mut line) {
+            Ok(0) => Event::End(None),
+            Ok(_) => Event::Answer(line),
+            Err(error) => Event::End(Some(error)),
+        };
+        let is_last = matches!(event, Event::End(_));
+        if events.send(event).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Prints until all is known.
+fn follow(events: &Receiver<Event>, waits: bool) -> ExitCode {
+    let mut tally = Tally {
+        waits,
+        ..Tally::default()
+    };
+    let mut stdout = io::stdout().lock();
+    let mut drawn = (io::stderr().is_terminal() && !stdout.is_terminal()).then(Instant::default);
+    let mut is_refused = false;
+    while !tally.is_complete() {
+        let event = events
+            .recv()
+            .expect("the thread that reads says when it ends");
+        match event {
+            Event::Answer(line) => match tally.take(&line) {
+                Ok(false) => {}
+                Ok(true) => {
+                    if let Err(error) = stdout.write_all(line.as_bytes()) {
+                        return lost(&format!("answers can't be written any more: {error}"));
+                    }
+                }
+                Err(reason) => return lost(&reason),
+            },
+            Event::Sent(count) => tally.sent = Some(count),
+            Event::BadSource(error) => return lost(&format!("jobs can't be read: {error}")),
+            Event::Refused => is_refused = true,
+            Event::End(error) => {
+                let why = error.map_or_else(|| "it was closed".to_owned(), |e| e.to_string());
+                let (answered, results) = (tally.answered, tally.results);
+                let lines = if is_refused {
+                    ", not all lines were sent"
+                } else {
+                    ""
+                };
+                return lost(&format!(
+                    "the connection to conduit was lost: {why} ({answered} lines answered, {results} results{lines})"
+                ));
+            }
+        }
+        if let Some(at) = drawn
+            && clock::now().mono >= at
+        {
+            drawn = Some(clock::now().mono + DRAW_EVERY);
+            logger::status(&tally.in_words());
+        }
+    }
+    if drawn.is_some() {
+        logger::status("");
+    }
+    match tally.bad {
+        0 => exit::DONE,
+        _ => exit::NOT_ALL,
+    }
+}
+
+fn lost(reason: &str) -> ExitCode {
+    log::error!("{reason}");
+    exit::unable()
+}
+
+impl Tally {
+    /// Takes a line of conduit's; says whether it is to be printed.
+    fn take(&mut self, text: &str) -> Result<bool, String> {
+        let answer: Answer = serde_json::from_str(text)
+            .map_err(|error| format!("conduit's answer is not what it should be: {error}"))?;
+        let Some(line) = answer.line else {
+            if answer.ctl.is_none() {
+                let words = answer.error.map(|error| error.message);
+                return Err(words.map_or_else(|| "conduit said nothing".to_owned(), Into::into));
+            }
+            self.answered += 1;
+            self.bad += u64::from(answer.ok != Some(true));
+            return Ok(true);
+        };
+        let outcome = answer.outcome.as_deref().unwrap_or("");
+        let is_known = outcome == "duplicate" && answer.same_payload == Some(true);
+        if line > self.last_line {
+            self.last_line = line;
+            self.answered += 1;
+            self.accepted += u64::from(outcome == "accepted");
+            self.bad += u64::from(outcome != "accepted" && !is_known);
+            return Ok(true);
+        }
+        self.results += 1;
+        self.bad += u64::from(self.waits && outcome != "delivered" && !is_known);
+        Ok(self.waits)
+    }
+
+    /// Whether everything that was asked for is known.
+    fn is_complete(&self) -> bool {
+        self.sent == Some(self.answered) && (!self.waits || self.results >= self.accepted)
+    }
+
+    fn in_words(&self) -> String {
+        let mut words = format!(
+            "{} lines answered, {} accepted",
+            self.answered, self.accepted
+        );
+        if self.waits {
+            words.push_str(&format!(", {} results", self.results));
+        }
+        if self.bad > 0 {
+            words.push_str(&format!(", {} not well", self.bad));
+        }
+        words
+    }
+}
+
+/// Counts lines as conduit does: a blank one has no answer, and a byte order mark at the start is none.
+#[derive(Debug, Default)]
+struct Lines {
+    count: u64,
+    has_text: bool,
+    mark: usize,
+}
+
+impl Lines {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+
+    fn feed(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.mark < Self::MARK.len() {
+                if byte == Self::MARK[self.mark] {
+                    self.mark += 1;
+                    continue;
+                }
+                // A part of a mark is text.
+                self.has_text |= self.mark > 0;
+                self.mark = Self::MARK.len();
+            }
+            if byte == b'\n' {
+                self.count += u64::from(self.has_text);
+                self.has_text = false;
+            } else {
+                self.has_text |= !byte.is_ascii_whitespace();
+            }
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        let is_part = (1..Self::MARK.len()).contains(&self.mark);
+        self.count + u64::from(self.has_text || is_part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_as_conduit_counts_them() {
+        for (text, expected) in [
+            ("", 0),
+            ("\n \t\r\n", 0),
+            ("a\n\nb", 2),
+            ("a\r\n", 1),
+            ("\u{feff}\n", 0),
+            ("\u{feff}a\n", 1),
+            ("\u{feff}", 0),
+            ("a\u{feff}", 1),
+        ] {
+            for cut in 0..=text.len() {
+                let mut lines = Lines::default();
+                lines.feed(&text.as_bytes()[..cut]);
+                lines.feed(&text.as_bytes()[cut..]);
+                assert_eq!(lines.finish(), expected, "{text:?} at {cut}");
+            }
+        }
+        let mut lines = Lines::default();
+        lines.feed(b"\xef\xbb");
+        assert_eq!(lines.finish(), 1);
+    }
+
+    fn tally(waits: bool, lines: &[&str]) -> Tally {
+        let mut tally = Tally {
+            waits,
+            ..Tally::default()
+        };
+        for line in lines {
+            assert!(tally.take(line).is_ok(), "{line}");
+        }
+        tally
+    }
+
+    #[test]
+    fn the_first_word_on_a_line_is_its_answer_and_the_second_its_result() {
+        let lines = [
+            r#"{"id":"a","line":1,"outcome":"accepted"}"#,
+            r#"{"id":"b","line":3,"outcome":"accepted"}"#,
+            r#"{"id":"a","line":1,"outcome":"rejected"}"#,
+        ];
+        let mut tally = tally(true, &lines);
+        assert_eq!((tally.answered, tally.accepted, tally.results), (2, 2, 1));
+        tally.sent = Some(2);
+        assert!(!tally.is_complete() && tally.bad == 1);
+        tally.waits = false;
+        assert!(tally.is_complete());
+    }
+
+    #[test]
+    fn a_duplicate_of_the_same_payload_is_a_success() {
+        let same = r#"{"id":"a","line":1,"outcome":"duplicate","samePayload":true}"#;
+        let other = r#"{"id":"a","line":1,"outcome":"duplicate","samePayload":false}"#;
+        assert_eq!(tally(true, &[same]).bad, 0);
+        assert_eq!(tally(true, &[other]).bad, 1);
+    }
+
+    #[test]
+    fn a_line_that_is_about_no_job_ends_it() {
+        let mut tally = Tally::default();
+        let line = r#"{"error":{"kind":"policy","message":"user 7 may not"}}"#;
+        assert_eq!(tally.take(line), Err("user 7 may not".to_owned()));
+    }
+}
