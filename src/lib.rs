@@ -1,9 +1,9 @@
 //! conduit, the pure core: everything that is decided, and nothing that touches the world.
 //!
 //! ```text
-//!             stdin                                         stdout
-//!               |  line                          result line  ^
-//!  FLOOR 3   io/stdio      io/turn: the loop, every syscall  io/stdio      (the binary)
+//!       stdin, clients of a socket                   stdout, the same clients
+//!               |  line                    answer, result line  ^
+//!  FLOOR 3   io/stdio, io/clients    io/turn: the loop, every syscall      (the binary)
 //!  ----------------------------------------------------------------------------------
 //!  FLOOR 2   intake: admission -> ledger --job--> engine: origin -> queue -> pool
 //!                 ^                                  |    dial -> connection -> exchange

@@ -8,6 +8,8 @@ use std::path::Path;
 
 #[path = "../fuzz/checks/body.rs"]
 mod body;
+#[path = "../fuzz/checks/ctl.rs"]
+mod ctl;
 #[path = "../fuzz/checks/dates.rs"]
 mod dates;
 #[path = "../fuzz/checks/dns.rs"]
@@ -31,8 +33,9 @@ mod url;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("body", body::check),
+    ("ctl", ctl::check),
     ("dates", dates::check),
     ("dns", dns::check),
     ("job", job::check),

@@ -21,6 +21,7 @@ const SETTINGS: Settings = Settings {
     timings: false,
 };
 
+mod chance;
 mod sockets;
 
 struct World {
@@ -29,6 +30,8 @@ struct World {
     stdin: ClientId,
     reads: usize,
     out: Vec<(EngineId, Box<Job>)>,
+    /// Whose chunks are asked for.
+    asked: Vec<ClientId>,
     /// Clients that are to be written to, and that were closed.
     writes: Vec<ClientId>,
     closed: Vec<ClientId>,
@@ -48,6 +51,7 @@ impl World {
             stdin,
             reads: 0,
             out: Vec::new(),
+            asked: Vec::new(),
             writes: Vec::new(),
             closed: Vec::new(),
         }
@@ -63,7 +67,8 @@ impl World {
         loop {
             let output = self.intake.poll_output(self.now);
             match output {
-                Some(Output::Read { buffer, .. }) => {
+                Some(Output::Read { client, buffer }) => {
+                    self.asked.push(client);
                     assert!(buffer.is_none_or(|buffer| buffer.is_empty()));
                     self.reads += 1;
                 }

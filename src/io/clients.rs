@@ -357,3 +357,74 @@ fn stranger(uid: u32) -> String {
 fn crowd() -> String {
     format!("{CLIENTS_MAX} clients are connected already")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::net::UnixStream as Peer;
+
+    use conduit::base::rng::Rng;
+    use conduit::intake::Settings;
+
+    use super::*;
+    use crate::io::socket::Users;
+    use crate::io::{clock, sys};
+
+    fn intake(now: Now) -> Intake {
+        let settings = Settings {
+            max_job_bytes: 1000,
+            max_pending: 10,
+            max_pending_bytes: 10_000,
+            max_queued: 10,
+            max_connections: 1,
+            max_client_pending: 10,
+            serves: true,
+            engines: 1,
+            timings: false,
+        };
+        Intake::new(now, settings, Rng::from_seed([1; 32]), [2, 3])
+    }
+
+    #[test]
+    fn one_client_too_many_is_told_so() {
+        // Both ends of each are in this process.
+        let files = sys::raise_open_file_limit().unwrap();
+        if files < 2 * CLIENTS_MAX as u64 + 200 {
+            println!("skipped: only {files} open files");
+            return;
+        }
+        let now = clock::now();
+        let path = std::env::temp_dir().join(format!("conduit-clients-{}", std::process::id()));
+        let users = Users {
+            submit: vec![],
+            control: vec![],
+        };
+        let socket = Socket::bind(&path, users).unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        let mut clients = Clients::open(socket, poll.registry().try_clone().unwrap()).unwrap();
+        let mut intake = intake(now);
+        let mut events = mio::Events::with_capacity(16);
+        let mut peers = Vec::new();
+        for _ in 0..=CLIENTS_MAX {
+            peers.push(Peer::connect(&path).unwrap());
+            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+            let is_new = events.iter().any(|event| event.token().0 == LISTENER);
+            assert!(is_new);
+            clients.handle_nudge(Nudge {
+                token: Token(LISTENER),
+                is_readable: true,
+                is_writable: false,
+            });
+            clients.read(now, &mut intake);
+            assert!(!clients.has_work() || !clients.readers.is_empty());
+        }
+        assert_eq!(intake.progress().clients, CLIENTS_MAX);
+        let mut line = String::new();
+        let last = peers.pop().unwrap();
+        BufReader::new(last).read_line(&mut line).unwrap();
+        assert!(line.starts_with("{\"error\":{\"kind\":\"limit\""), "{line}");
+        clients.stop();
+        assert!(!path.exists());
+        assert!(Peer::connect(&path).is_err());
+    }
+}

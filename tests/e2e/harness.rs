@@ -93,6 +93,18 @@ impl Process {
         number.expect("the kernel says how much") * 1024
     }
 
+    /// The time that processors have spent on it, in the hundredths of a second that Linux counts in.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        // The name before these may have any letters in it, in brackets.
+        let (_, fields) = stat.rsplit_once(") ").expect("proc(5)");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks
+            .map(|count| count.parse::<u64>().expect("a number"))
+            .sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_for("a process to end", || {

@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::conduit::ask;
+use crate::harness::conduit::{CONDUIT, LOCAL, Run, ask};
 use crate::harness::feed::{line, plain};
 use crate::harness::gate::Gate;
 use crate::harness::servers::Sink;
@@ -265,6 +266,53 @@ fn a_question_that_makes_no_sense_is_answered() {
     daemon.stop();
 }
 
+#[test]
+fn f89_nobody_to_read_stdout_is_exit_3_and_clients_get_their_results() {
+    let gate = Gate::start();
+    let sink = Sink::start(1, &[]);
+    let mut daemon = Daemon::start::<&str>(&[]);
+    let mut client = daemon.connect();
+    client.send(plain("a", &gate.url()));
+    assert_eq!(client.next(), "a 1 accepted");
+    gate.wait_for_requests(1);
+    daemon.run.stop_reading();
+    let path = daemon.path();
+    wait_for("the file to go", || {
+        daemon.run.write(&plain("feed", &sink.urls[0]));
+        (!path.exists()).then_some(())
+    });
+    gate.open();
+    assert_eq!(client.rest(), ["a 1 delivered"]);
+    let run = daemon.run.finish();
+    assert_eq!(run.status, Some(3), "{}", run.stderr);
+}
+
+#[test]
+fn without_descriptors_connections_wait_and_nothing_else_does() {
+    let sink = Sink::start(1, &[]);
+    let dir = TempDir::new();
+    let socket = dir.join("socket");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 48; exec \"$@\"", "sh", CONDUIT, "run"]);
+    command.args(LOCAL).arg("--socket").arg(&socket);
+    let run = Run::start(&mut command);
+    wait_until_it_listens(&socket);
+    let mut first = Client::connect(&socket);
+    let mut others: Vec<Client> = (0..60).map(|_| Client::connect(&socket)).collect();
+    let mut last = others.pop().unwrap();
+    last.send("{\"ctl\":\"status\"}\n");
+    run.wait_for_log(&["can't be accepted"]);
+    let before = run.process().cpu_time();
+    first.send(plain("a", &sink.urls[0]));
+    assert_eq!(first.next(), "a 1 accepted");
+    drop(others);
+    assert_eq!(last.line().unwrap()["ok"], true, "its turn comes");
+    let spent = run.process().cpu_time() - before;
+    assert!(spent.as_secs_f64() < 0.5, "no busy loop: {spent:?}");
+    run.process().signal("TERM");
+    run.finish();
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path)
         .expect("it is there")
@@ -304,7 +352,7 @@ fn a_stale_file_is_replaced_and_a_live_one_is_not() {
         "it is left alone"
     );
     drop(listener);
-    let run = crate::harness::conduit::Run::local(&["--socket", text]);
+    let run = Run::local(&["--socket", text]);
     wait_until_it_listens(&path);
     run.process().signal("TERM");
     assert_eq!(run.finish().status, Some(0));

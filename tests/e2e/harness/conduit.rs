@@ -191,6 +191,11 @@ impl Run {
         });
     }
 
+    /// Reads no more results: standard output closes after the next one.
+    pub(crate) fn stop_reading(&mut self) {
+        (_, self.lines) = channel();
+    }
+
     /// Ends the feed.
     pub(crate) fn end_feed(&mut self) {
         drop(self.stdin.take());
