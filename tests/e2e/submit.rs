@@ -161,8 +161,9 @@ fn submit_gets_what_became_of_its_jobs_at_a_shutdown() {
     stdout.read_line(&mut first).unwrap();
     assert_eq!(first.matches("accepted").count(), 2);
     daemon.run.process().signal("TERM");
-    gate.open();
     let mut rest = String::new();
+    stdout.read_line(&mut rest).unwrap();
+    gate.open();
     stdout.read_to_string(&mut rest).unwrap();
     assert!(
         rest.contains("delivered") && rest.contains("cancelled"),

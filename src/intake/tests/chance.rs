@@ -1,5 +1,5 @@
-//! Whatever clients of the socket do, in whatever order: each line has one first answer, in order, each accepted job one
-//! result after it, and in the end nothing is left.
+//! Whatever clients of the socket do, in whatever order: each line has one first answer, in order, each accepted job
+//! one result after it, and in the end nothing is left.
 
 use super::*;
 use crate::intake::event::Access;
