@@ -103,9 +103,7 @@ impl World {
             .note(self.mono, end.engine(), "close", [end.bits, 0]);
         let Some(sock) = self.sockets[end.engine()].remove(end.sock()) else {
             // It could not even be opened, and the engine has not been told yet: a dial that began at its deadline.
-            let is_untold = |step: &Step| {
-                matches!(step, Step::ConnectFailed { end: other, .. } if other.bits == end.bits)
-            };
+            let is_untold = |step: &Step| matches!(step, Step::ConnectFailed { end: other, .. } if other.bits == end.bits);
             let untold = self.steps.iter().any(is_untold);
             assert!(untold, "the engine closes what is open, once");
             return;
