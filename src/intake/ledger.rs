@@ -176,6 +176,10 @@ impl Ledger {
 
     /// The limit that keeps a job of the feed out: that of an origin which is held back.
     pub(super) fn limit_of_feed(&mut self, url: &Url<'_>) -> Option<Limit> {
+        // As a rule none is, and then there is nothing to look up.
+        if self.origins_held == 0 {
+            return None;
+        }
         let queued_max = self.queued_max;
         let account = self.look_up(url)?;
         (account.is_held && account.jobs as usize >= queued_max)
@@ -184,24 +188,25 @@ impl Ledger {
 
     /// The job is accepted and goes out: to the engine that its origin is assigned to, from now on at the latest.
     pub(super) fn on_handed_out(&mut self, job: &Job) -> EngineId {
-        let least = self.least_loaded();
-        // Found by a text that is there; copied only where it is not.
-        if self.origins.get(&*job.origin.text).is_none() {
-            let account = Account {
-                origin: Arc::clone(&job.origin),
-                engine: least,
-                jobs: 0,
-                is_held: false,
-            };
-            self.origins.insert(job.origin.text.clone(), account);
-        }
-        let account = self
-            .origins
-            .get_mut(&*job.origin.text)
-            .expect("it was there or has been inserted");
-        self.origins_busy += usize::from(account.jobs == 0);
-        account.jobs += 1;
-        let engine = account.engine;
+        let text = &job.origin.text;
+        let (engine, was_idle) = match self.origins.get_mut(&**text) {
+            Some(account) => {
+                account.jobs += 1;
+                (account.engine, account.jobs == 1)
+            }
+            None => {
+                let account = Account {
+                    origin: Arc::clone(&job.origin),
+                    engine: self.least_loaded(),
+                    jobs: 1,
+                    is_held: false,
+                };
+                let engine = account.engine;
+                self.origins.insert(text.clone(), account);
+                (engine, true)
+            }
+        };
+        self.origins_busy += usize::from(was_idle);
         let share = &mut self.engines[usize::from(engine.0)];
         share.jobs += 1;
         share.unheard = share.unheard.saturating_add(1);
