@@ -289,7 +289,7 @@ impl Engine {
     }
 
     /// A kept-alive connection died under a job. If its request had begun it goes out once more, at once, on a
-    /// fresh connection; if not, the job is the first in line again.
+    /// fresh connection; if not, the job goes before all that have not begun.
     pub(super) fn resend(
         &mut self,
         now: Now,
@@ -311,7 +311,7 @@ impl Engine {
         let key = if has_place {
             queue.insert_apart(waiting)
         } else {
-            queue.push_front(waiting)
+            queue.resume(waiting)
         };
         let timer = self
             .wheel

@@ -139,7 +139,7 @@ impl Engine {
             return;
         }
         if self.origins[origin].fails_jobs(now.mono, &self.policy.endpoint) {
-            return self.fail_held(now, origin);
+            self.fail_held(now, origin);
         }
         for _ in 0..STEPS_A_CALL {
             let entry = &self.origins[origin];
@@ -159,8 +159,8 @@ impl Engine {
     fn fail_held(&mut self, now: Now, origin: Key) {
         for _ in 0..STEPS_A_CALL {
             let queue = &self.origins[origin].queue;
-            // Whose attempt has begun with a dial has it to the end.
-            let Some(job) = queue.next_to_dial(true) else {
+            // Whose attempt has begun has it to the end.
+            let Some(job) = queue.next_to_begin(true) else {
                 return;
             };
             let waiting = self.dequeue(origin, job).expect("it stands in line");

@@ -96,7 +96,7 @@ impl Origin {
         }
     }
 
-    /// The job in line that may have a connection now: whose attempt has begun with a dial, or may begin.
+    /// The job in line that may have a connection now: whose attempt has begun, or may begin.
     #[must_use]
     pub fn next_job(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
         self.next(now, endpoint, Queue::next)

@@ -3,15 +3,17 @@
 //! ```text
 //!   Later --due--> Again (those that were tried before) --\
 //!                  First (those that were not) ------------+--> a connection, a dial
+//!                  Resumed (those that had a connection) --+
 //!                  Apart (waits for a dial of its own) ----/
 //! ```
 //!
 //! First and Again stand there once for each priority, and each is first in, first out. Priorities are served by
 //! weight, 16:4:1, so that low ones get on too. Within one, first attempts go before retries, but every fifth place
-//! is a retry's, so that neither starves the other (F104). A job may leave from the middle (its time ran out, its own
-//! dial came up), so a line is a doubly linked list through a slab. A job for which a dial is on its way stays in
-//! line: it takes whichever connection is free first. One that must have a fresh connection
-//! ([`Queue::insert_apart`]) leaves with its own dial only.
+//! is a retry's, so that neither starves the other (F104). A job whose connection has died is resumed before all of
+//! them: its attempt has begun, and its clock runs. A job may leave from the middle (its time ran out, its own dial
+//! came up), so a line is a doubly linked list through a slab. A job for which a dial is on its way stays in line: it
+//! takes whichever connection is free first. One that must have a fresh connection ([`Queue::insert_apart`]) leaves
+//! with its own dial only.
 //!
 //! Not here: timers (the engine arms them), which connection comes free (`pool`), who may go (`origin`).
 
@@ -64,7 +66,9 @@ struct Line(u8);
 impl Line {
     /// Until another attempt is due.
     const LATER: Line = Line(2 * PRIORITIES as u8);
-    const COUNT: usize = 2 * PRIORITIES + 1;
+    /// For another connection: the attempt has begun.
+    const RESUMED: Line = Line(2 * PRIORITIES as u8 + 1);
+    const COUNT: usize = 2 * PRIORITIES + 2;
 
     /// For a first attempt.
     const fn first(priority: usize) -> Line {
@@ -160,27 +164,9 @@ impl Queue {
         self.append(line, waiting)
     }
 
-    /// Puts a job at the head of its line: it stood there before.
-    pub fn push_front(&mut self, mut waiting: Waiting) -> Key {
-        let line = waiting.line();
-        let first = self.lines[line.index()].first;
-        waiting.place = Place::Line {
-            line,
-            before: None,
-            after: first,
-            has_dial: false,
-        };
-        let key = self.entries.insert(waiting);
-        match first {
-            Some(first) => self.link(first).0.replace(key),
-            None => self.lines[line.index()].last.replace(key),
-        };
-        let ends = &mut self.lines[line.index()];
-        ends.first = Some(key);
-        ends.undialed = Some(key);
-        ends.len += 1;
-        self.in_line += 1;
-        key
+    /// Puts a job before all that have not begun: its attempt has, and it has lost its connection.
+    pub fn resume(&mut self, waiting: Waiting) -> Key {
+        self.append(Line::RESUMED, waiting)
     }
 
     /// Keeps a job that leaves only with the dial that is made for it.
@@ -308,12 +294,20 @@ impl Queue {
     /// The job in line whose turn it is; retries are passed over unless they may go.
     #[must_use]
     pub fn next(&self, may_retry: bool) -> Option<Key> {
-        self.turn(may_retry, |ends| ends.first)
+        let resumed = self.head(Line::RESUMED).first;
+        resumed.or_else(|| self.turn(may_retry, |ends| ends.first))
     }
 
     /// The same among those for which no dial is on its way.
     #[must_use]
     pub fn next_to_dial(&self, may_retry: bool) -> Option<Key> {
+        let resumed = self.head(Line::RESUMED).undialed;
+        resumed.or_else(|| self.next_to_begin(may_retry))
+    }
+
+    /// The same among those whose attempt has not begun.
+    #[must_use]
+    pub fn next_to_begin(&self, may_retry: bool) -> Option<Key> {
         self.turn(may_retry, |ends| ends.undialed)
     }
 
@@ -391,7 +385,7 @@ impl Queue {
         key
     }
 
-    /// Jobs with a dial stand together but for one put back at the head, so this looks at few.
+    /// Jobs with a dial stand together at the head, so this looks at one.
     fn next_undialed(&self, mut from: Option<Key>) -> Option<Key> {
         while let Some(key) = from {
             let Place::Line {
@@ -563,12 +557,14 @@ mod tests {
     }
 
     #[test]
-    fn first_in_first_out() {
+    fn first_in_first_out_behind_those_that_have_begun() {
         let mut queue = Queue::default();
         for line in 1..=3 {
             queue.push_back(waiting(line));
         }
-        queue.push_front(waiting(0));
+        let mut first = waiting(0);
+        first.job.priority = Priority::Low;
+        queue.resume(first);
         assert_eq!(queue.in_line(), 4);
         assert_eq!(drain(&mut queue, true), [0, 1, 2, 3]);
         assert!(queue.is_empty());
@@ -594,8 +590,9 @@ mod tests {
         let keys: Vec<Key> = (0..3).map(|line| queue.push_back(waiting(line))).collect();
         assert_eq!(dial(&mut queue), Some(keys[0]));
         assert_eq!(dial(&mut queue), Some(keys[1]));
-        let head = queue.push_front(waiting(9));
-        assert_eq!(dial(&mut queue), Some(head));
+        let resumed = queue.resume(waiting(9));
+        assert_eq!(queue.next_to_begin(true), Some(keys[2]));
+        assert_eq!(dial(&mut queue), Some(resumed));
         queue.remove(keys[0]);
         assert_eq!(dial(&mut queue), Some(keys[2]));
         assert_eq!(dial(&mut queue), None);
