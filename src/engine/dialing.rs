@@ -14,7 +14,7 @@ use crate::base::time::Now;
 use crate::engine::close_reason::CloseReason;
 use crate::engine::connection::Connection;
 use crate::engine::dial::{Dial, Next, Purpose};
-use crate::engine::event::{Cause, Note, Output, SockId};
+use crate::engine::event::{Cause, CauseKind, Note, Output, SockId};
 use crate::engine::origin::Origin;
 use crate::engine::outcome::Happened;
 use crate::engine::resolver::{Lookup, LookupError};
@@ -261,8 +261,8 @@ impl Engine {
             _ => CloseReason::ConnectFailed,
         };
         self.close(place, reason);
-        if matches!(&happened, Happened::ConnectFailed(cause) if cause.is_local()) {
-            self.on_local_dial(now, place.origin);
+        if let Happened::ConnectFailed(cause) = &happened {
+            self.on_dial_failed(now, place.origin, cause.kind);
         }
         if let Some(waiting) = self.dequeue(place.origin, job) {
             self.conclude(
@@ -276,10 +276,18 @@ impl Engine {
         self.revisit(place.origin);
     }
 
-    /// This machine's own trouble has failed a dial (F19): an idle connection gives way, since it may hold what was
-    /// wanting, and further dials of the origin wait.
-    fn on_local_dial(&mut self, now: Now, origin: Key) {
-        self.evict_longest_idle();
+    /// If this machine's own trouble has failed a dial, further dials of the origin wait. An idle connection may hold
+    /// what was wanting, and gives way (F19); where there is no way to the receiver (F11), it would be in vain.
+    fn on_dial_failed(&mut self, now: Now, origin: Key, kind: CauseKind) {
+        match kind {
+            CauseKind::Local => _ = self.evict_longest_idle(),
+            CauseKind::NoNetwork => {}
+            CauseKind::Refused
+            | CauseKind::Unreachable
+            | CauseKind::Reset
+            | CauseKind::Tls
+            | CauseKind::Other => return,
+        }
         self.origins[origin].throttle.on_local_trouble(now.mono);
         self.arm_gate(now, origin);
     }

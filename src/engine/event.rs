@@ -314,7 +314,7 @@ impl SockId {
 }
 
 impl Cause {
-    /// Whether it is this machine's own trouble.
+    /// Whether this machine has not what a socket takes.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.kind == CauseKind::Local

@@ -165,7 +165,11 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         Happened::Unresolved(_) => (Deferred, Neutral, Close, None),
         // F68, F70, F74, F85.
         Happened::NoAddress(_) => (Retry, Failure, Close, Counted),
-        // F11 (no network at all), F19, F20, F21.
+        // F11: a way to none of the addresses, F21.
+        Happened::ConnectFailed(cause) if cause.kind == CauseKind::NoNetwork => {
+            (Deferred, Neutral, Close, None)
+        }
+        // F19, F20.
         Happened::ConnectFailed(cause) | Happened::Broken(cause) if cause.is_local() => {
             (Deferred, Neutral, Close, None)
         }
@@ -302,13 +306,11 @@ const FORBIDDEN: &str = "the destination is not allowed";
 
 const fn connect_kind(kind: CauseKind) -> ErrorKind {
     match kind {
-        CauseKind::Refused
-        | CauseKind::Unreachable
-        | CauseKind::NoNetwork
-        | CauseKind::Reset
-        | CauseKind::Other => ErrorKind::Connect,
+        CauseKind::Refused | CauseKind::Unreachable | CauseKind::Reset | CauseKind::Other => {
+            ErrorKind::Connect
+        }
         CauseKind::Tls => ErrorKind::Tls,
-        CauseKind::Local => ErrorKind::Local,
+        CauseKind::NoNetwork | CauseKind::Local => ErrorKind::Local,
     }
 }
 
@@ -499,6 +501,12 @@ mod tests {
             ),
             (
                 Happened::ConnectFailed(cause(CauseKind::Local)),
+                Verdict::Deferred,
+                Neutral,
+                Accounting::None,
+            ),
+            (
+                Happened::ConnectFailed(cause(CauseKind::NoNetwork)),
                 Verdict::Deferred,
                 Neutral,
                 Accounting::None,

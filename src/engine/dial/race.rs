@@ -100,16 +100,9 @@ impl Race {
         }
     }
 
-    /// Why all of it has failed: the most telling cause, or this machine's trouble if it has no way to any address.
+    /// Why all of it has failed: the most telling cause.
     pub(super) fn into_failure(self) -> Cause {
-        let failure = self.failure.expect("a race ends with a failure");
-        match failure.kind {
-            CauseKind::NoNetwork => Cause {
-                kind: CauseKind::Local,
-                ..failure
-            },
-            _ => failure,
-        }
+        self.failure.expect("a race ends with a failure")
     }
 
     /// The sockets under way.
