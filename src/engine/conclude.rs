@@ -54,8 +54,8 @@ impl Engine {
             self.tell_trouble(now, &job, happened);
             return self.wait_for(now, origin, job, wait);
         }
-        let counted =
-            judged.accounting == Accounting::Counted || judged.verdict == Verdict::Deferred;
+        let put_off_for_long = judged.verdict == Verdict::Deferred && self.phase == Phase::Running;
+        let counted = judged.accounting == Accounting::Counted || put_off_for_long;
         if counted {
             job.progress.attempts += 1;
             job.progress.status = happened.status();
@@ -235,6 +235,7 @@ impl Engine {
             Verdict::Expired => Outcome::Expired,
             Verdict::Cancelled => Outcome::Cancelled,
             Verdict::Resend => unreachable!("it has gone out again"),
+            Verdict::Deferred if self.phase != Phase::Running => Outcome::Cancelled,
             Verdict::Retry | Verdict::Deferred => {
                 let endpoint = &self.policy.endpoint;
                 let attempts = job.progress.attempts;
