@@ -334,18 +334,20 @@ impl Engine {
             return;
         };
         waiting.timer = None;
-        // The time ran out while this process stood still: its dial may have come up meanwhile (F87).
+        // The time ran out while this process stood still (F87).
         if waiting.deadline() <= self.excused_until
             && let Some(attempt) = &mut waiting.attempt
-            && matches!(attempt.limit, Limit::Timeout(_))
             && !attempt.excused
         {
             attempt.excused = true;
-            attempt.deadline = now.mono + PAUSE_GRACE;
-            let timer = self
-                .wheel
-                .arm(attempt.deadline, Alarm::Waiting { origin, job });
-            return self.set_timer(origin, job, timer);
+            if matches!(attempt.limit, Limit::Timeout(_)) {
+                // Its dial may have come up meanwhile.
+                attempt.deadline = now.mono + PAUSE_GRACE;
+                let timer = self
+                    .wheel
+                    .arm(attempt.deadline, Alarm::Waiting { origin, job });
+                return self.set_timer(origin, job, timer);
+            }
         }
         let Some(mut waiting) = self.dequeue(origin, job) else {
             return;
