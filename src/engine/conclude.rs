@@ -357,16 +357,16 @@ impl Engine {
             return self.admit(now, origin, waiting);
         }
         let ttl = self.ttl(&waiting.job);
-        let happened = match waiting.attempt {
+        let is_resolving = self.origins[origin].pool.is_resolving_for(job);
+        let happened = match waiting.attempt.map(|attempt| attempt.limit) {
             None => Happened::Expired { ttl },
-            Some(Attempt {
-                limit: Limit::Ttl(left),
-                ..
-            }) => Happened::TimedOut(Clock::Ttl(left)),
-            Some(Attempt {
-                limit: Limit::Timeout(limit),
-                ..
-            }) => Happened::TimedOut(Clock::AttemptConnecting(limit)),
+            // The name servers keep silent: as if no attempt had begun (F69, F77).
+            Some(Limit::Ttl(_)) if is_resolving => Happened::Expired { ttl },
+            Some(Limit::Timeout(limit)) if is_resolving => {
+                Happened::TimedOut(Clock::AttemptLookup(limit))
+            }
+            Some(Limit::Ttl(left)) => Happened::TimedOut(Clock::Ttl(left)),
+            Some(Limit::Timeout(limit)) => Happened::TimedOut(Clock::AttemptConnecting(limit)),
         };
         self.conclude(now, Some(origin), waiting.job, waiting.attempt, happened);
     }

@@ -70,6 +70,8 @@ pub enum Clock {
     Connect(Duration, SocketAddr),
     /// `connectTimeout`, in the TLS handshake with this address.
     Handshake(Duration, SocketAddr),
+    /// `timeout`, while the name was looked up.
+    AttemptLookup(Duration),
     /// `timeout`, before the attempt had a connection.
     AttemptConnecting(Duration),
     /// `timeout`, before the end of the response head.
@@ -155,7 +157,9 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
     let (verdict, vote, fate, accounting) = match happened {
         Happened::Answered { status, .. } => return judge_status(*status, again),
         // F69, F77: the name servers keep silent, which says nothing of the receiver.
-        Happened::TimedOut(Clock::Lookup(_)) => (Deferred, Neutral, Close, None),
+        Happened::TimedOut(Clock::Lookup(_) | Clock::AttemptLookup(_)) => {
+            (Deferred, Neutral, Close, None)
+        }
         // F10, F66: no connection in time; F12, F13, F23, F45: no head in time.
         Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
         Happened::TimedOut(_) => (Retry, Failure, Close, Counted),
@@ -260,7 +264,7 @@ impl Happened {
                     excerpt: Some(excerpt.into_boxed_slice()),
                 };
             }
-            Happened::TimedOut(clock @ Clock::Lookup(_)) => {
+            Happened::TimedOut(clock @ (Clock::Lookup(_) | Clock::AttemptLookup(_))) => {
                 (ErrorKind::Local, clock.to_string().into())
             }
             Happened::TimedOut(clock) => (ErrorKind::Timeout, clock.to_string().into()),
@@ -347,6 +351,13 @@ impl fmt::Display for Clock {
                 write!(
                     f,
                     "TLS handshake with {addr} not done within connectTimeout ({})",
+                    Seconds(limit)
+                )
+            }
+            Clock::AttemptLookup(limit) => {
+                write!(
+                    f,
+                    "no answer from the name servers within timeout ({})",
                     Seconds(limit)
                 )
             }
@@ -476,6 +487,12 @@ mod tests {
             ),
             (
                 Happened::TimedOut(Clock::Lookup(Duration::ZERO)),
+                Verdict::Deferred,
+                Neutral,
+                Accounting::None,
+            ),
+            (
+                Happened::TimedOut(Clock::AttemptLookup(Duration::ZERO)),
                 Verdict::Deferred,
                 Neutral,
                 Accounting::None,

@@ -132,6 +132,14 @@ impl Pool {
         self.dials
     }
 
+    /// Whether a dial that was made for this job still waits for addresses. Walks all.
+    #[must_use]
+    pub fn is_resolving_for(&self, job: Key) -> bool {
+        self.iter()
+            .filter_map(|(_, connection)| connection.dial())
+            .any(|dial| dial.is_resolving() && dial.purpose().job() == job)
+    }
+
     /// Panics if the counts do not hold: for tests, after every step.
     pub fn check_invariants(&self) {
         let idle = self
