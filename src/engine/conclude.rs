@@ -131,7 +131,7 @@ impl Engine {
     ) {
         let endpoint = &self.policy.endpoint;
         let entry = &mut self.origins[origin];
-        entry.on_end(attempt);
+        entry.on_end(now.mono, attempt);
         let is_current = entry.breaker.is_current(attempt.epoch);
         let change = entry.breaker.on_end(
             now.mono,

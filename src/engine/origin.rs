@@ -53,7 +53,7 @@ pub struct Origin {
     retries: u32,
     /// Jobs in line, as they were last counted: waiting for a connection, or held back.
     pub counted: Counted,
-    /// When it last had a job.
+    /// When a job last came in, or an attempt ended.
     pub last_job: Instant,
     /// Its entry in the wheel for when more may be done, and when that fires.
     pub gate: Option<(TimerId, Instant)>,
@@ -142,7 +142,8 @@ impl Origin {
     }
 
     /// An attempt has ended.
-    pub fn on_end(&mut self, attempt: &Attempt) {
+    pub fn on_end(&mut self, now: Instant, attempt: &Attempt) {
+        self.last_job = now;
         self.attempts -= 1;
         self.retries -= u32::from(attempt.is_retry);
     }
