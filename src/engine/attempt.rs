@@ -38,6 +38,15 @@ pub enum Limit {
     Ttl(Duration),
 }
 
+/// Whether so much of a job's time to live is less than half of what an attempt has if its job has just come in. Such
+/// an attempt can fail of the wait before it, whatever its receiver does.
+#[must_use]
+pub fn is_scant(left: Duration, job: &Job, endpoint: &Endpoint) -> bool {
+    let timeout = job.timeout.unwrap_or(endpoint.timeout);
+    let ttl = job.ttl.unwrap_or(endpoint.ttl);
+    left < timeout.min(ttl) / 2
+}
+
 impl Attempt {
     /// An attempt that begins now, for a job that waits since `since` and is worth delivering until `expires`:
     /// its limit is the smaller of the job's or the endpoint's `timeout` and what is left of the time to live.

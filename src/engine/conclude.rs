@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::{Instant, Now};
-use crate::engine::attempt::{Attempt, Limit};
+use crate::engine::attempt::{Attempt, Limit, is_scant};
 use crate::engine::backoff;
 use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
@@ -115,6 +115,9 @@ impl Engine {
                 Happened::Expired { ttl: self.ttl(job) }
             }
             (Happened::TimedOut(_), _) if is_excused => Happened::Paused,
+            (Happened::TimedOut(Clock::Ttl(left)), _) if is_scant(left, job, endpoint) => {
+                Happened::TimedOut(Clock::ScantTtl(left))
+            }
             (happened, _) => happened,
         }
     }

@@ -121,11 +121,29 @@ impl Origin {
         let may_retry = self.retries < retries_max(endpoint);
         let next = turn(&self.queue, may_retry)?;
         let has_begun = |job: Key| self.queue.get(job).is_some_and(|job| job.attempt.is_some());
-        if has_begun(next) || (self.may_begin(now) && self.breaker.is_closed()) {
+        if has_begun(next) || !self.is_held() {
             return Some(next);
         }
-        // The probe (F103).
-        self.may_begin(now).then(|| self.queue.oldest(may_retry))?
+        if !self.may_begin(now) {
+            return None;
+        }
+        let next = if self.breaker.is_closed() {
+            next
+        } else {
+            // The probe (F103).
+            self.queue.oldest(may_retry)?
+        };
+        // What has waited until its time is all but over can't show that the receiver is well again, and while only
+        // such jobs went, none would: load would never come back.
+        let is_scant = |key: &Key| {
+            let waiting = self.queue.get(*key);
+            waiting.is_some_and(|waiting| waiting.is_scant(now, endpoint))
+        };
+        if is_scant(&next) {
+            let fresh = self.queue.freshest(may_retry);
+            return fresh.filter(|key| !is_scant(key)).or(Some(next));
+        }
+        Some(next)
     }
 
     /// Whether an attempt of a job that has not been tried may begin.

@@ -78,6 +78,8 @@ pub enum Clock {
     Attempt(Duration),
     /// What was left of `ttl`, before the end of the response head.
     Ttl(Duration),
+    /// The same, where waiting had left so little that it says nothing of the receiver.
+    ScantTtl(Duration),
 }
 
 /// What becomes of the job.
@@ -162,6 +164,7 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         }
         // F10, F66: no connection in time; F12, F13, F23, F45: no head in time.
         Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
+        Happened::TimedOut(Clock::ScantTtl(_)) => (Expired, Neutral, Close, Counted),
         Happened::TimedOut(_) => (Retry, Failure, Close, Counted),
         // F87: we stood still ourselves.
         Happened::Paused => (Deferred, Neutral, Close, None),
@@ -371,7 +374,7 @@ impl fmt::Display for Clock {
                     Seconds(limit)
                 )
             }
-            Clock::Ttl(left) => {
+            Clock::Ttl(left) | Clock::ScantTtl(left) => {
                 write!(
                     f,
                     "no complete response head within what was left of ttl ({})",
@@ -483,6 +486,12 @@ mod tests {
                 Happened::TimedOut(Clock::Ttl(Duration::ZERO)),
                 Verdict::Expired,
                 F,
+                Counted,
+            ),
+            (
+                Happened::TimedOut(Clock::ScantTtl(Duration::ZERO)),
+                Verdict::Expired,
+                Neutral,
                 Counted,
             ),
             (

@@ -20,7 +20,7 @@
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
-use crate::engine::attempt::Attempt;
+use crate::engine::attempt::{self, Attempt};
 use crate::engine::policy::Endpoint;
 use crate::wire::job::{Job, Priority};
 
@@ -139,6 +139,14 @@ impl Waiting {
     #[must_use]
     pub fn new_attempt(&self, now: Instant, endpoint: &Endpoint) -> Attempt {
         Attempt::begin(now, &self.job, self.since, self.expires, endpoint)
+    }
+
+    /// Whether an attempt that begins now tells little of its receiver: waiting has left it less than half of the time
+    /// that one has whose job has just come in.
+    #[must_use]
+    pub fn is_scant(&self, now: Instant, endpoint: &Endpoint) -> bool {
+        let left = self.expires.since(now);
+        attempt::is_scant(left, &self.job, endpoint)
     }
 
     /// Whether its next attempt is a retry.
@@ -328,6 +336,20 @@ impl Queue {
             .min_by_key(accepted)
     }
 
+    /// The job in line that has most time left, as far as the ends of the lines show, among those whose attempt has
+    /// not begun; retries are passed over unless they may go.
+    #[must_use]
+    pub fn freshest(&self, may_retry: bool) -> Option<Key> {
+        let last = |line: Line| self.last_unbegun(self.head(line).last);
+        (0..PRIORITIES)
+            .flat_map(|priority| {
+                let again = last(Line::again(priority)).filter(|_| may_retry);
+                [last(Line::first(priority)), again]
+            })
+            .flatten()
+            .max_by_key(|key| self.entries[*key].expires)
+    }
+
     /// Some job in line or for later, to empty the queue with.
     #[must_use]
     pub fn any(&self) -> Option<Key> {
@@ -385,7 +407,22 @@ impl Queue {
         key
     }
 
-    /// Jobs with a dial stand together at the head, so this looks at one.
+    /// Of this job and those before it the last whose attempt has not begun. Few of them have a dial.
+    fn last_unbegun(&self, mut from: Option<Key>) -> Option<Key> {
+        while let Some(key) = from {
+            let waiting = &self.entries[key];
+            let Place::Line { before, .. } = waiting.place else {
+                unreachable!("the line links those in line")
+            };
+            if waiting.attempt.is_none() {
+                return Some(key);
+            }
+            from = before;
+        }
+        None
+    }
+
+    /// Jobs with a dial stand together at the head, but for few that were the freshest, so this looks at few.
     fn next_undialed(&self, mut from: Option<Key>) -> Option<Key> {
         while let Some(key) = from {
             let Place::Line {
@@ -463,6 +500,13 @@ mod tests {
         let key = queue.next_to_dial(true)?;
         queue.set_dialed(key);
         Some(key)
+    }
+
+    fn begin_dial(queue: &mut Queue, key: Key) {
+        let waiting = queue.get_mut(key).unwrap();
+        let attempt = waiting.new_attempt(Instant::default(), &Endpoint::default());
+        waiting.attempt = Some(attempt);
+        queue.set_dialed(key);
     }
 
     #[test]
@@ -554,6 +598,29 @@ mod tests {
         assert_eq!(queue.oldest(false), Some(young));
         queue.set_dialed(old);
         assert_eq!(queue.oldest(true), Some(young), "its attempt has begun");
+    }
+
+    #[test]
+    fn f103_the_freshest_is_the_one_that_expires_last_of_those_that_have_not_begun() {
+        let mut queue = Queue::default();
+        let expiring = |mut waiting: Waiting, nanos| {
+            waiting.expires = Instant::from_nanos(nanos);
+            waiting
+        };
+        let keys = [3, 5, 7].map(|nanos| queue.push_back(expiring(waiting(nanos), nanos)));
+        let retry = queue.push_back(expiring(again(6), 6));
+        assert_eq!(queue.freshest(true), Some(keys[2]));
+        begin_dial(&mut queue, keys[2]);
+        assert_eq!(queue.freshest(true), Some(retry));
+        assert_eq!(queue.freshest(false), Some(keys[1]));
+        for key in [keys[0], keys[1], retry] {
+            assert!(queue.next_to_dial(true).is_some());
+            begin_dial(&mut queue, key);
+        }
+        assert_eq!(
+            (queue.freshest(true), queue.next_to_dial(true)),
+            (None, None)
+        );
     }
 
     #[test]

@@ -179,6 +179,23 @@ fn herd() {
     assert_eq!(after, 0, "the load that comes back brings it down again");
 }
 
+#[test]
+fn revival() {
+    let replay = "cargo test --test sim revival -- --nocapture".to_owned();
+    let world = play::play(staged::revival(), Dice::from_seed(0), replay);
+    let figures = Figures::of(&world, |_| true);
+    let back = Instant::from_nanos(0) + staged::REVIVAL_DOWN_UNTIL;
+    let trips = &world.model.breakers[0].trips;
+    let after = trips.iter().filter(|at| **at > back).count();
+    println!("revival: {figures}, {after} trips after it was back");
+    // Half of the jobs come after its return.
+    assert_eq!(after, 0, "attempts without time are held against it");
+    assert!(
+        figures.delivered_percent() > 50.0,
+        "load does not come back"
+    );
+}
+
 fn short_run(seed: u64, size: Size) -> World {
     let mut dice = Dice::from_bytes(&expand(seed));
     let plan = Scenario::decode(&mut dice, size);

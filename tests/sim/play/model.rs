@@ -100,6 +100,12 @@ impl Book {
         self.ended.since(self.accepted)
     }
 
+    /// Whether an attempt that lasted so long ended with the job's time, of which waiting had left it little.
+    fn had_scant_time(&self, started: Instant, elapsed: Duration) -> bool {
+        let left = (self.accepted + self.ttl).since(started);
+        left < self.timeout.min(self.ttl) / 2 && elapsed + TICK >= left
+    }
+
     /// From when it could be read to outcome: what holds back the feed counts too.
     pub fn took_in_all(&self) -> Duration {
         self.ended.since(self.arrived)
@@ -441,6 +447,9 @@ impl Model {
         }
         let vote = match (failed.status, failed.kind) {
             (429, _) | (_, ErrorKind::Local) => Vote::Neutral,
+            (0, ErrorKind::Timeout) if book.had_scant_time(started, failed.elapsed) => {
+                Vote::Neutral
+            }
             _ if is_final => Vote::Success,
             _ => Vote::Failure,
         };

@@ -153,6 +153,27 @@ pub fn herd() -> Scenario {
 pub const HERD_DOWN_FROM: Duration = Duration::from_secs(10);
 pub const HERD_DOWN_UNTIL: Duration = Duration::from_secs(100);
 
+/// One origin that needs a while for each answer, and is down for longer than a job's time to live, under constant load:
+/// whichever job waits for longest is about to expire.
+pub fn revival() -> Scenario {
+    let mut plan = empty();
+    plan.scenario.policy.endpoint.ttl = REVIVAL_TTL;
+    plan.push(arrivals(480, Duration::ZERO, Duration::from_secs(480)));
+    plan.scenario.faults_end = REVIVAL_DOWN_UNTIL;
+    let mut origin = OriginPlan::healthy();
+    origin.think = Duration::from_millis(1_500);
+    origin.phases = vec![Phase {
+        until: REVIVAL_DOWN_UNTIL,
+        mode: Mode::Refuse,
+    }];
+    plan.scenario.origins.push(origin);
+    plan.scenario
+}
+
+/// When the receiver of [`revival`] is back, and how long its jobs live.
+pub const REVIVAL_DOWN_UNTIL: Duration = Duration::from_secs(240);
+pub const REVIVAL_TTL: Duration = Duration::from_secs(120);
+
 /// A scenario in the making.
 struct Stage {
     scenario: Scenario,
