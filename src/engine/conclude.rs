@@ -144,9 +144,9 @@ impl Engine {
             endpoint.breaker_duration,
         );
         let was_held = entry.is_held();
+        let delivered = judged.verdict == Verdict::Delivered;
         match change {
             Change::None if judged.vote == Vote::Success && is_current => {
-                let delivered = judged.verdict == Verdict::Delivered;
                 let throttle = &mut entry.throttle;
                 throttle.on_success(now.mono, delivered, endpoint.max_connections);
             }
@@ -156,7 +156,7 @@ impl Engine {
                 self.tell_breaker(origin, open_for);
             }
             Change::Closed => {
-                entry.throttle.on_breaker_closed();
+                entry.throttle.on_breaker_closed(now.mono, delivered);
                 self.tell_breaker(origin, None);
             }
         }

@@ -64,9 +64,12 @@ impl Throttle {
         true
     }
 
-    /// The breaker has closed: load comes back stepwise.
-    pub fn on_breaker_closed(&mut self) {
-        self.load = RAMP_START;
+    /// The breaker has closed: load comes back stepwise; `delivered`: with a 2xx, without which a hold goes on.
+    pub fn on_breaker_closed(&mut self, now: Instant, delivered: bool) {
+        let is_held = matches!(self.load, Load::Held { until } if now < until);
+        if delivered || !is_held {
+            self.load = RAMP_START;
+        }
     }
 
     /// An attempt has succeeded; `delivered`: with a 2xx, which ends a hold.
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn f103_load_comes_back_in_steps_that_double_after_as_many_successes() {
         let mut throttle = Throttle::default();
-        throttle.on_breaker_closed();
+        throttle.on_breaker_closed(at(0), true);
         let mut steps = Vec::new();
         while !throttle.is_free() {
             steps.push(throttle.attempts_max(at(0)));
@@ -207,6 +210,19 @@ mod tests {
         assert_eq!(throttle.attempts_max(at(1)), 0);
         throttle.on_success(at(1), true, 50);
         assert_eq!(throttle.attempts_max(at(1)), 1);
+    }
+
+    #[test]
+    fn f52_a_breaker_that_closes_without_a_2xx_ends_no_hold() {
+        let mut throttle = Throttle::default();
+        throttle.hold(at(0), SECOND * 60);
+        throttle.on_breaker_closed(at(1), false);
+        assert_eq!(throttle.attempts_max(at(1)), 0);
+        throttle.on_breaker_closed(at(60), false);
+        assert_eq!(throttle.attempts_max(at(60)), 1);
+        throttle.hold(at(60), SECOND * 60);
+        throttle.on_breaker_closed(at(61), true);
+        assert_eq!(throttle.attempts_max(at(61)), 1);
     }
 
     #[test]
