@@ -24,6 +24,9 @@ use crate::wire::report::{Ending, Failure, Outcome};
 /// This machine's own trouble is told of at once, then once in so long.
 const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
+/// Excerpts of answers that are kept for jobs which wait for another attempt, in all.
+pub(super) const EXCERPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 impl Engine {
     /// An attempt is over, or a job that never had one: what becomes of the job.
     pub(super) fn conclude(
@@ -78,7 +81,7 @@ impl Engine {
         }
         match next {
             Next::Retry(wait) => {
-                job.progress.failure = Some(failure);
+                self.keep_failure(&mut job, failure);
                 self.wait_for(now, origin, job, wait);
             }
             Next::Ended(Outcome::Cancelled) => {
@@ -87,12 +90,29 @@ impl Engine {
             }
             Next::Ended(outcome) => {
                 // A job that ends while it waits ends with what its last attempt failed of.
-                let last = job.progress.failure.take();
+                let last = self.take_failure(&mut job);
                 let expired_waiting = outcome == Outcome::Expired && !counted;
                 let failure = last.filter(|_| expired_waiting).unwrap_or(failure);
                 self.done(now, job, outcome, Some(failure));
             }
         }
+    }
+
+    /// Keeps what a job's attempt failed of while it waits for another. The excerpt is dropped where too much of them
+    /// is kept already: `maxPendingBytes` does not know of them.
+    fn keep_failure(&mut self, job: &mut Job, mut failure: Box<Failure>) {
+        self.take_failure(job);
+        if self.excerpt_bytes + failure.excerpt_bytes() > EXCERPT_BYTES_MAX {
+            failure.excerpt = None;
+        }
+        self.excerpt_bytes += failure.excerpt_bytes();
+        job.progress.failure = Some(failure);
+    }
+
+    fn take_failure(&mut self, job: &mut Job) -> Option<Box<Failure>> {
+        let failure = job.progress.failure.take()?;
+        self.excerpt_bytes -= failure.excerpt_bytes();
+        Some(failure)
     }
 
     /// What happened, as the attempt to which it happened and the state of the process make it.
@@ -285,7 +305,7 @@ impl Engine {
     ) {
         self.jobs -= 1;
         job.progress.ended = now.mono;
-        job.progress.failure = None;
+        self.take_failure(&mut job);
         self.outputs.push_back(Output::Done {
             job,
             ending: Ending { outcome, failure },

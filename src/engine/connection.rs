@@ -393,6 +393,17 @@ impl Connection {
         matches!(self.state, State::Exchanging { .. })
     }
 
+    /// The job that is on it.
+    #[must_use]
+    pub fn job(&self) -> Option<&Job> {
+        match &self.state {
+            State::Exchanging { job, .. } => Some(job),
+            State::Dialing(_) | State::Idle { .. } | State::Draining { .. } | State::Closing => {
+                None
+            }
+        }
+    }
+
     /// Whether it has carried a request.
     #[must_use]
     pub const fn is_used(&self) -> bool {

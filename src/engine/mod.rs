@@ -61,6 +61,7 @@ use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
 use crate::engine::stats::Stats;
 use crate::wire::names::Names;
+use crate::wire::report::Failure;
 
 /// One engine: the origins that it owns, and all that goes on there.
 #[derive(Debug)]
@@ -84,6 +85,8 @@ pub struct Engine {
     jobs: usize,
     /// Of these, those that wait, by what for.
     counted: Counted,
+    /// Excerpts kept for jobs that were tried and have not ended.
+    excerpt_bytes: usize,
     /// When jobs that wait may go on; some may have gone on sooner.
     dues: BinaryHeap<Reverse<Instant>>,
     /// What was told of this machine's own trouble.
@@ -176,6 +179,7 @@ impl Engine {
             outputs: VecDeque::new(),
             jobs: 0,
             counted: Counted::default(),
+            excerpt_bytes: 0,
             dues: BinaryHeap::new(),
             trouble: TroubleTold::default(),
             seen: now.mono,
@@ -323,6 +327,7 @@ impl Engine {
     pub fn check_invariants(&self) {
         let (mut jobs, mut connections, mut idle, mut socks, mut racers) = (0, 0, 0, 0, 0);
         let mut counted = Counted::default();
+        let mut excerpt_bytes = 0;
         for (_, origin) in self.origins.iter() {
             origin.pool.check_invariants();
             jobs += origin.queue.len();
@@ -333,6 +338,11 @@ impl Engine {
             connections += origin.pool.len() as u32;
             idle += origin.pool.idle_len();
             let mut attempts = origin.queue.begun();
+            let waiting = origin.queue.iter().map(|waiting| &*waiting.job);
+            let under_way = origin.pool.iter().filter_map(|(_, on)| on.job());
+            let failures = waiting.chain(under_way);
+            let failures = failures.filter_map(|job| job.progress.failure.as_deref());
+            excerpt_bytes += failures.map(Failure::excerpt_bytes).sum::<usize>();
             for (_, connection) in origin.pool.iter() {
                 attempts += u32::from(connection.is_exchanging());
                 jobs += usize::from(connection.is_exchanging());
@@ -360,6 +370,7 @@ impl Engine {
         }
         assert_eq!(jobs, self.jobs, "jobs held");
         assert_eq!(counted, self.counted, "jobs that wait, all in all");
+        assert_eq!(excerpt_bytes, self.excerpt_bytes, "excerpts");
         assert_eq!(
             (connections, connections - idle, connections + racers),
             (self.places.open(), self.places.busy(), self.places.taken()),

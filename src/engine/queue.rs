@@ -356,6 +356,11 @@ impl Queue {
         self.lines.iter().find_map(|ends| ends.first)
     }
 
+    /// All jobs that wait.
+    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.entries.iter().map(|(_, waiting)| waiting)
+    }
+
     /// Jobs whose attempt has begun. Walks all.
     #[must_use]
     pub fn begun(&self) -> u32 {

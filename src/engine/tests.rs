@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Now, Wall};
 use crate::engine::Engine;
+use crate::engine::conclude::EXCERPT_BYTES_MAX;
 use crate::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
 use crate::engine::policy::{AllowNet, Policy};
 use crate::wire::job::Source;
@@ -419,4 +420,63 @@ fn a_quiet_engine_that_gets_a_job_has_not_stood_still() {
             matches!(&output, Output::Note(note) if matches!(**note, Note::StoodStill { .. }));
         assert!(!told, "{output:?}");
     }
+}
+
+#[test]
+fn excerpts_of_answers_to_jobs_that_wait_are_bounded() {
+    const EXCERPT: usize = 1024 * 1024;
+    let mut policy = Policy {
+        allow_http: true,
+        ..Policy::default()
+    };
+    policy
+        .allow_net
+        .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
+    policy.endpoint.response_bytes = EXCERPT as u32;
+    policy.endpoint.max_drain_bytes = 2 * EXCERPT as u32;
+    policy.endpoint.breaker_failures = 100;
+    let now = Now::default();
+    let mut engine = Engine::new(now, Arc::new(policy), Arc::default(), [7; 32]);
+    let fits = EXCERPT_BYTES_MAX / EXCERPT;
+    for id in 0..fits + 2 {
+        let line = format!(r#"{{"id":"{id}","url":"http://127.0.0.1:8080/","ttl":60}}"#);
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        let (id, origin) = (id.to_string().into(), Arc::new(line.url.to_origin()));
+        let job = line.into_job(id, Source::default(), origin, now);
+        engine.handle_input(now, Input::Job(job));
+        let mut sock = None;
+        while let Some(output) = engine.poll_output() {
+            if let Output::Connect { sock: opened, .. } = output {
+                sock = Some(opened);
+            }
+        }
+        let sock = sock.expect("nothing else is under way, and nothing is kept");
+        engine.handle_input(now, Input::Connected { sock });
+        let bytes = engine.transmit(sock).concat().len();
+        engine.handle_input(now, Input::Sent { sock, bytes });
+        let mut answer = b"HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n".to_vec();
+        answer.resize(answer.len() + EXCERPT, b'x');
+        let (bytes, end) = (&answer[..], true);
+        engine.handle_input(now, Input::Received { sock, bytes, end });
+    }
+    engine.check_invariants();
+    // Nobody answers any more: what the jobs end with is what was kept.
+    let later = Now {
+        mono: now.mono + Duration::from_secs(61),
+        ..now
+    };
+    let mut kept = Vec::new();
+    for _ in 0..100 {
+        engine.handle_timeout(later);
+        while let Some(output) = engine.poll_output() {
+            if let Output::Done { ending, .. } = output {
+                let failure = ending.failure.expect("it has expired");
+                kept.push(failure.excerpt_bytes());
+            }
+        }
+    }
+    let whole = kept.iter().filter(|bytes| **bytes == EXCERPT).count();
+    assert_eq!((kept.len(), whole), (fits + 2, fits));
+    assert_eq!(kept.iter().filter(|bytes| **bytes == 0).count(), 2);
+    engine.check_invariants();
 }

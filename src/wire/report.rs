@@ -153,6 +153,14 @@ pub struct Failure {
     pub excerpt: Option<Box<[u8]>>,
 }
 
+impl Failure {
+    /// What the excerpt takes, in bytes.
+    #[must_use]
+    pub fn excerpt_bytes(&self) -> usize {
+        self.excerpt.as_deref().map_or(0, <[u8]>::len)
+    }
+}
+
 /// A job's ending: its outcome, and for all but `delivered` the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
