@@ -78,6 +78,15 @@ impl<K: Eq + Hash, V> Map<K, V> {
         self.table.get(key)
     }
 
+    /// The key that is there, and the value under it.
+    #[must_use]
+    pub fn get_key_value<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        self.table.get_key_value(key)
+    }
+
     /// Whether there is a value under the key.
     #[must_use]
     pub fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
@@ -132,6 +141,33 @@ impl SipHasher13 {
             tail: 0,
             len: 0,
         }
+    }
+
+    /// A hasher for [`SipHasher13::finish_128`] (the variant with double output, of the same authors).
+    #[must_use]
+    pub const fn new_128(seed: [u64; 2]) -> SipHasher13 {
+        let mut hasher = SipHasher13::new(seed);
+        hasher.state[1] ^= 0xee;
+        hasher
+    }
+
+    /// The 128-bit hash of what was fed to a hasher made by [`SipHasher13::new_128`].
+    #[must_use]
+    pub fn finish_128(&self) -> [u64; 2] {
+        let mut end = self.clone();
+        end.absorb((self.len as u64) << 56 | self.tail);
+        end.state[2] ^= 0xee;
+        let first = end.output();
+        end.state[1] ^= 0xdd;
+        [first, end.output()]
+    }
+
+    #[inline]
+    fn output(&mut self) -> u64 {
+        for _ in 0..3 {
+            self.state = sip_round(self.state);
+        }
+        self.state[0] ^ self.state[1] ^ self.state[2] ^ self.state[3]
     }
 
     #[inline]
@@ -189,10 +225,7 @@ impl Hasher for SipHasher13 {
         let mut end = self.clone();
         end.absorb((self.len as u64) << 56 | self.tail);
         end.state[2] ^= 0xff;
-        for _ in 0..3 {
-            end.state = sip_round(end.state);
-        }
-        end.state[0] ^ end.state[1] ^ end.state[2] ^ end.state[3]
+        end.output()
     }
 }
 
@@ -244,6 +277,20 @@ mod tests {
                 "length {len}"
             );
         }
+    }
+
+    #[test]
+    fn double_output_equals_the_published_vector() {
+        // The empty message with the key bytes 0, 1, … 15, from rustc's tests of its 128-bit SipHash-1-3.
+        let seed = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+        let empty = SipHasher13::new_128(seed);
+        assert_eq!(
+            empty.finish_128().map(u64::swap_bytes),
+            [0xe77e_bcb2_2788_a5be, 0xfd62_db6a_dd30_3001]
+        );
+        let mut other = empty.clone();
+        other.write_u8(0);
+        assert_ne!(other.finish_128(), empty.finish_128());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Each file stands alone: they name `std` and, where they need it, [`time`].
 
+pub mod finder;
 pub mod lines;
 pub mod map;
 pub mod queue;
