@@ -1,0 +1,431 @@
+//! The journal's vocabulary: everything that can happen to it, everything it can ask for, and what it is told
+//! of jobs.
+//!
+//! Disk operations are asked for one by one, each with an [`OpId`] under which its result comes back. The disk
+//! performs them in the order in which they were pulled ([`Action::Read`] alone may be performed beside them),
+//! decides nothing, and repeats nothing but what a signal interrupted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::time::{Instant, Wall};
+use crate::wire::report::{ErrorKind, Outcome};
+
+/// A job's name in the journal: grows with each submission, never used twice in one spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobKey(pub u64);
+
+/// A hash of an id or of a payload, seeded with the spool's own seed.
+pub type Identity = [u64; 2];
+
+/// Which of the two logs a file belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Jobs, and what became of them.
+    Jobs,
+    /// Dead letters.
+    Dead,
+}
+
+/// A file of the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// Its log.
+    pub stream: Stream,
+    /// Its number there, from 1; later ones are greater.
+    pub number: u32,
+}
+
+/// The name of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// What the disk is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create the file, which must not exist.
+    Create {
+        /// Which.
+        file: FileId,
+    },
+    /// Reserve the file's first bytes on disk; they read as zeros.
+    Allocate {
+        /// Which.
+        file: FileId,
+        /// How many.
+        bytes: u64,
+    },
+    /// Write `bytes[from..]` at `offset`.
+    Write {
+        /// Where.
+        file: FileId,
+        /// Where in it.
+        offset: u64,
+        /// What.
+        bytes: Arc<[u8]>,
+        /// How many of the bytes are written already.
+        from: u32,
+    },
+    /// Have the file's data, and the size that reaches them, on disk for good.
+    Sync {
+        /// Which.
+        file: FileId,
+    },
+    /// Have the names in the directory on disk for good.
+    SyncDir,
+    /// Remove the file; done also where there is none.
+    Delete {
+        /// Which.
+        file: FileId,
+    },
+    /// Read so many bytes at `offset`, fewer only at the end of the file.
+    Read {
+        /// Where.
+        file: FileId,
+        /// Where in it.
+        offset: u64,
+        /// How many.
+        bytes: u32,
+    },
+}
+
+/// What an operation yielded.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// It is done.
+    Done,
+    /// So many bytes were written, at least one.
+    Written(usize),
+    /// These bytes were read.
+    Bytes(Vec<u8>),
+}
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskError {
+    /// Its kind, as far as anything depends on it.
+    pub kind: DiskErrorKind,
+    /// The system's number of it, 0 if it had none.
+    pub code: i32,
+}
+
+/// A kind of [`DiskError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskErrorKind {
+    /// The disk, or the owner's share of it, is full (ENOSPC, EDQUOT).
+    Full,
+    /// The file system can't do this (EOPNOTSUPP of fallocate).
+    Unsupported,
+    /// There is no such file.
+    Missing,
+    /// Anything else.
+    Io,
+}
+
+/// What the world tells the journal.
+#[derive(Debug)]
+pub enum Input {
+    /// A job has had another attempt, and waits for the next.
+    Attempted {
+        /// Which.
+        key: JobKey,
+        /// How far it is.
+        attempt: Attempt,
+    },
+    /// A job has ended.
+    Done {
+        /// Which.
+        key: JobKey,
+        /// How.
+        how: How,
+    },
+    /// The bytes of a job that is on disk, or of a dead letter, are wanted.
+    Fetch {
+        /// Which.
+        key: JobKey,
+    },
+    /// A dead letter is not wanted any more.
+    Forget {
+        /// Which.
+        key: JobKey,
+    },
+    /// An operation has come to its end.
+    Performed {
+        /// Which.
+        op: OpId,
+        /// What came of it.
+        result: Result<Performed, DiskError>,
+    },
+}
+
+/// What the journal asks of the world, and tells it.
+#[derive(Debug)]
+pub enum Output {
+    /// Perform this.
+    Disk {
+        /// Under which name to report it.
+        op: OpId,
+        /// What.
+        action: Action,
+    },
+    /// Every job up to this key is safe: only now may it be acknowledged or sent.
+    Durable {
+        /// The last one.
+        up_to: JobKey,
+    },
+    /// What [`Input::Fetch`] wanted. `None`: the job has ended, or its bytes can't be read.
+    Fetched {
+        /// Which.
+        key: JobKey,
+        /// What is on disk.
+        fetched: Option<Box<Fetched>>,
+    },
+    /// The disk does not do as told: nothing new is safe until [`Output::Recovered`]. Said once for each
+    /// failed try.
+    Trouble {
+        /// Which log.
+        stream: Stream,
+        /// What went wrong.
+        error: DiskError,
+        /// When it is tried again.
+        retry: Instant,
+    },
+    /// What was written last is safe: the trouble is over.
+    Recovered {
+        /// Which log.
+        stream: Stream,
+    },
+    /// The oldest dead letters were dropped, for there were more than `maxDeadBytes` of them.
+    LettersDropped {
+        /// How many.
+        letters: u32,
+    },
+    /// Something on disk is not as it was written.
+    Corrupt(Corruption),
+}
+
+/// A place on disk that can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corruption {
+    /// In which file.
+    pub file: FileId,
+    /// From which byte on.
+    pub offset: u64,
+}
+
+/// Where jobs come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Standard input: the result of a recovered job goes to standard output.
+    #[default]
+    Stdin,
+    /// A client of the socket.
+    Socket,
+}
+
+/// A job that wants to be safe.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The id is not in the line, so it must be kept beside it.
+    pub is_generated: bool,
+    /// What [`super::identity::Seeds::of_payload`] says of it.
+    pub payload: Identity,
+    /// Where it comes from.
+    pub source: SourceKind,
+    /// Its line, byte for byte.
+    pub line: &'a [u8],
+}
+
+/// The answer to a [`Submission`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It will be safe when [`Output::Durable`] reaches this key.
+    New(JobKey),
+    /// Its id is known.
+    Duplicate {
+        /// As what.
+        known: Known,
+        /// Whether method, URL and body are those of the first.
+        same_payload: bool,
+    },
+    /// It is not taken in.
+    Refused(Refusal),
+}
+
+/// What a duplicate's id is the id of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// A job that has not ended, which may not be safe yet.
+    Pending(JobKey),
+    /// One of the last that were delivered.
+    Delivered,
+}
+
+/// Why a job is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The disk, or `maxSpoolBytes`, is full.
+    Full,
+    /// The disk fails.
+    Trouble,
+    /// The disk is slower than the jobs come, or not ready yet: soon.
+    Behind,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum How {
+    /// Delivered: its id is remembered.
+    Delivered,
+    /// Otherwise, and nothing is kept of it.
+    Ended,
+    /// Otherwise, and it is kept as a dead letter.
+    Dead(Box<Letter>),
+}
+
+/// How far a job is that waits for its next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next is due.
+    pub due: Wall,
+    /// The last one's status, 0 if it had none.
+    pub status: u16,
+    /// Why it failed.
+    pub kind: ErrorKind,
+    /// The same in words; only the first [`super::record::MESSAGE_BYTES_MAX`] bytes are kept.
+    pub message: Arc<str>,
+}
+
+/// What is kept of a dead letter beside its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The job's id.
+    pub id: Box<str>,
+    /// Where it should have gone.
+    pub origin: Box<str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub kind: ErrorKind,
+    /// The same in words, cut like an attempt's.
+    pub message: Box<str>,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// The last one's status, 0 if it had none.
+    pub status: u16,
+    /// When it ended.
+    pub ended: Wall,
+}
+
+/// A job as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// When it was accepted.
+    pub accepted: Wall,
+    /// Where it came from.
+    pub source: SourceKind,
+    /// Its id, where the line brings none.
+    pub generated_id: Option<Box<str>>,
+    /// How far it was at the last attempt.
+    pub attempt: Option<Attempt>,
+    /// What it died of, if it is a dead letter.
+    pub letter: Option<Box<Letter>>,
+    /// Its line.
+    pub line: Box<[u8]>,
+}
+
+/// A job that was found on disk at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its name: for [`Input::Fetch`].
+    pub key: JobKey,
+    /// When it was accepted; never later than now.
+    pub accepted: Wall,
+    /// How long ago that is by the wall clock: what is gone of its time to live.
+    pub age: Duration,
+    /// Where it came from.
+    pub source: SourceKind,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next one is due: not before now, not after the longest wait there is.
+    pub due: Instant,
+    /// Bytes of its line.
+    pub line_bytes: u32,
+}
+
+impl FileId {
+    /// Its name in the spool's directory.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_string()
+    }
+
+    /// The file of this name; `None` if it is none of ours.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<FileId> {
+        let (stream, rest) = match (name.strip_prefix("jobs-"), name.strip_prefix("dead-")) {
+            (Some(rest), _) => (Stream::Jobs, rest),
+            (_, Some(rest)) => (Stream::Dead, rest),
+            _ => return None,
+        };
+        let number = rest.strip_suffix(".log")?.parse().ok()?;
+        let file = FileId { stream, number };
+        // Only the name that we would give: no sign, no other number of zeros, nothing below 1.
+        (number > 0 && file.name() == name).then_some(file)
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stream = match self.stream {
+            Stream::Jobs => "jobs",
+            Stream::Dead => "dead",
+        };
+        write!(f, "{stream}-{:010}.log", self.number)
+    }
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: can't be read from byte {} on",
+            self.file, self.offset
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_there_and_back_and_others_are_left_alone() {
+        let file = FileId {
+            stream: Stream::Dead,
+            number: 7,
+        };
+        assert_eq!(file.name(), "dead-0000000007.log");
+        assert_eq!(FileId::parse("dead-0000000007.log"), Some(file));
+        for name in [
+            "lock",
+            "jobs-7.log",
+            "jobs-+000000007.log",
+            "jobs-0000000000.log",
+            "jobs-0000000001.log~",
+            "jobs-9999999999.log",
+        ] {
+            assert_eq!(FileId::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_small() {
+        assert!(size_of::<Output>() <= 64, "{}", size_of::<Output>());
+    }
+}

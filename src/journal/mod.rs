@@ -1,0 +1,681 @@
+//! Floor 2: the journal. What is on disk and where: accepted jobs until they end, how they ended, dead letters.
+//!
+//!   submit -> [batch: write, sync] -> Durable … Attempted … Done -> [rides with the next batch]
+//!
+//! One per process with a spool, sans-I/O: it decides every write, sync, rename and delete, and the disk only
+//! performs them, one after the other. So a crash can be played between any two.
+//!
+//! - A job is told to be safe only when its record is synced. Its end is written down once it has ended, and no
+//!   sooner than its record.
+//! - Two logs of segments, written at their ends only: jobs, and dead letters. A segment goes when nothing in it
+//!   is needed, oldest first; few jobs that are still needed are copied forward.
+//! - After a failed write or sync nothing new is safe until another file takes it; what was not synced is kept
+//!   in memory and written there.
+//! - In memory: 64 bytes and two cells a job; lines stay on disk ([`event::Input::Fetch`]).
+//!
+//! Why two logs: a dead letter stays for weeks, a job for seconds. Among jobs, letters would have to be copied
+//! out of the way again and again; apart, each is copied once, when the job has ended.
+//!
+//! Not here: files (`io/disk`), what is read at start (`recovery`), when a segment goes (`cleaner`).
+
+pub mod appender;
+pub mod event;
+pub mod identity;
+pub mod record;
+pub mod recovery;
+pub mod scan;
+
+mod cleaner;
+mod delivered;
+mod index;
+mod letters;
+mod reads;
+mod segment;
+mod shelf;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::map::Map;
+use crate::base::time::{Instant, Now, Wall};
+
+use self::appender::{Appender, Haste, Landed, Progress, Purpose};
+use self::cleaner::Cleaner;
+use self::delivered::Memory;
+use self::event::{
+    Action, Attempt, DiskError, DiskErrorKind, How, Identity, Input, JobKey, Known, Letter, OpId,
+    Output, Pending, Performed, Refusal, Stream, Submission, Verdict,
+};
+use self::identity::Seeds;
+use self::index::{Entry, Index, Place, Slot};
+use self::letters::{Dead, Letters};
+use self::reads::{Read, Reads};
+use self::record::{Accepted, Record};
+use self::shelf::Shelf;
+
+/// Bytes that may wait to be safe; beyond, no job is taken in.
+pub const UNSYNCED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that may wait to be safe before what is in no hurry waits outside.
+const LAZY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Attempts written down in one call.
+const ATTEMPTS_PER_CALL: usize = 256;
+
+/// Room kept for what is neither a job nor its end.
+const ROOM_MIN: u64 = 4096;
+
+/// What the journal obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of a segment; a longer line makes a longer one.
+    pub segment_bytes: u64,
+    /// Bytes of all files (`maxSpoolBytes`).
+    pub max_spool_bytes: Option<u64>,
+    /// Bytes of dead letters (`maxDeadBytes`); 0: none are kept.
+    pub max_dead_bytes: u64,
+    /// Delivered ids that are remembered.
+    pub remembered: usize,
+    /// No job is due later than this after a start.
+    pub max_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            segment_bytes: 32 * 1024 * 1024,
+            max_spool_bytes: None,
+            max_dead_bytes: 256 * 1024 * 1024,
+            remembered: 100_000,
+            max_wait: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How things are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Jobs that have not ended, or whose end as a dead letter is not safe yet.
+    pub pending: usize,
+    /// Dead letters.
+    pub letters: usize,
+    /// Bytes of all files.
+    pub file_bytes: u64,
+    /// Bytes that are not safe yet.
+    pub unsynced_bytes: usize,
+    /// Bytes written so far, and how often something was synced.
+    pub written_bytes: u64,
+    /// See `written_bytes`.
+    pub syncs: u64,
+    /// Jobs copied forward.
+    pub copied: u64,
+    /// Inputs that named no job.
+    pub stale_inputs: u64,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Journal {
+    settings: Settings,
+    seeds: Seeds,
+    next_key: u64,
+    index: Index,
+    memory: Memory,
+    letters: Letters,
+    jobs: Log,
+    dead: Log,
+    cleaner: Cleaner,
+    reads: Reads,
+    /// Jobs whose attempt is to be written down.
+    dirty: VecDeque<JobKey>,
+    /// Jobs that become dead letters: by id, and what is to be said of them.
+    dying: Map<Identity, JobKey>,
+    obituaries: Map<JobKey, Box<Letter>>,
+    /// Jobs found at start that were not handed out, the oldest last, and the greatest key of them.
+    found: Vec<Slot>,
+    found_to: JobKey,
+    outputs: VecDeque<Output>,
+    ops: Vec<(OpId, Owner)>,
+    next_op: u64,
+    /// When something last happened, and whether all that follows from it was looked at.
+    now: Instant,
+    is_stale: bool,
+    last_submit: Instant,
+    status: Status,
+}
+
+/// One log: its writing end and its segments.
+#[derive(Debug)]
+struct Log {
+    appender: Appender,
+    shelf: Shelf,
+}
+
+/// Whose operation it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Log(Stream),
+    Cleaner,
+    Read(Read),
+}
+
+impl Journal {
+    /// Takes a job in, or says why not. It is safe when [`Output::Durable`] says so.
+    pub fn submit(&mut self, now: Now, submission: &Submission<'_>) -> Verdict {
+        self.now = now.mono;
+        let id = self.seeds.of_id(submission.id);
+        if let Some(slot) = self.index.by_id(id) {
+            let entry = self.index.get(slot);
+            return Verdict::Duplicate {
+                known: Known::Pending(entry.key),
+                same_payload: entry.payload == submission.payload,
+            };
+        }
+        if let Some(payload) = self.memory.get(id) {
+            return Verdict::Duplicate {
+                known: Known::Delivered,
+                same_payload: payload == submission.payload,
+            };
+        }
+        if let Some(refusal) = self.refusal(submission.line.len()) {
+            return Verdict::Refused(refusal);
+        }
+        if let Some(old) = self.dying.get(&id).copied() {
+            // It is submitted again before its letter was safe: the letter is not wanted any more.
+            self.end_dying(old);
+        }
+        let key = JobKey(self.next_key);
+        self.next_key += 1;
+        let accepted = Accepted::of(submission, key, now.wall, id);
+        self.index.insert(Entry::of(&accepted, Place::default()));
+        let record = Record::Accepted(accepted);
+        let purpose = Some(Purpose::Job(key));
+        let log = &mut self.jobs.appender;
+        log.push(now.mono, Haste::Urgent, &record, purpose);
+        self.last_submit = now.mono;
+        self.cleaner.disturb();
+        self.is_stale = true;
+        Verdict::New(key)
+    }
+
+    /// Why a job with such a line would not be taken in now; `None`: it would.
+    #[must_use]
+    pub fn refusal(&self, line_bytes: usize) -> Option<Refusal> {
+        let log = &self.jobs.appender;
+        let because = |kind| match kind {
+            DiskErrorKind::Full => Refusal::Full,
+            DiskErrorKind::Unsupported | DiskErrorKind::Missing | DiskErrorKind::Io => {
+                Refusal::Trouble
+            }
+        };
+        if log.is_failing() {
+            return Some(log.trouble().map_or(Refusal::Trouble, because));
+        }
+        if log.unsynced_bytes() >= UNSYNCED_BYTES_MAX {
+            return Some(Refusal::Behind);
+        }
+        // A line longer than that may make its segment grow.
+        let line = (line_bytes as u64).min(self.settings.segment_bytes / 4);
+        if log.room() >= self.room_kept() + line {
+            return None;
+        }
+        Some(match log.trouble() {
+            Some(kind) => because(kind),
+            None if self.may_make() => Refusal::Behind,
+            None => Refusal::Full,
+        })
+    }
+
+    /// Something happened.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        self.now = now.mono;
+        self.is_stale = true;
+        match input {
+            Input::Attempted { key, attempt } => self.on_attempted(key, attempt),
+            Input::Done { key, how } => self.on_done(key, how),
+            Input::Fetch { key } => self.reads.want(key),
+            Input::Forget { key } => self.forget(key),
+            Input::Performed { op, result } => self.on_performed(op, result),
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now.mono;
+        self.is_stale = true;
+        self.work();
+    }
+
+    /// The next thing to do or to know.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.is_stale {
+            self.work();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Journal::handle_timeout`] even if nothing happens.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_stale || self.has_more() {
+            return Some(self.now);
+        }
+        let logs = [&self.jobs, &self.dead].map(|log| log.appender.poll_timeout());
+        let cleaner = [self.idle_at(), self.cleaner.retry_at()];
+        let times = logs.into_iter().chain(cleaner).flatten();
+        // What was due by now waits for something else than time.
+        times.filter(|time| *time > self.now).min()
+    }
+
+    /// The next job that was found at start, the oldest first; each is handed out once, unless it has ended.
+    pub fn next_pending(&mut self, now: Now) -> Option<Pending> {
+        loop {
+            let slot = self.found.pop()?;
+            let entry = *self.index.get(slot);
+            // Its slot may have been given to a job that came later.
+            if entry.key > self.found_to || entry.is_dying() {
+                continue;
+            }
+            let attempt = self.index.attempt(slot);
+            let due = attempt.map_or(now.wall, |attempt| attempt.due);
+            let wait = since(due, now.wall).min(self.settings.max_wait);
+            let beside = record::ACCEPTED_BYTES as u32 + entry.generated_bytes();
+            return Some(Pending {
+                key: entry.key,
+                accepted: entry.accepted().min(now.wall),
+                age: since(now.wall, entry.accepted()),
+                source: entry.source(),
+                attempts: attempt.map_or(0, |attempt| attempt.attempts),
+                due: now.mono + wait,
+                line_bytes: entry.place.bytes.saturating_sub(beside),
+            });
+        }
+    }
+
+    /// How many jobs [`Journal::next_pending`] may still hand out.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The keys of at most `max` dead letters after `key`, the oldest first.
+    #[must_use]
+    pub fn letters(&self, after: JobKey, max: usize) -> Vec<JobKey> {
+        let letters = self.letters.after(after).take(max);
+        letters.map(|(key, _)| key).collect()
+    }
+
+    /// What ids and payloads are hashed with.
+    #[must_use]
+    pub const fn seeds(&self) -> &Seeds {
+        &self.seeds
+    }
+
+    /// Whether a segment is there to be written: before that every job is refused.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.jobs.appender.is_ready()
+    }
+
+    /// Before the end: whatever waits for company is written now.
+    pub fn flush(&mut self, now: Now) {
+        self.now = now.mono;
+        self.is_stale = true;
+        self.jobs.appender.hasten(now.mono);
+        self.dead.appender.hasten(now.mono);
+    }
+
+    /// Whether everything that was said is safe.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.dirty.is_empty()
+            && self.obituaries.is_empty()
+            && self.jobs.appender.unsynced_bytes() == 0
+            && self.dead.appender.unsynced_bytes() == 0
+    }
+
+    /// How things are.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let spares = self.jobs.appender.spare_bytes();
+        Status {
+            pending: self.index.len(),
+            letters: self.letters.len(),
+            file_bytes: self.jobs.shelf.bytes() + self.dead.shelf.bytes() + spares,
+            unsynced_bytes: self.jobs.appender.unsynced_bytes()
+                + self.dead.appender.unsynced_bytes(),
+            ..self.status
+        }
+    }
+
+    /// Panics if the machine contradicts itself. Walks everything: for tests and the simulator.
+    pub fn check_invariants(&self) {
+        self.jobs.appender.check_invariants();
+        self.dead.appender.check_invariants();
+        for segment in self.jobs.shelf.iter() {
+            let here = |slot: &Slot| self.index.get(*slot).place.segment == segment.number;
+            let live = self.index.slots().filter(here).count();
+            assert_eq!(
+                live, segment.live as usize,
+                "jobs of segment {}",
+                segment.number
+            );
+            let homes = self.memory.homes();
+            let remembered = homes.filter(|home| *home == segment.number).count();
+            assert_eq!(
+                remembered, segment.remembered as usize,
+                "{}",
+                segment.number
+            );
+        }
+        for segment in self.dead.shelf.iter() {
+            let letters = self.letters.after(JobKey(0));
+            let here = letters.filter(|(_, dead)| dead.place.segment == segment.number);
+            assert_eq!(
+                here.count(),
+                segment.live as usize,
+                "letters of {}",
+                segment.number
+            );
+        }
+        assert!(
+            self.outputs.len() <= 64 + self.reads.len(),
+            "outputs are pulled"
+        );
+    }
+
+    fn on_attempted(&mut self, key: JobKey, attempt: Attempt) {
+        match self.index.by_key(key) {
+            Some(slot) if !self.index.get(slot).is_dying() => {
+                if self.index.set_attempt(slot, attempt) {
+                    self.dirty.push_back(key);
+                }
+            }
+            _ => self.status.stale_inputs += 1,
+        }
+    }
+
+    fn on_done(&mut self, key: JobKey, how: How) {
+        let slot = self.index.by_key(key);
+        let Some(slot) = slot.filter(|slot| !self.index.get(*slot).is_dying()) else {
+            self.status.stale_inputs += 1;
+            return;
+        };
+        let entry = *self.index.get(slot);
+        match how {
+            How::Delivered => {
+                let home = entry.place.segment;
+                let (order, forgotten) = self.memory.push(entry.id, entry.payload, home);
+                self.jobs.shelf.add_remembered(home);
+                if let Some(forgotten) = forgotten {
+                    self.jobs.shelf.drop_remembered(forgotten);
+                }
+                self.end(slot, Some(order));
+            }
+            How::Ended => self.end(slot, None),
+            How::Dead(_) if self.settings.max_dead_bytes == 0 => self.end(slot, None),
+            How::Dead(letter) => {
+                self.index.set_dying(slot);
+                self.dying.insert(entry.id, key);
+                self.obituaries.insert(key, letter);
+                self.reads.mourn(key);
+            }
+        }
+    }
+
+    /// The job has ended: the word of it is written down, and it is forgotten.
+    fn end(&mut self, slot: Slot, order: Option<u64>) {
+        let entry = self.index.remove(slot);
+        self.cleaner.disturb();
+        let Place { segment, bytes, .. } = entry.place;
+        self.jobs.shelf.drop_live(segment, bytes);
+        let record = Record::Done {
+            key: entry.key,
+            order,
+        };
+        self.jobs
+            .appender
+            .push(self.now, Haste::Lazy, &record, None);
+    }
+
+    /// The job's letter is safe, or will never be.
+    fn end_dying(&mut self, key: JobKey) -> Option<Entry> {
+        let slot = self.index.by_key(key)?;
+        let entry = *self.index.get(slot);
+        if !entry.is_dying() {
+            return None;
+        }
+        self.obituaries.remove(&key);
+        self.dying.remove(&entry.id);
+        self.end(slot, None);
+        Some(entry)
+    }
+
+    fn forget(&mut self, key: JobKey) {
+        let Some(dead) = self.letters.remove(key) else {
+            self.status.stale_inputs += 1;
+            return;
+        };
+        let Place { segment, bytes, .. } = dead.place;
+        self.dead.shelf.drop_live(segment, bytes);
+        let record = Record::Forgotten { key };
+        self.dead
+            .appender
+            .push(self.now, Haste::Lazy, &record, None);
+    }
+
+    fn on_performed(&mut self, op: OpId, result: Result<Performed, DiskError>) {
+        let Some(at) = self.ops.iter().position(|(other, _)| *other == op) else {
+            self.status.stale_inputs += 1;
+            return;
+        };
+        let (_, owner) = self.ops.swap_remove(at);
+        match owner {
+            Owner::Log(stream) => self.on_log_performed(stream, result),
+            Owner::Cleaner => self.on_cleaner_performed(result),
+            Owner::Read(read) => self.on_read(read, result),
+        }
+    }
+
+    fn on_log_performed(&mut self, stream: Stream, result: Result<Performed, DiskError>) {
+        let now = self.now;
+        let appender = &mut self.log_mut(stream).appender;
+        let was_in_trouble = appender.trouble().is_some();
+        let progress = appender.on_performed(now, result);
+        let is_over = was_in_trouble && appender.trouble().is_none();
+        match progress {
+            Progress::Step | Progress::Made => {}
+            Progress::Landed(landed) => self.on_landed(stream, &landed),
+            Progress::Failed {
+                error,
+                retry,
+                abandoned,
+            } => {
+                // What it holds may come back after a crash: it goes in its turn, like the others.
+                if let Some((number, bytes)) = abandoned {
+                    self.log_mut(stream).shelf.put(number, bytes);
+                }
+                self.outputs.push_back(Output::Trouble {
+                    stream,
+                    error,
+                    retry,
+                });
+            }
+        }
+        if is_over {
+            self.outputs.push_back(Output::Recovered { stream });
+        }
+    }
+
+    fn on_landed(&mut self, stream: Stream, landed: &Landed) {
+        let segment = landed.segment;
+        self.log_mut(stream)
+            .shelf
+            .put(segment, landed.segment_bytes);
+        let mut up_to = None;
+        for mark in &landed.marks {
+            let place = Place {
+                segment,
+                offset: mark.offset,
+                bytes: mark.bytes,
+            };
+            match mark.purpose {
+                Purpose::Job(key) => {
+                    if self.on_job_landed(key, place) {
+                        up_to = up_to.max(Some(key));
+                    }
+                }
+                Purpose::Letter(key) => self.on_letter_landed(key, place),
+                Purpose::Remembered {
+                    segment: home,
+                    from,
+                    to,
+                } => self.on_remembered_landed(home, from..to, segment),
+            }
+        }
+        if let Some(up_to) = up_to {
+            self.outputs.push_back(Output::Durable { up_to });
+        }
+    }
+
+    /// The job's record is safe there. Whether it is the first.
+    fn on_job_landed(&mut self, key: JobKey, place: Place) -> bool {
+        // It may have ended while its copy was on its way.
+        let Some(slot) = self.index.by_key(key) else {
+            return false;
+        };
+        let old = self.index.set_place(slot, place);
+        self.jobs.shelf.drop_live(old.segment, old.bytes);
+        self.jobs.shelf.add_live(place.segment, place.bytes);
+        let is_first = old.segment == 0;
+        if is_first && let Some(letter) = self.letters.by_id(self.index.get(slot).id) {
+            self.forget(letter);
+        }
+        is_first
+    }
+
+    fn on_letter_landed(&mut self, key: JobKey, place: Place) {
+        let Some(entry) = self.end_dying(key) else {
+            // Its id was submitted again meanwhile.
+            let record = Record::Forgotten { key };
+            self.dead
+                .appender
+                .push(self.now, Haste::Lazy, &record, None);
+            return;
+        };
+        if let Some(older) = self.letters.by_id(entry.id) {
+            self.forget(older);
+        }
+        self.dead.shelf.add_live(place.segment, place.bytes);
+        self.letters.insert(
+            key,
+            Dead {
+                id: entry.id,
+                place,
+            },
+        );
+    }
+
+    fn on_remembered_landed(&mut self, home: u32, places: std::ops::Range<u32>, to: u32) {
+        for place in places {
+            if self.memory.move_home(place, home, to) {
+                self.jobs.shelf.drop_remembered(home);
+                self.jobs.shelf.add_remembered(to);
+            }
+        }
+    }
+
+    /// Does all that follows from what has happened, as far as one call goes.
+    fn work(&mut self) {
+        self.is_stale = false;
+        self.write_attempts();
+        self.start_reads();
+        self.clean();
+        let (wanted, may_make) = (self.room_wanted(), self.may_make());
+        self.poll_log(Stream::Jobs, wanted, may_make);
+        self.poll_log(Stream::Dead, 0, true);
+    }
+
+    fn write_attempts(&mut self) {
+        for _ in 0..ATTEMPTS_PER_CALL {
+            if self.jobs.appender.unsynced_bytes() >= LAZY_BYTES_MAX {
+                return;
+            }
+            let Some(key) = self.dirty.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.index.by_key(key) else {
+                continue;
+            };
+            self.index.set_clean(slot);
+            if let Some(attempt) = self.index.attempt(slot) {
+                let attempt = attempt.clone();
+                let record = Record::Attempted { key, attempt };
+                self.jobs
+                    .appender
+                    .push(self.now, Haste::Lazy, &record, None);
+            }
+        }
+    }
+
+    fn poll_log(&mut self, stream: Stream, wanted: u64, may_make: bool) {
+        let (now, next_key) = (self.now, self.next_key);
+        let log = self.log_mut(stream);
+        if let Some(action) = log.appender.poll(now, wanted, may_make, next_key) {
+            self.perform(Owner::Log(stream), action);
+        }
+    }
+
+    fn perform(&mut self, owner: Owner, action: Action) -> OpId {
+        match &action {
+            Action::Write { bytes, from, .. } => {
+                self.status.written_bytes += bytes.len() as u64 - u64::from(*from);
+            }
+            Action::Sync { .. } => self.status.syncs += 1,
+            _ => {}
+        }
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        self.ops.push((op, owner));
+        self.outputs.push_back(Output::Disk { op, action });
+        op
+    }
+
+    /// Whether there is something to do at once.
+    fn has_more(&self) -> bool {
+        let is_lazy_open = self.jobs.appender.unsynced_bytes() < LAZY_BYTES_MAX;
+        !self.dirty.is_empty() && is_lazy_open || self.cleaner.has_more()
+    }
+
+    /// Room that jobs may not take: for the end of every job, and for what must be copied to make room.
+    fn room_kept(&self) -> u64 {
+        let ends = self.index.len() as u64 * record::DONE_BYTES as u64;
+        ends + self.settings.segment_bytes + ROOM_MIN
+    }
+
+    fn room_wanted(&self) -> u64 {
+        self.room_kept() + self.settings.segment_bytes / 2
+    }
+
+    fn may_make(&self) -> bool {
+        let Some(max) = self.settings.max_spool_bytes else {
+            return true;
+        };
+        // One there must be, or nothing could be said to have ended.
+        !self.is_ready() || self.status().file_bytes + self.settings.segment_bytes <= max
+    }
+
+    fn log_mut(&mut self, stream: Stream) -> &mut Log {
+        match stream {
+            Stream::Jobs => &mut self.jobs,
+            Stream::Dead => &mut self.dead,
+        }
+    }
+}
+
+fn since(later: Wall, earlier: Wall) -> Duration {
+    Duration::from_nanos(later.unix_nanos().saturating_sub(earlier.unix_nanos()))
+}

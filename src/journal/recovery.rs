@@ -1,0 +1,553 @@
+//! What is on disk at start becomes a [`Journal`].
+//!
+//! Reads every file once, piece by piece, dead letters first, each log in the order in which it was written;
+//! writes nothing. Memory holds one piece and the index.
+//!
+//! - The last batch of a file may be torn: it was never safe, and what of it can't be read is left out silently.
+//! - What can't be read before a good batch, or before the place where a later segment says that this one ends,
+//!   is corrupt: that is told, and everything good beside it is kept.
+//! - A file of an unknown version ends it all, and nothing is touched.
+//! - A job that is pending, and a dead letter too, has ended: only the word of it was not safe yet.
+//!
+//! Not here: how one file is read (`scan`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use crate::base::map::Map;
+use crate::base::rng::Rng;
+use crate::base::time::Now;
+use crate::journal::appender::{Appender, Setup};
+use crate::journal::cleaner::Cleaner;
+use crate::journal::delivered::{Memory, keep_last};
+use crate::journal::event::{
+    Action, Corruption, DiskError, FileId, JobKey, OpId, Performed, Stream,
+};
+use crate::journal::identity::Seeds;
+use crate::journal::index::{Entry, Index, Place};
+use crate::journal::letters::{Dead, Letters};
+use crate::journal::reads::Reads;
+use crate::journal::record::{self, Accepted, Delivered, Record};
+use crate::journal::scan::{Found, Scanner};
+use crate::journal::segment::{HEADER_BYTES, Header, HeaderRead};
+use crate::journal::shelf::Shelf;
+use crate::journal::{Journal, Log, Settings, Status};
+
+/// Corrupt places that are told; the others are counted.
+pub const CORRUPTIONS_MAX: usize = 1_000;
+
+/// Why a spool can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownVersion {
+    /// Which file says so.
+    pub file: FileId,
+    /// What it says.
+    pub version: u32,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Jobs that have not ended.
+    pub pending: usize,
+    /// Dead letters.
+    pub letters: usize,
+    /// Delivered ids.
+    pub remembered: usize,
+    /// Files read.
+    pub files: usize,
+    /// Places that can't be read, the first [`CORRUPTIONS_MAX`] of them.
+    pub corruptions: Vec<Corruption>,
+    /// How many there are.
+    pub corrupt_places: usize,
+}
+
+/// The machine that reads.
+#[derive(Debug)]
+pub struct Recovery {
+    settings: Settings,
+    new_seeds: Seeds,
+    seeds: Option<Seeds>,
+    /// Those whose header is looked at for the seeds, then those to be read.
+    unseen: VecDeque<(FileId, u64)>,
+    unread: VecDeque<(FileId, u64)>,
+    scanner: Option<Scanner>,
+    op: Option<OpId>,
+    next_op: u64,
+    unknown: Option<UnknownVersion>,
+    books: Books,
+    summary: Summary,
+}
+
+/// What the records add up to.
+#[derive(Debug)]
+struct Books {
+    remembered: usize,
+    index: Index,
+    jobs: Shelf,
+    dead: Shelf,
+    letters: Letters,
+    delivered: Vec<(Delivered, u32)>,
+    order: u64,
+    next_key: u64,
+    sequences: [u64; 2],
+    /// Where files end.
+    ends: BTreeMap<FileId, u64>,
+    /// Where others say that they end.
+    said: BTreeMap<FileId, u64>,
+    /// Files without a batch.
+    empty: Vec<FileId>,
+}
+
+impl Recovery {
+    /// For these files of the spool's directory, with their sizes; others' names are left alone.
+    #[must_use]
+    pub fn new<'a>(
+        settings: Settings,
+        files: impl IntoIterator<Item = (&'a str, u64)>,
+        rng: &mut Rng,
+    ) -> Recovery {
+        let files = files.into_iter();
+        let mut files: Vec<(FileId, u64)> = files
+            .filter_map(|(name, bytes)| Some((FileId::parse(name)?, bytes)))
+            .collect();
+        files.sort_unstable_by_key(|(file, _)| (file.stream == Stream::Jobs, file.number));
+        Recovery {
+            settings,
+            new_seeds: Seeds::generate(rng),
+            seeds: None,
+            unseen: files.iter().copied().collect(),
+            unread: files.into(),
+            scanner: None,
+            op: None,
+            next_op: 0,
+            unknown: None,
+            books: Books::new(settings.remembered, [rng.next_u64(), rng.next_u64()]),
+            summary: Summary::default(),
+        }
+    }
+
+    /// The next bytes to read: performed, and its result handed in, before the next is asked for. `None`:
+    /// everything is read.
+    pub fn poll_output(&mut self) -> Option<(OpId, Action)> {
+        if self.op.is_some() || self.unknown.is_some() {
+            return None;
+        }
+        let (file, offset, bytes) = self.next_read()?;
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        self.op = Some(op);
+        let action = Action::Read {
+            file,
+            offset,
+            bytes,
+        };
+        Some((op, action))
+    }
+
+    /// What was read.
+    pub fn handle_input(&mut self, op: OpId, result: Result<Performed, DiskError>) {
+        if self.op != Some(op) {
+            return;
+        }
+        self.op = None;
+        let bytes = match result {
+            Ok(Performed::Bytes(bytes)) => Some(bytes),
+            Ok(Performed::Done | Performed::Written(_)) | Err(_) => None,
+        };
+        if self.seeds.is_none()
+            && let Some((file, _)) = self.unseen.pop_front()
+        {
+            match Header::read(&bytes.unwrap_or_default(), file) {
+                HeaderRead::Good(header) => self.seeds = Some(header.seeds),
+                HeaderRead::Unknown { version } => {
+                    self.unknown = Some(UnknownVersion { file, version });
+                }
+                HeaderRead::Bad => {}
+            }
+            return;
+        }
+        self.on_piece(bytes);
+    }
+
+    /// How much of it is done, in files.
+    #[must_use]
+    pub fn progress(&self) -> (usize, usize) {
+        let left = self.unread.len() + usize::from(self.scanner.is_some());
+        (self.summary.files, self.summary.files + left)
+    }
+
+    /// The journal, once everything is read.
+    ///
+    /// # Errors
+    /// A file is of a version that this program does not know: nothing was touched.
+    ///
+    /// # Panics
+    /// If not everything is read.
+    pub fn finish(mut self, now: Now) -> Result<(Journal, Summary), UnknownVersion> {
+        if let Some(unknown) = self.unknown {
+            return Err(unknown);
+        }
+        assert!(self.is_over(), "everything is read first");
+        for corruption in self.books.missing() {
+            self.corrupt(corruption);
+        }
+        let seeds = self.seeds.unwrap_or(self.new_seeds);
+        let mut summary = self.summary;
+        let journal = self.books.into_journal(self.settings, seeds, now);
+        let status = journal.status();
+        summary.pending = status.pending;
+        summary.letters = status.letters;
+        summary.remembered = journal.memory.len();
+        Ok((journal, summary))
+    }
+
+    fn is_over(&self) -> bool {
+        self.scanner.is_none() && self.unread.is_empty()
+    }
+
+    fn next_read(&mut self) -> Option<(FileId, u64, u32)> {
+        if self.seeds.is_none()
+            && let Some((file, _)) = self.unseen.front()
+        {
+            return Some((*file, 0, HEADER_BYTES as u32));
+        }
+        loop {
+            if let Some(scanner) = &self.scanner {
+                if let Some((offset, bytes)) = scanner.wants() {
+                    return Some((scanner.file(), offset, bytes));
+                }
+                self.close();
+            }
+            let (file, bytes) = self.unread.pop_front()?;
+            let start = self.seeds.map(|seeds| seeds.checksum_start());
+            self.scanner = Some(Scanner::new(file, bytes, start));
+            self.books.shelf(file.stream).put(file.number, bytes);
+        }
+    }
+
+    fn on_piece(&mut self, bytes: Option<Vec<u8>>) {
+        let Some(mut scanner) = self.scanner.take() else {
+            return;
+        };
+        let file = scanner.file();
+        let Some((offset, wanted)) = scanner.wants() else {
+            return;
+        };
+        let bytes = bytes.unwrap_or_else(|| {
+            // What the disk does not give is read over: good batches may lie behind.
+            self.corrupt(Corruption { file, offset });
+            vec![0; wanted as usize]
+        });
+        let mut corrupt = Vec::new();
+        let (books, unknown) = (&mut self.books, &mut self.unknown);
+        scanner.feed(&bytes, &mut |found| match found {
+            Found::Header(HeaderRead::Unknown { version }) => {
+                *unknown = Some(UnknownVersion { file, version });
+            }
+            Found::Header(HeaderRead::Good(header)) => {
+                books.next_key = books.next_key.max(header.next_key);
+            }
+            Found::Header(HeaderRead::Bad) => {}
+            Found::Record {
+                offset,
+                bytes,
+                record,
+            } => books.enter(file, offset, bytes.len(), record),
+            Found::Corrupt { offset } => corrupt.push(Corruption { file, offset }),
+        });
+        self.scanner = Some(scanner);
+        for corruption in corrupt {
+            self.corrupt(corruption);
+        }
+    }
+
+    /// The file is read.
+    fn close(&mut self) {
+        let Some(scanner) = self.scanner.take() else {
+            return;
+        };
+        let (file, tail) = (scanner.file(), scanner.tail());
+        self.summary.files += 1;
+        self.books.ends.insert(file, tail.end);
+        if tail.batches == 0 {
+            self.books.empty.push(file);
+        }
+        let sequence = &mut self.books.sequences[file.stream as usize];
+        *sequence = (*sequence).max(tail.sequence);
+    }
+
+    fn corrupt(&mut self, corruption: Corruption) {
+        self.summary.corrupt_places += 1;
+        if self.summary.corruptions.len() < CORRUPTIONS_MAX {
+            self.summary.corruptions.push(corruption);
+        }
+    }
+}
+
+impl Books {
+    fn new(remembered: usize, seed: [u64; 2]) -> Books {
+        Books {
+            remembered,
+            index: Index::new(seed),
+            jobs: Shelf::default(),
+            dead: Shelf::default(),
+            letters: Letters::new(seed),
+            delivered: Vec::new(),
+            order: 0,
+            next_key: 1,
+            sequences: [0; 2],
+            ends: BTreeMap::new(),
+            said: BTreeMap::new(),
+            empty: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, file: FileId, offset: u64, bytes: usize, record: Record<'_>) {
+        let place = Place {
+            segment: file.number,
+            offset: offset as u32,
+            bytes: bytes as u32,
+        };
+        match (file.stream, record) {
+            (
+                stream,
+                Record::Follows {
+                    segment: number,
+                    end,
+                    next_key,
+                },
+            ) => {
+                self.next_key = self.next_key.max(next_key);
+                self.said.insert(FileId { stream, number }, end);
+            }
+            (Stream::Jobs, Record::Accepted(job)) => self.on_accepted(&job, place),
+            (Stream::Jobs, Record::Attempted { key, attempt }) => {
+                self.see(key);
+                if let Some(slot) = self.index.by_key(key) {
+                    self.index.set_attempt(slot, attempt);
+                    self.index.set_clean(slot);
+                }
+            }
+            (Stream::Jobs, Record::Done { key, order }) => self.on_done(key, order),
+            (Stream::Jobs, Record::Remembered(ids)) => {
+                let ids = record::remembered(ids).map(|delivered| (delivered, file.number));
+                self.delivered.extend(ids);
+                self.trim();
+            }
+            (Stream::Dead, Record::Letter { job, .. }) => {
+                self.see(job.key);
+                self.forget(job.key);
+                self.dead.add_live(place.segment, place.bytes);
+                self.letters.insert(job.key, Dead { id: job.id, place });
+            }
+            (Stream::Dead, Record::Forgotten { key }) => {
+                self.see(key);
+                self.forget(key);
+            }
+            // A good record in the wrong log: nothing that we write.
+            (
+                Stream::Jobs | Stream::Dead,
+                Record::Accepted(_)
+                | Record::Attempted { .. }
+                | Record::Done { .. }
+                | Record::Remembered(_)
+                | Record::Letter { .. }
+                | Record::Forgotten { .. },
+            ) => {}
+        }
+    }
+
+    fn on_accepted(&mut self, job: &Accepted<'_>, place: Place) {
+        self.see(job.key);
+        if let Some(slot) = self.index.by_key(job.key) {
+            let old = self.index.set_place(slot, place);
+            self.jobs.drop_live(old.segment, old.bytes);
+        } else {
+            self.index.insert(Entry::of(job, place));
+        }
+        self.jobs.add_live(place.segment, place.bytes);
+    }
+
+    fn on_done(&mut self, key: JobKey, order: Option<u64>) {
+        self.see(key);
+        self.order = self.order.max(order.unwrap_or(0));
+        // Its record may have gone before: then its id, if it is still to be known, was written down anew.
+        let Some(slot) = self.index.by_key(key) else {
+            return;
+        };
+        let entry = self.index.remove(slot);
+        self.jobs.drop_live(entry.place.segment, entry.place.bytes);
+        if let Some(order) = order {
+            let delivered = Delivered {
+                order,
+                id: entry.id,
+                payload: entry.payload,
+            };
+            self.delivered.push((delivered, entry.place.segment));
+            self.trim();
+        }
+    }
+
+    fn forget(&mut self, key: JobKey) {
+        if let Some(dead) = self.letters.remove(key) {
+            self.dead.drop_live(dead.place.segment, dead.place.bytes);
+        }
+    }
+
+    fn see(&mut self, key: JobKey) {
+        self.next_key = self.next_key.max(key.0.saturating_add(1));
+    }
+
+    fn trim(&mut self) {
+        if self.delivered.len() > 2 * self.remembered + 1_000 {
+            for (delivered, _) in &self.delivered {
+                self.order = self.order.max(delivered.order);
+            }
+            keep_last(&mut self.delivered, self.remembered);
+        }
+    }
+
+    fn shelf(&mut self, stream: Stream) -> &mut Shelf {
+        match stream {
+            Stream::Jobs => &mut self.jobs,
+            Stream::Dead => &mut self.dead,
+        }
+    }
+
+    /// What others say was there and isn't. A file that is gone is missed only if an older one is still there:
+    /// they go oldest first.
+    fn missing(&self) -> Vec<Corruption> {
+        let with_batches = || self.ends.keys().filter(|file| !self.empty.contains(file));
+        let oldest = |stream| with_batches().find(|file| file.stream == stream);
+        let said = self.said.iter();
+        // A file without a batch goes whenever it is found.
+        let said = said.filter(|(_, end)| **end > HEADER_BYTES as u64);
+        said.filter_map(|(&file, &end)| {
+            let offset = match self.ends.get(&file) {
+                Some(&found) => found,
+                None if oldest(file.stream).is_some_and(|oldest| *oldest < file) => 0,
+                None => return None,
+            };
+            (offset < end).then_some(Corruption { file, offset })
+        })
+        .collect()
+    }
+
+    fn into_journal(mut self, settings: Settings, seeds: Seeds, now: Now) -> Journal {
+        let segment_bytes = settings.segment_bytes;
+        let jobs = self.appender(Stream::Jobs, segment_bytes, seeds);
+        let dead_bytes = dead_segment_bytes(&settings);
+        let dead = self.appender(Stream::Dead, dead_bytes, seeds);
+        let memory = Memory::load(self.remembered, self.delivered, self.order);
+        let mut log = Log {
+            appender: jobs,
+            shelf: self.jobs,
+        };
+        for home in memory.homes() {
+            log.shelf.add_remembered(home);
+        }
+        let mut found: Vec<_> = self.index.slots().collect();
+        found.sort_unstable_by_key(|slot| std::cmp::Reverse(self.index.get(*slot).key));
+        let mut journal = Journal {
+            settings,
+            seeds,
+            next_key: self.next_key,
+            memory,
+            letters: self.letters,
+            jobs: log,
+            dead: Log {
+                appender: dead,
+                shelf: self.dead,
+            },
+            cleaner: Cleaner::default(),
+            reads: Reads::default(),
+            dirty: VecDeque::new(),
+            dying: Map::new(seeds.of_id("dying")),
+            obituaries: Map::new(seeds.of_id("obituaries")),
+            found: Vec::new(),
+            found_to: JobKey(self.next_key - 1),
+            index: self.index,
+            outputs: VecDeque::new(),
+            ops: Vec::new(),
+            next_op: 0,
+            now: now.mono,
+            is_stale: true,
+            last_submit: now.mono,
+            status: Status::default(),
+        };
+        journal.settle();
+        found.retain(|slot| journal.index.is_used(*slot));
+        journal.found = found;
+        journal
+    }
+
+    fn appender(&mut self, stream: Stream, segment_bytes: u64, seeds: Seeds) -> Appender {
+        let newest = self.ends.keys().rfind(|file| file.stream == stream);
+        let setup = Setup {
+            stream,
+            segment_bytes,
+            preallocate: stream == Stream::Jobs,
+            seeds,
+            next_number: newest.map_or(1, |file| file.number.saturating_add(1)),
+            sequence: self.sequences[stream as usize],
+        };
+        let of_stream = |file: &FileId| file.stream == stream;
+        let ends = self.ends.iter().filter(|(file, _)| of_stream(file));
+        let follows = ends
+            .filter(|(file, _)| !self.said.contains_key(file) && !self.empty.contains(file))
+            .map(|(file, end)| (file.number, *end))
+            .collect();
+        let scrap = self.empty.iter().filter(|file| of_stream(file));
+        let scrap: Vec<u32> = scrap.map(|file| file.number).collect();
+        for number in &scrap {
+            self.shelf(stream).take(*number);
+        }
+        Appender::new(setup, follows, scrap)
+    }
+}
+
+impl Journal {
+    /// Finishes what the last run was about to.
+    fn settle(&mut self) {
+        let letters: Vec<(JobKey, Dead)> = self.letters.after(JobKey(0)).collect();
+        for (key, dead) in letters {
+            if let Some(slot) = self.index.by_key(key) {
+                // It has died, and only the word of it was not safe.
+                self.end(slot, None);
+            }
+            // Submitted again since: then a later job has the id, or has been delivered.
+            let is_replaced = self.index.by_id(dead.id).is_some()
+                || self.memory.get(dead.id).is_some()
+                || self.letters.by_id(dead.id) != Some(key);
+            if is_replaced {
+                self.forget(key);
+            }
+        }
+        self.status = Status::default();
+    }
+}
+
+/// Sixteen segments at most, so that a sixteenth of the letters goes at once.
+const fn dead_segment_bytes(settings: &Settings) -> u64 {
+    let bytes = settings.max_dead_bytes / 16;
+    if bytes < 4 * HEADER_BYTES as u64 {
+        return 4 * HEADER_BYTES as u64;
+    }
+    if bytes > 16 * 1024 * 1024 {
+        return 16 * 1024 * 1024;
+    }
+    bytes
+}
+
+impl fmt::Display for UnknownVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is of version {}: expected version {}",
+            self.file,
+            self.version,
+            super::segment::VERSION
+        )
+    }
+}
