@@ -151,6 +151,8 @@ pub(super) struct Appender {
     writer: Writer,
     queue: VecDeque<Batch>,
     queued_bytes: usize,
+    /// Bytes of records that were ever pushed.
+    pushed_bytes: u64,
     /// When the queue must be written; far in the future while it is empty.
     due: Instant,
     flight: Option<Flight>,
@@ -187,6 +189,7 @@ impl Appender {
             writer: Writer::new(setup.seeds.checksum_start()),
             queue: VecDeque::new(),
             queued_bytes: 0,
+            pushed_bytes: 0,
             due: Instant::FAR_FUTURE,
             flight: None,
             head: None,
@@ -245,6 +248,7 @@ impl Appender {
             });
         }
         self.queued_bytes += bytes as usize;
+        self.pushed_bytes += u64::from(bytes);
         let due = match haste {
             Haste::Urgent => now,
             Haste::Lazy => now + LAZY,
@@ -351,6 +355,18 @@ impl Appender {
     pub(super) fn unsynced_bytes(&self) -> usize {
         let flight = self.flight.as_ref().map_or(0, |flight| flight.bytes.len());
         self.queued_bytes + flight
+    }
+
+    /// Where the next record will be, counted in bytes of records.
+    pub(super) const fn position(&self) -> u64 {
+        self.pushed_bytes
+    }
+
+    /// Whether everything that was pushed before this position is safe.
+    pub(super) fn is_safe(&self, position: u64) -> bool {
+        let flight = self.flight.as_ref();
+        let flying = flight.map_or(0, |flight| flight.batch.records.len());
+        self.pushed_bytes - (self.queued_bytes + flying) as u64 >= position
     }
 
     /// The segment that is being written.

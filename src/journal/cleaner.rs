@@ -178,7 +178,7 @@ impl Journal {
         let Some(oldest) = oldest.filter(|oldest| Some(oldest.number) != head) else {
             return false;
         };
-        if oldest.reads > 0 {
+        if oldest.reads > 0 || !self.jobs.appender.is_safe(oldest.ended_at) {
             return false;
         }
         let unsynced = self.dead.appender.unsynced_bytes() as u64;

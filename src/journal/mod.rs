@@ -536,6 +536,9 @@ impl Journal {
                 } => self.on_remembered_landed(home, from..to, segment),
             }
         }
+        if stream == Stream::Dead {
+            self.await_ends(segment);
+        }
         if let Some(up_to) = up_to {
             self.outputs.push_back(Output::Durable { up_to });
         }
@@ -577,6 +580,14 @@ impl Journal {
                 place,
             },
         );
+    }
+
+    /// That the jobs of this segment's letters have ended was pushed by now, and may not be safe yet.
+    fn await_ends(&mut self, segment: u32) {
+        let position = self.jobs.appender.position();
+        if let Some(segment) = self.dead.shelf.get_mut(segment) {
+            segment.ended_at = position;
+        }
     }
 
     fn on_remembered_landed(&mut self, home: u32, places: std::ops::Range<u32>, to: u32) {

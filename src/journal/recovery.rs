@@ -87,6 +87,8 @@ struct Books {
     jobs: Shelf,
     dead: Shelf,
     letters: Letters,
+    /// Letters that were removed: their jobs have ended, even if that is said nowhere else.
+    forgotten: Vec<JobKey>,
     delivered: Vec<(Delivered, u32)>,
     order: u64,
     next_key: u64,
@@ -293,6 +295,7 @@ impl Books {
             jobs: Shelf::default(),
             dead: Shelf::default(),
             letters: Letters::new(seed),
+            forgotten: Vec::new(),
             delivered: Vec::new(),
             order: 0,
             next_key: 1,
@@ -344,6 +347,7 @@ impl Books {
             (Stream::Dead, Record::Forgotten { key }) => {
                 self.see(key);
                 self.forget(key);
+                self.forgotten.push(key);
             }
             // A good record in the wrong log: nothing that we write.
             (
@@ -476,7 +480,7 @@ impl Books {
             last_submit: now.mono,
             status: Status::default(),
         };
-        journal.settle();
+        journal.settle(&self.forgotten);
         found.retain(|slot| journal.index.is_used(*slot));
         journal.found = found;
         journal
@@ -509,7 +513,12 @@ impl Books {
 
 impl Journal {
     /// Finishes what the last run was about to.
-    fn settle(&mut self) {
+    fn settle(&mut self, forgotten: &[JobKey]) {
+        for key in forgotten {
+            if let Some(slot) = self.index.by_key(*key) {
+                self.end(slot, None);
+            }
+        }
         let letters: Vec<(JobKey, Dead)> = self.letters.after(JobKey(0)).collect();
         for (key, dead) in letters {
             if let Some(slot) = self.index.by_key(key) {
@@ -523,6 +532,10 @@ impl Journal {
             if is_replaced {
                 self.forget(key);
             }
+        }
+        let segments: Vec<u32> = self.dead.shelf.iter().map(|it| it.number).collect();
+        for segment in segments {
+            self.await_ends(segment);
         }
         self.status = Status::default();
     }

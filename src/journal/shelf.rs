@@ -31,6 +31,9 @@ pub(super) struct Segment {
     pub(super) remembered: u32,
     /// What all these would take elsewhere.
     pub(super) live_bytes: u64,
+    /// Dead letters: where in the other log it says that their jobs have ended. Until that is safe, nothing else
+    /// says it.
+    pub(super) ended_at: u64,
     /// Reads under way.
     pub(super) reads: u32,
     /// All that lives here has been copied, or can't be read.

@@ -659,7 +659,7 @@ impl World {
             .into_iter()
             .filter(|(name, _)| name.starts_with("jobs"));
         assert!(
-            jobs.clone().count() <= 6,
+            jobs.clone().count() <= 10,
             "{:?} {:#?}",
             jobs.collect::<Vec<_>>(),
             self.journal
