@@ -6,6 +6,10 @@
 pub mod cgroup;
 pub mod clients;
 pub mod clock;
+#[cfg_attr(not(test), expect(dead_code, reason = "the spool has no user yet"))]
+pub mod disk;
+#[cfg(test)]
+mod disk_tests;
 pub mod entropy;
 pub mod files;
 pub mod front;

@@ -30,6 +30,19 @@ pub enum Ready {
     Write,
 }
 
+/// How [`open_at`] opens a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// To read one that exists.
+    Read,
+    /// To read and write one that exists.
+    Write,
+    /// To read and write one that must not exist.
+    New,
+    /// To read and write one that may exist.
+    Any,
+}
+
 /// The time that a clock shows.
 #[must_use]
 pub fn clock_time(clock: Clock) -> Duration {
@@ -74,6 +87,50 @@ pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Opens a file of a directory by its name there, never through a symbolic link; a new one is its owner's
+/// alone (0600).
+///
+/// # Errors
+/// The system's.
+pub fn open_at(dir: BorrowedFd<'_>, name: &str, open: Open) -> io::Result<OwnedFd> {
+    let name = CString::new(name)?;
+    let flags = libc::O_NOFOLLOW
+        | libc::O_CLOEXEC
+        | match open {
+            Open::Read => libc::O_RDONLY,
+            Open::Write => libc::O_RDWR,
+            Open::New => libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
+            Open::Any => libc::O_RDWR | libc::O_CREAT,
+        };
+    let fd = retry(|| {
+        // SAFETY: the name ends with a zero byte and lives until the call is over; the mode is what O_CREAT
+        // reads.
+        unsafe { libc::openat(dir.as_raw_fd(), name.as_ptr(), flags, 0o600) }
+    })?;
+    // SAFETY: the descriptor is new, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Removes a file of a directory by its name there.
+///
+/// # Errors
+/// The system's.
+pub fn unlink_at(dir: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: the name ends with a zero byte and lives until the call is over.
+    retry(|| unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// Reserves the first `bytes` of a file on disk, and makes it that long (fallocate(2)).
+///
+/// # Errors
+/// The system's; `Unsupported` where the file system can't.
+pub fn allocate(file: BorrowedFd<'_>, bytes: u64) -> io::Result<()> {
+    let bytes = i64::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: takes numbers only.
+    retry(|| unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes) }).map(drop)
 }
 
 /// Raises the soft limit of open files to the hard one, and returns what holds then.
@@ -289,6 +346,16 @@ fn signal_set(signals: &[i32]) -> io::Result<libc::sigset_t> {
         check(unsafe { libc::sigaddset(&mut set, signal) })?;
     }
     Ok(set)
+}
+
+/// Calls again what a signal interrupted.
+fn retry(mut call: impl FnMut() -> i32) -> io::Result<i32> {
+    loop {
+        match check(call()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 fn check(result: i32) -> io::Result<i32> {
