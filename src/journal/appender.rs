@@ -168,6 +168,8 @@ pub(super) struct Appender {
     /// Those that the batch under way says.
     said: usize,
     trouble: Option<Trouble>,
+    /// Whether a segment that is being made goes before the next batch.
+    is_makings_turn: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +202,7 @@ impl Appender {
             follows,
             said: 0,
             trouble: None,
+            is_makings_turn: false,
         }
     }
 
@@ -286,14 +289,24 @@ impl Appender {
         }
         let waiting = self.trouble.filter(|trouble| now < trouble.retry);
         let may_write = waiting.is_none_or(|trouble| !trouble.is_batch);
+        let may_make = (may_make || self.making.is_some()) && waiting.is_none();
+        // A step of each in turn: a full disk must not find us without room because there was always a batch.
+        if self.is_makings_turn
+            && may_make
+            && let Some(action) = self.make(now, wanted, next_key)
+        {
+            self.is_makings_turn = false;
+            return Some(action);
+        }
         if may_write && self.is_due(now) && self.take_head() {
+            self.is_makings_turn = true;
             self.depart(next_key);
             return Some(self.write());
         }
-        if waiting.is_some() {
+        if !may_make {
             return None;
         }
-        self.make(now, wanted, may_make, next_key)
+        self.make(now, wanted, next_key)
     }
 
     /// What came of the operation under way.
@@ -579,12 +592,12 @@ impl Appender {
         retry
     }
 
-    fn make(&mut self, now: Instant, wanted: u64, may_make: bool, next_key: u64) -> Option<Action> {
+    fn make(&mut self, now: Instant, wanted: u64, next_key: u64) -> Option<Action> {
         let (number, step) = match self.making {
             Some(making) => making,
             None => {
                 let is_held_up = self.is_due(now) && self.spares.is_empty();
-                if !may_make || (self.room() >= wanted && !is_held_up && self.trouble.is_none()) {
+                if self.room() >= wanted && !is_held_up && self.trouble.is_none() {
                     return None;
                 }
                 let number = self.setup.next_number;
