@@ -28,12 +28,14 @@ mod request;
 mod response;
 #[path = "../fuzz/checks/scenario.rs"]
 mod scenario;
+#[path = "../fuzz/checks/spool.rs"]
+mod spool;
 #[path = "../fuzz/checks/url.rs"]
 mod url;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("body", body::check),
     ("ctl", ctl::check),
     ("dates", dates::check),
@@ -45,6 +47,7 @@ const CHECKS: [(&str, Check); 12] = [
     ("request", request::check),
     ("response", response::check),
     ("scenario", scenario::check),
+    ("spool", spool::check),
     ("url", url::check),
 ];
 
