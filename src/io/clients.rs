@@ -262,7 +262,7 @@ impl Clients {
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
-        self.connections[index] = Some(Connection {
+        let connection = Connection {
             client,
             stream,
             // Tried at once: what has come already is no event.
@@ -275,8 +275,10 @@ impl Clients {
             written: 0,
             in_readers: false,
             in_writers: false,
-        });
-        self.count += 1;
+        };
+        // Intake may have given it the place of one that is over, but is to be closed only later in this turn.
+        let before = self.connections[index].replace(connection);
+        self.count += usize::from(before.is_none());
     }
 }
 
@@ -365,6 +367,7 @@ mod tests {
 
     use conduit::base::rng::Rng;
     use conduit::intake::Settings;
+    use conduit::intake::event::Output;
 
     use super::*;
     use crate::io::socket::Users;
@@ -383,6 +386,52 @@ mod tests {
             timings: false,
         };
         Intake::new(now, settings, Rng::from_seed([1; 32]), [2, 3])
+    }
+
+    #[test]
+    fn the_place_of_a_client_that_is_to_be_closed_is_taken_and_counted_once() {
+        let now = clock::now();
+        let path = std::env::temp_dir().join(format!("conduit-places-{}", std::process::id()));
+        let users = Users {
+            submit: vec![],
+            control: vec![],
+        };
+        let socket = Socket::bind(&path, users).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let mut clients = Clients::open(socket, poll.registry().try_clone().unwrap()).unwrap();
+        let mut intake = intake(now);
+        let perform = |clients: &mut Clients, intake: &mut Intake, most: usize| {
+            for _ in 0..most {
+                match intake.poll_output(now) {
+                    None => return,
+                    Some(Output::Read { client, .. }) => clients.ask(client),
+                    Some(Output::Write { client }) => clients.handle_results(client),
+                    Some(Output::Close { client }) => clients.close(client),
+                    Some(Output::Deliver { .. }) => {}
+                }
+            }
+        };
+        let accept = |clients: &mut Clients, intake: &mut Intake| {
+            clients.handle_nudge(Nudge {
+                token: Token(LISTENER),
+                is_readable: true,
+                is_writable: false,
+            });
+            clients.read(now, intake);
+        };
+        let first = Peer::connect(&path).unwrap();
+        let mut second = Peer::connect(&path).unwrap();
+        accept(&mut clients, &mut intake);
+        perform(&mut clients, &mut intake, 10);
+        drop(first);
+        second.write_all(b"{\"url\":\"https://a/\"}\n").unwrap();
+        clients.read(now, &mut intake);
+        // The turn ends with the job; that the first is to be closed comes with the next turn.
+        perform(&mut clients, &mut intake, 1);
+        let _third = Peer::connect(&path).unwrap();
+        accept(&mut clients, &mut intake);
+        perform(&mut clients, &mut intake, 10);
+        assert_eq!((intake.progress().clients, clients.count), (2, 2));
     }
 
     #[test]
