@@ -6,11 +6,13 @@
 //!
 //! Not here: what goes on at the connections (`clients`).
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use conduit::intake::event::Access;
 use mio::net::{UnixListener, UnixStream};
@@ -21,6 +23,11 @@ use crate::io::sys;
 /// What a mode of 0600 leaves out of 0777 but for the owner's right to run, which means nothing here.
 const UMASK_PRIVATE: u32 = 0o177;
 const UMASK_PUBLIC: u32 = 0o111;
+
+/// Tries to lock the directory, and the pause after each. Who starts as we do holds the lock for much less than all of
+/// them; whoever may read the directory can hold it for ever, and is not to keep us from starting.
+const LOCK_TRIES: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Who may do what, beside root and the own user, who may do everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,15 +120,25 @@ impl Drop for Socket {
     }
 }
 
-/// Keeps a second process that starts now from taking our new file for the stale one. Where it is not to be had, two
-/// that start in the same instant may both come up, and one is never reached.
+/// Keeps a second process that starts now from taking our new file for the stale one: it waits until we listen. Where
+/// the lock is not to be had, two that start in the same instant may both come up, and one is never reached.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "at start, where nothing else waits"
+)]
 fn lock_directory(path: &Path) -> Option<File> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let directory = File::open(parent.unwrap_or(Path::new("."))).ok()?;
-    directory.try_lock().ok()?;
-    Some(directory)
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
@@ -149,6 +166,30 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "that nothing happens takes time")]
+    fn who_starts_while_another_takes_its_place_waits_for_it() {
+        let directory =
+            std::env::temp_dir().join(format!("conduit-directory-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("socket");
+        let other = lock_directory(&path).expect("nobody else has it");
+        let nobody = Users {
+            submit: vec![],
+            control: vec![],
+        };
+        let socket = thread::scope(|scope| {
+            let socket = scope.spawn(|| Socket::bind(&path, nobody));
+            thread::sleep(Duration::from_millis(50));
+            assert!(!path.exists(), "it does not even look yet");
+            drop(other);
+            socket.join().unwrap().unwrap()
+        });
+        assert!(path.exists());
+        drop(socket);
+        fs::remove_dir(directory).unwrap();
+    }
 
     #[test]
     fn root_and_the_own_user_may_do_everything_and_the_lists_say_who_else() {
