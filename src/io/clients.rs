@@ -4,7 +4,8 @@
 //! in turns, one system call each, so that each costs only itself. Events say what is possible (edge-triggered:
 //! until a call would block), intake says what is wanted; where both agree the connection stands in a queue.
 //!
-//! A connection is removed by intake's `Close` alone: it comes when all is told, or the client has left.
+//! A connection is removed by intake's `Close` alone: it comes when all is told, or the client has left. A client that
+//! has only ended its stream may read on; one that has closed its connection takes no place while its jobs go on.
 //!
 //! Not here: whose connection it is and may be (`socket`), lines and answers (intake).
 
@@ -74,7 +75,9 @@ struct Connection {
     is_asked: bool,
     /// There is something to write.
     has_results: bool,
-    /// Nothing can be written any more.
+    /// The client has closed it.
+    has_left: bool,
+    /// Nothing can be written any more, and intake knows.
     is_deaf: bool,
     /// What is being written, and how much of it has been.
     results: Vec<u8>,
@@ -120,6 +123,7 @@ impl Clients {
         if let Some(Some(connection)) = self.connections.get_mut(index) {
             connection.is_readable |= nudge.is_readable;
             connection.is_writable |= nudge.is_writable;
+            connection.has_left |= nudge.is_closed;
             self.queue(index);
         }
     }
@@ -207,7 +211,9 @@ impl Clients {
             connection.in_readers = true;
             self.readers.push_back(index);
         }
-        if connection.has_results && connection.is_writable && !connection.in_writers {
+        let may_write = connection.has_results && connection.is_writable;
+        let is_news = connection.has_left && !connection.is_deaf;
+        if (may_write || is_news) && !connection.in_writers {
             connection.in_writers = true;
             self.writers.push_back(index);
         }
@@ -270,6 +276,7 @@ impl Clients {
             is_writable: true,
             is_asked: false,
             has_results: false,
+            has_left: false,
             is_deaf: false,
             results: Vec::new(),
             written: 0,
@@ -309,6 +316,11 @@ fn read(connection: &mut Connection, buffer: &mut [u8], now: Now, intake: &mut I
 
 fn write(connection: &mut Connection, now: Now, intake: &mut Intake) {
     let client = connection.client;
+    if connection.has_left && !connection.is_deaf {
+        connection.is_deaf = true;
+        connection.forget_results();
+        return intake.handle_input(now, Input::Gone { client });
+    }
     if connection.results.is_empty() {
         intake.take_results(client, &mut connection.results);
     }
@@ -416,6 +428,7 @@ mod tests {
                 token: Token(LISTENER),
                 is_readable: true,
                 is_writable: false,
+                is_closed: false,
             });
             clients.read(now, intake);
         };
@@ -463,6 +476,7 @@ mod tests {
                 token: Token(LISTENER),
                 is_readable: true,
                 is_writable: false,
+                is_closed: false,
             });
             clients.read(now, &mut intake);
             assert!(!clients.has_work() || !clients.readers.is_empty());

@@ -72,6 +72,8 @@ pub struct Nudge {
     pub is_readable: bool,
     /// It can be written, or has ended.
     pub is_writable: bool,
+    /// The peer has closed it: nobody reads what is written.
+    pub is_closed: bool,
 }
 
 /// What a worker is told.
@@ -205,6 +207,7 @@ impl Turn {
                     token,
                     is_readable: event.is_readable() || event.is_read_closed() || event.is_error(),
                     is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+                    is_closed: event.is_write_closed(),
                 }),
                 _ => self.net.handle_event(self.now, event),
             }

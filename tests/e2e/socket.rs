@@ -251,6 +251,29 @@ fn jobs_of_a_client_that_left_go_on() {
 }
 
 #[test]
+fn a_client_that_left_takes_no_place_while_its_jobs_go_on() {
+    let gate = Gate::start();
+    let daemon = Daemon::start::<&str>(&[]);
+    for id in ["read", "half-closed", "unread"] {
+        let mut client = daemon.connect();
+        client.send(plain(id, &gate.url()));
+        match id {
+            "read" => assert_eq!(client.next(), "read 1 accepted"),
+            "half-closed" => client.end(),
+            _ => {}
+        }
+    }
+    gate.wait_for_requests(3);
+    let mut operator = daemon.connect();
+    wait_for("the three to be forgotten", || {
+        let data = operator.ask("{\"ctl\":\"status\"}")["data"].clone();
+        (data["clients"] == 1 && data["pending"] == 3).then_some(())
+    });
+    gate.open();
+    daemon.stop();
+}
+
+#[test]
 fn a_question_that_makes_no_sense_is_answered() {
     let daemon = Daemon::start::<&str>(&[]);
     let mut client = daemon.connect();
