@@ -53,8 +53,8 @@ SIGINT, SIGHUP or ctl drain.
 const SUBMIT: &str = "\
 Usage: conduit submit [OPTIONS] [FILE]
 
-Sends job lines from FILE or standard input to a running conduit, and prints
-its first answer to each: accepted, or why not.
+Sends job lines from FILE, else (or with -) from standard input, to a running
+conduit, and prints its first answer to each: accepted, or why not.
 
 Exit status: 0 all accepted (with --wait: delivered), 1 not all, 2 wrong usage,
 3 could not connect, or the connection was lost.

@@ -88,6 +88,7 @@ pub(super) fn submit_options(
     let mut options = SubmitOptions::default();
     match words {
         [] => {}
+        [file] if file == "-" => {}
         [file] if !file.is_empty() => options.file = Some(PathBuf::from(file)),
         [file] => return Err(unexpected("submit", file, "expected a file's name")),
         [_, more, ..] => return Err(unexpected("submit", more, "it takes one file")),

@@ -303,6 +303,11 @@ fn submit_takes_one_file_and_ctl_one_verb() {
         submit(None, false)
     );
     assert_eq!(
+        parse_line(&["submit", "-", "--socket", "/s"]),
+        submit(None, false),
+        "a dash is standard input"
+    );
+    assert_eq!(
         parse_line(&["submit", "f", "--wait", "--socket=/s"]),
         submit(Some("f"), true)
     );
