@@ -498,7 +498,7 @@ pub const SETTINGS: &[Setting] = &[
         group: Group::Process,
         kind: Kind::Seconds(ZERO, DAY, |s, v| s.shutdown_timeout = v),
         default: Default::Value("25"),
-        help: "what requests in flight get after SIGTERM or SIGINT",
+        help: "what requests in flight get after SIGTERM, SIGINT or SIGHUP",
     },
     Setting {
         name: "logLevel",
