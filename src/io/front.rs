@@ -208,7 +208,7 @@ impl Front {
             self.read_mail(now, &mut mail)?;
             self.read_clients(now);
             self.run_intake(now);
-            self.watch_draining();
+            self.watch_draining(now);
             self.post_orders();
             self.flush(now);
             if self.intake.is_finished() || self.is_given_up(now) {
@@ -383,9 +383,13 @@ impl Front {
         clients.read(now, &mut self.intake);
     }
 
-    /// Says in the log that draining has begun, or was called off.
-    fn watch_draining(&mut self) {
+    /// Says in the log that draining has begun, or was called off. Stops when no job is left: who then does not read
+    /// its results has no longer for it than after a signal.
+    fn watch_draining(&mut self, now: Now) {
         let is_draining = self.intake.is_draining();
+        if is_draining && self.intake.progress().pending == 0 {
+            self.stop(now);
+        }
         if is_draining == self.is_draining {
             return;
         }

@@ -149,6 +149,24 @@ fn draining_ends_it_when_every_job_has_its_result() {
 }
 
 #[test]
+fn a_client_that_does_not_read_holds_no_drain_up_for_ever() {
+    let daemon = Daemon::start(&["--shutdown-timeout", "0.2"]);
+    let mut deaf = daemon.connect();
+    // More answers than the kernel keeps for it, and than conduit does.
+    deaf.send("x\n".repeat(20_000));
+    let mut operator = daemon.connect();
+    wait_for("the answers to pile up", || {
+        let lines = &operator.ask("{\"ctl\":\"status\"}")["data"]["lines"];
+        (lines.as_u64() > Some(5_000)).then_some(())
+    });
+    let answer = operator.ask("{\"ctl\":\"drain\"}");
+    assert_eq!(answer["data"], json!({"draining": true, "pending": 0}));
+    let run = daemon.run.finish();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    drop(deaf);
+}
+
+#[test]
 fn beyond_max_queued_a_job_is_overloaded() {
     let gate = Gate::start();
     let sink = Sink::start(1, &[]);
