@@ -86,8 +86,11 @@ fn listen(path: &Path, settings: &Settings) -> Result<Socket, Refusal> {
         submit: settings.allow_uid.clone(),
         control: settings.control_uid.clone(),
     };
-    let what = || format!("listen at {}", logger::quoted(&path.to_string_lossy()));
-    Socket::bind(path, users).map_err(|error| cannot(&what(), &error))
+    let place = logger::quoted(&path.to_string_lossy()).to_string();
+    let socket =
+        Socket::bind(path, users).map_err(|error| cannot(&format!("listen at {place}"), &error))?;
+    log::info!("listening at {place}");
+    Ok(socket)
 }
 
 /// Everything that a run needs, as the settings say; its feed is empty, and its results go nowhere until the

@@ -37,6 +37,15 @@ fn each_line_has_a_first_answer_in_order_and_its_result_after_it() {
 }
 
 #[test]
+fn it_says_where_it_listens() {
+    let daemon = Daemon::start::<&str>(&[]);
+    let path = daemon.path();
+    let path = path.to_str().expect("a plain name");
+    daemon.run.wait_for_log(&["INFO listening at", path]);
+    daemon.stop();
+}
+
+#[test]
 fn clients_do_not_hear_of_each_other_and_neither_does_stdout() {
     let sink = Sink::start(1, &[]);
     let mut daemon = Daemon::start::<&str>(&[]);
