@@ -66,6 +66,13 @@ impl Refusal {
 }
 
 fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
+    let names_users = !(settings.allow_uid.is_empty() && settings.control_uid.is_empty());
+    if names_users && settings.socket.is_none() {
+        return Err(Refusal {
+            status: exit::usage(),
+            reason: "--allow-uid, --control-uid: expected --socket beside them, found none".into(),
+        });
+    }
     let mut setup = setup(settings)?;
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;

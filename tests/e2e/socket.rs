@@ -503,3 +503,12 @@ fn f91_f93_hostile_lines_have_one_answer_each_and_harm_no_other() {
     assert_eq!(heard.len() - first.len(), 4, "{heard:?}");
     daemon.stop();
 }
+
+#[test]
+fn users_without_a_socket_are_wrong_usage() {
+    for flag in ["--allow-uid", "--control-uid"] {
+        let (status, stdout, stderr) = ask(&["run", flag, "5"]);
+        assert_eq!((status, &*stdout), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains("expected --socket"), "{stderr}");
+    }
+}
