@@ -162,8 +162,7 @@ impl Journal {
                 stream: Stream::Jobs,
                 number,
             };
-            let start = Some(self.seeds.checksum_start());
-            let scanner = Box::new(Scanner::new(file, oldest.bytes, start));
+            let scanner = Box::new(Scanner::new(file, oldest.bytes, Some(self.seeds)));
             self.cleaner.task = Task::Copying { scanner, op: None };
             self.read_on();
         } else if !oldest.is_carried {

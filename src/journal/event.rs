@@ -375,8 +375,10 @@ impl FileId {
         };
         let number = rest.strip_suffix(".log")?.parse().ok()?;
         let file = FileId { stream, number };
-        // Only the name that we would give: no sign, no other number of zeros, nothing below 1.
-        (number > 0 && file.name() == name).then_some(file)
+        // Only the name that we would give: no sign, no other number of zeros, nothing below 1, and no number
+        // that leaves no room for later ones.
+        let is_ours = (1..=u32::MAX / 2).contains(&number) && file.name() == name;
+        is_ours.then_some(file)
     }
 }
 
@@ -419,6 +421,7 @@ mod tests {
             "jobs-0000000000.log",
             "jobs-0000000001.log~",
             "jobs-9999999999.log",
+            "jobs-4294967295.log",
         ] {
             assert_eq!(FileId::parse(name), None, "{name}");
         }

@@ -94,6 +94,12 @@ impl Entry {
         }
     }
 
+    /// Whether both tell of the same submission.
+    pub(super) fn is_same_job(&self, other: &Entry) -> bool {
+        let told = |entry: &Entry| (entry.key, entry.id, entry.payload, entry.packed);
+        told(self) == told(other)
+    }
+
     pub(super) const fn is_dying(&self) -> bool {
         self.packed & DYING != 0
     }

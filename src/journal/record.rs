@@ -98,6 +98,10 @@ const ERROR_KINDS: [ErrorKind; 17] = [
     ErrorKind::Cancelled,
 ];
 
+/// Keys, orders and sequences on disk are below this: no spool ever gets there, so a greater one is none of
+/// ours, and adding to one never overflows.
+pub(super) const COUNT_LIMIT: u64 = 1 << 56;
+
 const ACCEPTED: u8 = 1;
 const ATTEMPTED: u8 = 2;
 const DONE: u8 = 3;
@@ -187,14 +191,15 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
 
 /// The ids of a [`Record::Remembered`].
 pub(super) fn remembered(bytes: &[u8]) -> impl Iterator<Item = Delivered> {
-    bytes.as_chunks::<REMEMBERED_BYTES>().0.iter().map(|bytes| {
+    let ids = bytes.as_chunks::<REMEMBERED_BYTES>().0.iter().map(|bytes| {
         let word = |at: usize| u64::from_le_bytes(bytes.as_chunks::<8>().0[at]);
         Delivered {
             order: word(0),
             id: [word(1), word(2)],
             payload: [word(3), word(4)],
         }
-    })
+    });
+    ids.filter(|delivered| delivered.order < COUNT_LIMIT)
 }
 
 /// The bytes of a [`Record::Remembered`].
@@ -325,7 +330,7 @@ impl<'a> Fields<'a> {
             DONE => {
                 let key = self.key()?;
                 let is_delivered = self.array::<1>()?[0] == 1;
-                let order = self.u64()?;
+                let order = self.count()?;
                 let order = is_delivered.then_some(order);
                 Record::Done { key, order }
             }
@@ -333,7 +338,7 @@ impl<'a> Fields<'a> {
             FOLLOWS => Record::Follows {
                 segment: self.u32()?,
                 end: self.u64()?,
-                next_key: self.u64()?,
+                next_key: self.count()?,
             },
             LETTER => self.letter()?,
             FORGOTTEN => Record::Forgotten { key: self.key()? },
@@ -396,11 +401,15 @@ impl<'a> Fields<'a> {
     }
 
     fn key(&mut self) -> Option<JobKey> {
-        self.u64().map(JobKey)
+        self.count().filter(|key| *key > 0).map(JobKey)
     }
 
     fn wall(&mut self) -> Option<Wall> {
         self.u64().map(Wall::from_unix_nanos)
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        self.u64().filter(|count| *count < COUNT_LIMIT)
     }
 
     fn u64(&mut self) -> Option<u64> {
@@ -474,7 +483,7 @@ mod tests {
             kind: ErrorKind::Cancelled,
             message: "".into(),
         };
-        let (key, letter) = (JobKey(u64::MAX), letter());
+        let (key, letter) = (JobKey(COUNT_LIMIT - 1), letter());
         for record in [
             Record::Accepted(job(None)),
             Record::Accepted(job(Some("0190"))),
@@ -508,6 +517,16 @@ mod tests {
             }
             bytes.extend_from_slice(b"more");
             assert_eq!(read(77, &bytes), Some((record, length)));
+        }
+    }
+
+    #[test]
+    fn a_key_that_no_spool_gets_to_is_none() {
+        for key in [0, COUNT_LIMIT, u64::MAX] {
+            let key = JobKey(key);
+            let mut bytes = Vec::new();
+            Writer::new(1).push(&mut bytes, &Record::Forgotten { key });
+            assert_eq!(read(1, &bytes), None);
         }
     }
 

@@ -6,6 +6,7 @@
 //! - The last batch of a file may be torn: it was never safe, and what of it can't be read is left out silently.
 //! - What can't be read before a good batch, or before the place where a later segment says that this one ends,
 //!   is corrupt: that is told, and everything good beside it is kept.
+//! - A file of another spool is told, and left alone.
 //! - A file of an unknown version ends it all, and nothing is touched.
 //! - A job that is pending, and a dead letter too, has ended: only the word of it was not safe yet.
 //!
@@ -93,6 +94,8 @@ struct Books {
     order: u64,
     next_key: u64,
     sequences: [u64; 2],
+    /// The greatest numbers of files.
+    numbers: [u32; 2],
     /// Where files end.
     ends: BTreeMap<FileId, u64>,
     /// Where others say that they end.
@@ -222,8 +225,7 @@ impl Recovery {
                 self.close();
             }
             let (file, bytes) = self.unread.pop_front()?;
-            let start = self.seeds.map(|seeds| seeds.checksum_start());
-            self.scanner = Some(Scanner::new(file, bytes, start));
+            self.scanner = Some(Scanner::new(file, bytes, self.seeds));
             self.books.shelf(file.stream).put(file.number, bytes);
         }
     }
@@ -271,6 +273,12 @@ impl Recovery {
         };
         let (file, tail) = (scanner.file(), scanner.tail());
         self.summary.files += 1;
+        let newest = &mut self.books.numbers[file.stream as usize];
+        *newest = (*newest).max(file.number);
+        if tail.is_foreign {
+            self.books.shelf(file.stream).take(file.number);
+            return;
+        }
         self.books.ends.insert(file, tail.end);
         if tail.batches == 0 {
             self.books.empty.push(file);
@@ -300,6 +308,7 @@ impl Books {
             order: 0,
             next_key: 1,
             sequences: [0; 2],
+            numbers: [0; 2],
             ends: BTreeMap::new(),
             said: BTreeMap::new(),
             empty: Vec::new(),
@@ -307,10 +316,14 @@ impl Books {
     }
 
     fn enter(&mut self, file: FileId, offset: u64, bytes: usize, record: Record<'_>) {
+        // No segment of ours gets that long.
+        let (Ok(offset), Ok(bytes)) = (u32::try_from(offset), u32::try_from(bytes)) else {
+            return;
+        };
         let place = Place {
             segment: file.number,
-            offset: offset as u32,
-            bytes: bytes as u32,
+            offset,
+            bytes,
         };
         match (file.stream, record) {
             (
@@ -364,11 +377,19 @@ impl Books {
 
     fn on_accepted(&mut self, job: &Accepted<'_>, place: Place) {
         self.see(job.key);
+        let entry = Entry::of(job, place);
         if let Some(slot) = self.index.by_key(job.key) {
-            let old = self.index.set_place(slot, place);
+            // A copy, as a rule; whatever it is, the later record holds.
+            let old = self.index.get(slot).place;
             self.jobs.drop_live(old.segment, old.bytes);
+            if entry.is_same_job(self.index.get(slot)) {
+                self.index.set_place(slot, place);
+            } else {
+                self.index.remove(slot);
+                self.index.insert(entry);
+            }
         } else {
-            self.index.insert(Entry::of(job, place));
+            self.index.insert(entry);
         }
         self.jobs.add_live(place.segment, place.bytes);
     }
@@ -487,13 +508,12 @@ impl Books {
     }
 
     fn appender(&mut self, stream: Stream, segment_bytes: u64, seeds: Seeds) -> Appender {
-        let newest = self.ends.keys().rfind(|file| file.stream == stream);
         let setup = Setup {
             stream,
             segment_bytes,
             preallocate: stream == Stream::Jobs,
             seeds,
-            next_number: newest.map_or(1, |file| file.number.saturating_add(1)),
+            next_number: self.numbers[stream as usize] + 1,
             sequence: self.sequences[stream as usize],
         };
         let of_stream = |file: &FileId| file.stream == stream;

@@ -11,6 +11,7 @@
 //! Not here: what records mean (`recovery`, `cleaner`).
 
 use crate::journal::event::FileId;
+use crate::journal::identity::Seeds;
 use crate::journal::record::{self, Record};
 use crate::journal::segment::{
     BATCH_BYTES, BATCH_MAGIC, BatchHeader, HEADER_BYTES, Header, HeaderRead,
@@ -33,7 +34,7 @@ pub(super) enum Found<'a> {
         bytes: &'a [u8],
         record: Record<'a>,
     },
-    /// A good batch begins behind bytes that can't be read.
+    /// A good batch begins behind bytes that can't be read, or the file is of another spool.
     Corrupt { offset: u64 },
 }
 
@@ -48,6 +49,8 @@ pub(super) struct Tail {
     pub(super) sequence: u64,
     /// Batches with their header in order.
     pub(super) batches: u64,
+    /// It is of another spool, and was not read.
+    pub(super) is_foreign: bool,
 }
 
 /// The reader of one file.
@@ -56,7 +59,7 @@ pub(super) struct Scanner {
     file: FileId,
     file_bytes: u64,
     /// Known from the start, or from the header.
-    checksum_start: Option<u32>,
+    seeds: Option<Seeds>,
     /// The next byte to look at.
     at: u64,
     state: State,
@@ -82,12 +85,12 @@ enum Step {
 }
 
 impl Scanner {
-    /// A reader of `file`, which is `file_bytes` long. `checksum_start` is used where the header can't be read.
-    pub(super) const fn new(file: FileId, file_bytes: u64, checksum_start: Option<u32>) -> Scanner {
+    /// A reader of `file`, which is `file_bytes` long, in the spool of these seeds.
+    pub(super) const fn new(file: FileId, file_bytes: u64, seeds: Option<Seeds>) -> Scanner {
         Scanner {
             file,
             file_bytes,
-            checksum_start,
+            seeds,
             at: 0,
             state: State::Header,
             need: 0,
@@ -96,6 +99,7 @@ impl Scanner {
                 torn: None,
                 sequence: 0,
                 batches: 0,
+                is_foreign: false,
             },
         }
     }
@@ -152,8 +156,14 @@ impl Scanner {
         let header = Header::read(rest, self.file);
         found(Found::Header(header));
         match header {
+            HeaderRead::Good(header) if self.seeds.is_some_and(|seeds| seeds != header.seeds) => {
+                // Its hashes and checksums are of no use here.
+                found(Found::Corrupt { offset: 0 });
+                self.tail.is_foreign = true;
+                self.state = State::Over;
+            }
             HeaderRead::Good(header) => {
-                self.checksum_start = Some(header.seeds.checksum_start());
+                self.seeds = Some(header.seeds);
                 self.at = HEADER_BYTES as u64;
                 self.tail.end = self.at;
                 self.state = State::Batch;
@@ -176,7 +186,8 @@ impl Scanner {
     }
 
     fn batch_header(&self, bytes: &[u8]) -> Option<BatchHeader> {
-        let header = BatchHeader::read(bytes, self.file, self.checksum_start?)?;
+        let start = self.seeds?.checksum_start();
+        let header = BatchHeader::read(bytes, self.file, start)?;
         // Sequences only grow, so a batch is never read twice.
         (header.sequence > self.tail.sequence).then_some(header)
     }
@@ -215,7 +226,7 @@ impl Scanner {
             return Step::Needs(length as u64);
         }
         let bytes = &rest[..length];
-        match record::read(self.checksum_start.unwrap_or(0), bytes) {
+        match record::read(self.seeds.map_or(0, |it| it.checksum_start()), bytes) {
             Some((record, _)) => found(Found::Record {
                 offset: self.at,
                 bytes,

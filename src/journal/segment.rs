@@ -12,6 +12,7 @@
 
 use crate::journal::event::{FileId, Stream};
 use crate::journal::identity::Seeds;
+use crate::journal::record::COUNT_LIMIT;
 
 /// The one version of this layout.
 pub(super) const VERSION: u32 = 1;
@@ -80,9 +81,12 @@ impl Header {
         if !is_this || u32_at(HEADER_BYTES - 4) != crc32fast::hash(&bytes[..HEADER_BYTES - 4]) {
             return HeaderRead::Bad;
         }
+        let next_key = u64::from(u32_at(24)) | u64::from(u32_at(28)) << 32;
+        if next_key >= COUNT_LIMIT {
+            return HeaderRead::Bad;
+        }
         let mut seeds = [0; Seeds::BYTES];
         seeds.copy_from_slice(&bytes[32..64]);
-        let next_key = u64::from(u32_at(24)) | u64::from(u32_at(28)) << 32;
         HeaderRead::Good(Header {
             file,
             next_key,
@@ -119,8 +123,9 @@ impl BatchHeader {
         {
             return None;
         }
-        Some(BatchHeader {
-            sequence: u64::from_le_bytes(*bytes[4..].first_chunk()?),
+        let sequence = u64::from_le_bytes(*bytes[4..].first_chunk()?);
+        (sequence < COUNT_LIMIT).then_some(BatchHeader {
+            sequence,
             bytes: u32::from_le_bytes(*bytes[12..].first_chunk()?),
         })
     }
