@@ -74,7 +74,8 @@ impl Model {
             State::Ended { how, firm } => match how {
                 End::Delivered | End::Ended => (!firm, false, true),
                 End::Dead => (!firm, true, !keeps_letters || self.replaced.contains(&key)),
-                End::Forgotten => (!firm, !firm, true),
+                // It was safe as a letter, so its job can never be pending again.
+                End::Forgotten => (false, !firm, true),
             },
         };
         Allowed {
