@@ -13,6 +13,8 @@
 //!
 //! Not here: what a batch's records mean, which segments are needed no more (`cleaner`).
 
+mod making;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,9 @@ use crate::base::time::Instant;
 use crate::journal::event::{Action, DiskError, DiskErrorKind, FileId, JobKey, Performed, Stream};
 use crate::journal::identity::Seeds;
 use crate::journal::record::{Record, Writer};
-use crate::journal::segment::{BATCH_BYTES, BatchHeader, HEADER_BYTES, Header};
+use crate::journal::segment::{BATCH_BYTES, BatchHeader, HEADER_BYTES};
+
+use self::making::Making;
 
 /// Bytes after which a batch is full, and the next one begins.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
@@ -115,15 +119,6 @@ struct Head {
     /// Where the next batch goes.
     end: u64,
     size: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Making {
-    Create,
-    Allocate,
-    Header,
-    Sync,
-    SyncDir,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -600,87 +595,6 @@ impl Appender {
             retry,
         });
         retry
-    }
-
-    fn make(&mut self, now: Instant, wanted: u64, next_key: u64) -> Option<Action> {
-        let (number, step) = match self.making {
-            Some(making) => making,
-            None => {
-                let is_held_up = self.is_due(now) && self.spares.is_empty();
-                if self.room() >= wanted && !is_held_up && self.trouble.is_none() {
-                    return None;
-                }
-                let number = self.setup.next_number;
-                self.setup.next_number += 1;
-                (number, Making::Create)
-            }
-        };
-        self.making = Some((number, step));
-        self.busy = Some(Busy::Making(step));
-        let file = self.file(number);
-        Some(match step {
-            Making::Create => Action::Create { file },
-            Making::Allocate => Action::Allocate {
-                file,
-                bytes: self.setup.segment_bytes,
-            },
-            Making::Header => {
-                let header = Header {
-                    file,
-                    next_key,
-                    seeds: self.setup.seeds,
-                };
-                Action::Write {
-                    file,
-                    offset: 0,
-                    bytes: header.to_bytes().as_slice().into(),
-                    from: 0,
-                }
-            }
-            Making::Sync => Action::Sync { file },
-            Making::SyncDir => Action::SyncDir,
-        })
-    }
-
-    fn on_made(
-        &mut self,
-        now: Instant,
-        step: Making,
-        result: Result<Performed, DiskError>,
-    ) -> Progress {
-        let (number, _) = self.making.take().expect("a segment is being made");
-        let next = match (step, result) {
-            (Making::Create, Ok(_)) if !self.setup.preallocate => Making::Header,
-            (Making::Create, Ok(_)) => Making::Allocate,
-            (Making::Allocate, Ok(_)) => Making::Header,
-            // Then there is no room kept for the time when the disk is full, and all else works.
-            (Making::Allocate, Err(error)) if error.kind == DiskErrorKind::Unsupported => {
-                Making::Header
-            }
-            (Making::Header, Ok(Performed::Written(HEADER_BYTES))) => Making::Sync,
-            (Making::Sync, Ok(_)) => Making::SyncDir,
-            (Making::SyncDir, Ok(_)) => {
-                self.spares.push_back(number);
-                self.trouble = None;
-                return Progress::Made;
-            }
-            (Making::Header, Ok(_)) => return self.scrap(now, number, NO_ANSWER),
-            (
-                Making::Create | Making::Allocate | Making::Header | Making::Sync | Making::SyncDir,
-                Err(error),
-            ) => return self.scrap(now, number, error),
-        };
-        self.making = Some((number, next));
-        Progress::Step
-    }
-
-    fn scrap(&mut self, now: Instant, number: u32, error: DiskError) -> Progress {
-        self.scrap.push(number);
-        Progress::Failed {
-            error,
-            retry: self.fail(now, error, false),
-            abandoned: None,
-        }
     }
 }
 
