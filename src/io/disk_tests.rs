@@ -229,7 +229,7 @@ fn the_directory_is_its_owners_alone_and_no_link_in_it_is_followed() {
 }
 
 #[test]
-#[ignore = "figures"]
+#[ignore = "a figure: takes a while"]
 fn spool_figures_a_million_pending_jobs_are_read_back() {
     let dir = scratch("million");
     let mut spool = Spool::open(&dir, Settings::default()).unwrap();
@@ -263,7 +263,7 @@ fn spool_figures_a_million_pending_jobs_are_read_back() {
 }
 
 #[test]
-#[ignore = "started by the figures"]
+#[ignore = "the process that a figure starts"]
 fn spool_reads_back() {
     let Some(dir) = std::env::var_os("CONDUIT_FIGURES_SPOOL") else {
         return;
@@ -294,7 +294,7 @@ fn spool_reads_back() {
 }
 
 #[test]
-#[ignore = "figures"]
+#[ignore = "a figure: takes a while"]
 fn spool_figures_paced() {
     const A_SECOND: u64 = 20_000;
     const SECONDS: u64 = 20;
