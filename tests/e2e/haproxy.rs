@@ -89,15 +89,15 @@ fn f01_a_connection_that_was_closed_in_a_pause_fails_no_job() {
     let Some(haproxy) = Haproxy::start(lines) else {
         return;
     };
-    let quiet = haproxy.process().sockets();
     let mut run = Run::local::<&str>(&["--timings"]);
+    let quiet = run.process().sockets();
     for id in ["a", "b", "c"] {
         run.write(&plain(id, &haproxy.url("/")));
         let result = run.next_result();
         assert!(result.is_delivered());
         assert_eq!(result.is_reused(), Some(false));
         wait_for("haproxy to close the connection", || {
-            (haproxy.process().sockets() == quiet).then_some(())
+            (run.process().sockets() == quiet).then_some(())
         });
     }
     run.finish().assert_all_delivered(3);

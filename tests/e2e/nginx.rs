@@ -58,13 +58,13 @@ fn f01_a_connection_that_nginx_closed_in_a_pause_fails_no_job() {
     else {
         return;
     };
-    let quiet = nginx.process().sockets();
     let mut run = Run::local::<&str>(&[]);
+    let quiet = run.process().sockets();
     run.write(&plain("before", &url(port, "/")));
     assert!(run.next_result().is_delivered());
-    assert!(nginx.process().sockets() > quiet, "the connection is kept");
+    assert!(run.process().sockets() > quiet, "the connection is kept");
     wait_for("nginx to close the connection", || {
-        (nginx.process().sockets() == quiet).then_some(())
+        (run.process().sockets() == quiet).then_some(())
     });
     run.write(&plain("after", &url(port, "/")));
     run.finish().assert_all_delivered(2);

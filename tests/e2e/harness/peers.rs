@@ -12,7 +12,7 @@ use super::{Process, TempDir, free_port, is_installed, skip, wait_for_port};
 pub(crate) struct Haproxy {
     /// Where it listens.
     pub(crate) port: u16,
-    process: Process,
+    _process: Process,
     _dir: TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Haproxy {
         wait_for_port(port);
         Some(Haproxy {
             port,
-            process,
+            _process: process,
             _dir: dir,
         })
     }
@@ -58,11 +58,6 @@ impl Haproxy {
     /// Where to send.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    /// The process.
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
     }
 }
 
