@@ -478,6 +478,8 @@ mod tests {
             priority: Priority::Normal,
             accepted: Now::default(),
             message: Message::default(),
+            age: std::time::Duration::ZERO,
+            spooled: None,
             progress: Progress::default(),
         };
         Waiting::new(Box::new(job), Instant::default(), Instant::FAR_FUTURE)

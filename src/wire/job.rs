@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::base::time::{Instant, Now};
 use crate::wire::report::Failure;
+use crate::wire::spool::JobKey;
 use crate::wire::url::Origin;
 
 /// The request method of a job (RFC 9110 section 9).
@@ -86,8 +87,12 @@ pub struct Job {
     pub ttl: Option<Duration>,
     /// Its class in the origin's queue.
     pub priority: Priority,
-    /// When it was accepted.
+    /// When it was accepted: by this process, which may have found it in the spool.
     pub accepted: Now,
+    /// How old it was then; zero unless it was found in the spool.
+    pub age: Duration,
+    /// Its name in the spool, where there is one.
+    pub spooled: Option<JobKey>,
     /// Its bytes.
     pub message: Message,
     /// What has become of it so far.
@@ -99,6 +104,8 @@ pub struct Job {
 pub struct Progress {
     /// Attempts counted.
     pub attempts: u32,
+    /// When the next attempt is due, where one was made.
+    pub due: Instant,
     /// The last attempt's status, 0 if it had none.
     pub status: u16,
     /// Whether the last attempt went out on a connection that had carried another before.

@@ -184,6 +184,8 @@ impl<'a> JobLine<'a> {
             priority: self.priority,
             accepted,
             message,
+            age: Duration::ZERO,
+            spooled: None,
             progress: Progress::default(),
         })
     }

@@ -13,5 +13,6 @@ pub mod names;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod spool;
 pub mod text;
 pub mod url;
