@@ -5,6 +5,7 @@ pub mod body;
 pub mod ctl;
 pub mod dates;
 pub mod dns;
+pub mod endpoints;
 pub mod job;
 pub mod job_error;
 pub mod job_line;
