@@ -8,6 +8,7 @@
 
 use crate::base::lines::{Line, LineBuffer};
 use crate::base::queue::Queue;
+use crate::intake::answers::Answers;
 use crate::intake::event::Kind;
 use crate::wire::job::Job;
 
@@ -28,6 +29,8 @@ pub(super) struct Client {
     asked: usize,
     stream: Stream,
     line: u64,
+    /// What waits for an answer to an earlier line.
+    answers: Answers,
     results: Vec<u8>,
     /// Results that are being written.
     taken: usize,
@@ -64,6 +67,7 @@ impl Client {
             asked: 0,
             stream: Stream::Open,
             line: 0,
+            answers: Answers::default(),
             results: Vec::new(),
             taken: 0,
             pending: 0,
@@ -121,7 +125,7 @@ impl Client {
         Some(self.spare.pop())
     }
 
-    /// Hands the next line to `read`, with its number and the buffer for results.
+    /// Hands the next line to `read`, with its number and the buffer for its answer.
     pub(super) fn next_line<T>(
         &mut self,
         read: impl FnOnce(u64, Line<'_>, &mut Vec<u8>) -> T,
@@ -132,7 +136,9 @@ impl Client {
         loop {
             if let Some(line) = self.lines.next_line() {
                 self.line += 1;
-                return Some(read(self.line, line, &mut self.results));
+                let (number, results) = (self.line, &mut self.results);
+                let answer = |out: &mut Vec<u8>| read(number, line, out);
+                return Some(self.answers.give(number, results, answer));
             }
             if let Some(buffer) = self.lines.take_spent()
                 && self.kind == Kind::Feed
@@ -150,12 +156,30 @@ impl Client {
         self.stream = Stream::Read;
         let line = self.lines.finish()?;
         self.line += 1;
-        Some(read(self.line, line, &mut self.results))
+        let (number, results) = (self.line, &mut self.results);
+        let answer = |out: &mut Vec<u8>| read(number, line, out);
+        Some(self.answers.give(number, results, answer))
     }
 
-    /// Where its results go.
-    pub(super) const fn results_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.results
+    /// The number of the last line that was read.
+    pub(super) const fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Keeps the place of the first answer to a line, which is the last one read, until it is given.
+    #[allow(dead_code, reason = "who answers later comes next")]
+    pub(super) fn expect(&mut self, line: u64) {
+        self.answers.expect(line);
+    }
+
+    /// Writes the first answer to a line: to be read after those of the lines before it.
+    pub(super) fn answer<T>(&mut self, line: u64, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.answers.give(line, &mut self.results, write)
+    }
+
+    /// Writes a result: to be read after the first answer to its line, if there is one.
+    pub(super) fn tell(&mut self, line: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        self.answers.tell(line, &mut self.results, write);
     }
 
     /// Moves its results to the end of `into`; says how many bytes.
@@ -181,12 +205,12 @@ impl Client {
         let lines = self.results.iter().filter(|byte| **byte == b'\n').count();
         self.results = Vec::new();
         self.taken = 0;
-        lines as u64
+        (lines + self.answers.clear()) as u64
     }
 
-    /// Results to be taken or being written, in bytes.
+    /// Answers and results that wait, are to be taken or are being written, in bytes.
     pub(super) const fn unwritten(&self) -> usize {
-        self.results.len() + self.taken
+        self.results.len() + self.taken + self.answers.bytes()
     }
 
     /// Whether its lines have to wait: for its results to be read, or for some of `pending_max` jobs to end.
@@ -201,7 +225,8 @@ impl Client {
     }
 
     /// Whether nothing more will come from it or go to it.
-    pub(super) const fn is_over(&self) -> bool {
-        self.is_read() && (self.is_deaf || (self.pending == 0 && self.unwritten() == 0))
+    pub(super) fn is_over(&self) -> bool {
+        let has_all = || self.pending == 0 && self.unwritten() == 0 && self.answers.is_empty();
+        self.is_read() && (self.is_deaf || has_all())
     }
 }

@@ -23,6 +23,7 @@ pub mod event;
 pub mod ledger;
 
 mod admission;
+mod answers;
 mod control;
 mod ids;
 mod limits;
@@ -404,7 +405,8 @@ impl Intake {
         client.pending -= 1;
         let may_read = was_stalled && !client.is_stalled(pending_max);
         let before = client.unwritten();
-        Report::of_job(job, ending, self.settings.timings).write(client.results_mut());
+        let report = Report::of_job(job, ending, self.settings.timings);
+        client.tell(report.line, |out| report.write(out));
         self.on_results(id, before);
         if may_read {
             self.enqueue(id);
@@ -430,7 +432,8 @@ impl Intake {
                 failure: Some(Box::new(failure)),
             };
             let before = client.unwritten();
-            Report::of_job(&job, &ending, self.settings.timings).write(client.results_mut());
+            let report = Report::of_job(&job, &ending, self.settings.timings);
+            client.answer(report.line, |out| report.write(out));
             self.progress.outcomes[Outcome::Cancelled.index()] += 1;
             self.on_results(ClientId(key), before);
         }

@@ -130,7 +130,8 @@ impl Intake {
             client.pending += 1;
             if client.kind != Kind::Feed {
                 let before = client.unwritten();
-                report::write_accepted(client.results_mut(), &job.id, job.source.line);
+                let line = job.source.line;
+                client.answer(line, |out| report::write_accepted(out, &job.id, line));
                 self.on_results(id, before);
             }
         }
@@ -149,7 +150,8 @@ impl Intake {
             Kind::Socket(access) => access,
         };
         let before = client.unwritten();
-        let drain = control::answer(ctl, access, &situation, client.results_mut());
+        let line = client.line();
+        let drain = client.answer(line, |out| control::answer(ctl, access, &situation, out));
         self.on_results(id, before);
         match drain {
             None => {}

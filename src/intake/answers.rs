@@ -1,0 +1,195 @@
+//! The first answers of one client, in the order of its lines, although some come later than others.
+//!
+//! An answer that can't be given at once keeps its place ([`Answers::expect`]); what comes after it waits behind it,
+//! and results wait behind the answer to their own line. As a rule nothing is expected, and then all goes straight
+//! to the results.
+//!
+//! Not here: what is answered (`mod`, `reading`, `control`), how much may wait (`client`).
+
+use std::collections::VecDeque;
+
+/// What waits for an answer before it. Empty: nothing does.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    waiting: VecDeque<Answer>,
+    /// Bytes that wait.
+    bytes: usize,
+}
+
+/// The answers to the lines from `first` to `last`, and the results that follow them.
+#[derive(Debug)]
+struct Answer {
+    first: u64,
+    last: u64,
+    /// They are there, and only wait for those before them.
+    is_given: bool,
+    bytes: Vec<u8>,
+}
+
+impl Answers {
+    /// The answer to this line, which is later than all before, will be given later.
+    #[allow(dead_code, reason = "who answers later comes next")]
+    pub(super) fn expect(&mut self, line: u64) {
+        self.waiting.push_back(Answer {
+            first: line,
+            last: line,
+            is_given: false,
+            bytes: Vec::new(),
+        });
+    }
+
+    /// Writes the answer to this line, or a part of it; what may be read now goes to `results`.
+    pub(super) fn give<T>(
+        &mut self,
+        line: u64,
+        results: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        let Some(at) = self.find(line) else {
+            return self.append(line, results, write);
+        };
+        self.waiting[at].is_given = true;
+        let written = self.write(at, write);
+        while self.waiting.front().is_some_and(|answer| answer.is_given) {
+            if let Some(mut answer) = self.waiting.pop_front() {
+                self.bytes -= answer.bytes.len();
+                results.append(&mut answer.bytes);
+            }
+        }
+        written
+    }
+
+    /// Writes what follows the answer to this line.
+    pub(super) fn tell(
+        &mut self,
+        line: u64,
+        results: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self.find(line) {
+            Some(at) => self.write(at, write),
+            None => write(results),
+        }
+    }
+
+    /// Forgets what waits, and says how many lines of text that was; the places stay.
+    pub(super) fn clear(&mut self) -> usize {
+        let mut lines = 0;
+        for answer in &mut self.waiting {
+            let bytes = std::mem::take(&mut answer.bytes);
+            lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        }
+        self.bytes = 0;
+        lines
+    }
+
+    /// Bytes that wait.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether no answer is expected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The answer to a line that none is expected for: behind those that are.
+    fn append<T>(
+        &mut self,
+        line: u64,
+        results: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        let Some(last) = self.waiting.back_mut() else {
+            return write(results);
+        };
+        if last.is_given {
+            last.last = line;
+            return self.write(self.waiting.len() - 1, write);
+        }
+        let mut bytes = Vec::new();
+        let written = write(&mut bytes);
+        // Not every line has an answer: blank ones have none, and of others it is expected from now on.
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.waiting.push_back(Answer {
+                first: line,
+                last: line,
+                is_given: true,
+                bytes,
+            });
+        }
+        written
+    }
+
+    fn write<T>(&mut self, at: usize, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let bytes = &mut self.waiting[at].bytes;
+        let before = bytes.len();
+        let written = write(bytes);
+        self.bytes += bytes.len() - before;
+        written
+    }
+
+    /// Where the answer to this line waits, if it does.
+    fn find(&self, line: u64) -> Option<usize> {
+        let at = self.waiting.partition_point(|answer| answer.last < line);
+        let answer = self.waiting.get(at)?;
+        (answer.first <= line).then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn give(answers: &mut Answers, line: u64, results: &mut Vec<u8>, text: &str) {
+        answers.give(line, results, |out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    fn tell(answers: &mut Answers, line: u64, results: &mut Vec<u8>, text: &str) {
+        answers.tell(line, results, |out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    #[test]
+    fn where_none_is_expected_all_goes_straight_through() {
+        let (mut answers, mut results) = (Answers::default(), Vec::new());
+        give(&mut answers, 1, &mut results, "a1 ");
+        tell(&mut answers, 1, &mut results, "r1 ");
+        give(&mut answers, 3, &mut results, "a3 ");
+        assert_eq!(results, b"a1 r1 a3 ");
+        assert!(answers.is_empty() && answers.bytes() == 0);
+    }
+
+    #[test]
+    fn answers_keep_their_order_and_results_follow_their_own() {
+        let (mut answers, mut results) = (Answers::default(), Vec::new());
+        give(&mut answers, 1, &mut results, "a1 ");
+        answers.expect(2);
+        give(&mut answers, 3, &mut results, "a3 ");
+        give(&mut answers, 4, &mut results, "a4 ");
+        answers.expect(6);
+        give(&mut answers, 7, &mut results, "");
+        tell(&mut answers, 1, &mut results, "r1 ");
+        tell(&mut answers, 4, &mut results, "r4 ");
+        assert_eq!(results, b"a1 r1 ", "the others wait for the second");
+        give(&mut answers, 6, &mut results, "a6 ");
+        tell(&mut answers, 6, &mut results, "r6 ");
+        assert_eq!(answers.bytes(), 15);
+        give(&mut answers, 2, &mut results, "a2 ");
+        assert_eq!(results, b"a1 r1 a2 a3 a4 r4 a6 r6 ");
+        assert!(answers.is_empty() && answers.bytes() == 0);
+        tell(&mut answers, 2, &mut results, "r2 ");
+        assert!(results.ends_with(b"r2 "));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_forgotten_and_its_places_are_not() {
+        let (mut answers, mut results) = (Answers::default(), Vec::new());
+        answers.expect(1);
+        give(&mut answers, 2, &mut results, "a2\n");
+        assert_eq!((answers.clear(), answers.bytes()), (1, 0));
+        give(&mut answers, 1, &mut results, "a1\n");
+        assert_eq!(results, b"a1\n");
+        assert!(answers.is_empty());
+    }
+}
