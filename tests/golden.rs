@@ -8,6 +8,9 @@
 //! policy NAME=VALUE …      endpoint settings in seconds or counts, from now on
 //! hosts LINE               one more line of /etc/hosts; resolv LINE: of /etc/resolv.conf
 //! job {…}                  a job line, with its id
+//! spooled KEY {…}          the same, and the spool has it under this key
+//! recovered KEY AGE ATTEMPTS DUE STATUS {…}    the same, as a start finds it: so old, so often tried, due when
+//! back ID                  a job that was postponed comes in again
 //! connected|secured SOCK   failed|closed SOCK KIND MESSAGE   write-failed SOCK
 //! sent SOCK [BYTES]        all that there was to send, or so many bytes
 //! received SOCK "…"        end SOCK "…"    (with the usual escapes)
@@ -30,9 +33,11 @@ use conduit::engine::Engine;
 use conduit::engine::breaker::BreakerState;
 use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Next, Note, Output, SockId};
 use conduit::engine::policy::{AllowNet, OnCircuitOpen, Policy};
-use conduit::wire::job::Source;
+use conduit::wire::job::{Job, Source};
 use conduit::wire::job_line::JobLine;
 use conduit::wire::names::Names;
+use conduit::wire::report::{ErrorKind, Failure};
+use conduit::wire::spool::JobKey;
 
 /// 2026-01-01T00:00:00Z: where the civil clock of a trace starts.
 const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -101,6 +106,7 @@ struct Player {
     /// … and over TCP, each message behind its length.
     streams: Vec<(SockId, Vec<u8>)>,
     line: u64,
+    postponed: Vec<Job>,
     out: String,
 }
 
@@ -125,6 +131,7 @@ impl Player {
             datagrams: Vec::new(),
             streams: Vec::new(),
             line: 0,
+            postponed: Vec::new(),
             out: String::new(),
         };
         for line in text.lines().filter(|line| !line.starts_with(' ')) {
@@ -188,7 +195,22 @@ impl Player {
             "breaker" => self.show_breaker(rest),
             "late" => self.come_late(rest.parse().expect("seconds")),
             "at" => self.advance(rest.parse().expect("seconds")),
-            "job" => self.job(rest),
+            "job" => {
+                let job = self.job(rest);
+                self.input(Input::Job(job));
+            }
+            "spooled" => {
+                let (key, line) = rest.split_once(' ').expect("a key and a job");
+                let mut job = self.job(line);
+                job.spooled = Some(JobKey(key.parse().expect("a key")));
+                self.input(Input::Job(job));
+            }
+            "recovered" => self.recover(rest),
+            "back" => {
+                let at = self.postponed.iter().position(|job| *job.id == *rest);
+                let job = self.postponed.remove(at.expect("it was postponed"));
+                self.input(Input::Job(Box::new(job)));
+            }
             "drain" => self.input(Input::Drain),
             "abort" => self.input(Input::Abort),
             _ => self.on_socket(verb, rest),
@@ -320,7 +342,7 @@ impl Player {
         }
     }
 
-    fn job(&mut self, line: &str) {
+    fn job(&mut self, line: &str) -> Box<Job> {
         let parsed = JobLine::parse(line.as_bytes()).expect("a trace's jobs are right");
         let id = parsed
             .id
@@ -333,7 +355,31 @@ impl Player {
             client: 0,
             line: self.line,
         };
-        let job = parsed.into_job(id, source, origin, self.now());
+        parsed.into_job(id, source, origin, self.now())
+    }
+
+    /// A job as the spool tells of it.
+    fn recover(&mut self, rest: &str) {
+        let (words, line) = rest.split_at(rest.find('{').expect("a job"));
+        let words: Vec<f64> = words
+            .split_whitespace()
+            .map(|word| word.parse().expect("a number"))
+            .collect();
+        let [key, age, attempts, due, status] = words[..] else {
+            panic!("KEY AGE ATTEMPTS DUE STATUS, not {words:?}");
+        };
+        let mut job = self.job(line);
+        job.spooled = Some(JobKey(key as u64));
+        job.age = Duration::from_secs_f64(age);
+        job.progress.attempts = attempts as u32;
+        job.progress.due = Instant::from_nanos((due * 1e9) as u64);
+        job.progress.status = status as u16;
+        let failure = Failure {
+            kind: ErrorKind::Http,
+            message: "what the spool tells".into(),
+            excerpt: None,
+        };
+        job.progress.failure = (attempts > 0.0).then(|| Box::new(failure));
         self.input(Input::Job(job));
     }
 
@@ -425,6 +471,26 @@ impl Player {
                         let _ = write!(text, " \"{}\"", excerpt.escape_ascii());
                     }
                 }
+                text
+            }
+            Output::Attempted { key, attempt } => {
+                let due = attempt.due.unix_nanos() - EPOCH_SECONDS * 1_000_000_000;
+                let mut text = format!(
+                    "attempted {} attempts={} due={:.3}",
+                    key.0,
+                    attempt.attempts,
+                    due as f64 / 1e9
+                );
+                if attempt.status > 0 {
+                    let _ = write!(text, " {}", attempt.status);
+                }
+                let _ = write!(text, " {}: {}", attempt.kind.name(), attempt.message);
+                text
+            }
+            Output::Postponed { job } => {
+                let due = job.progress.due.as_nanos() as f64 / 1e9;
+                let text = format!("postponed {} until {due:.3}", job.id);
+                self.postponed.push(*job);
                 text
             }
             Output::Origin { origin, held } => {

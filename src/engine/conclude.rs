@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::slab::Key;
-use crate::base::time::{Instant, Now};
+use crate::base::time::{Instant, Now, Wall};
 use crate::engine::attempt::{Attempt, Limit, is_scant};
 use crate::engine::backoff;
 use crate::engine::breaker::Change;
@@ -20,12 +20,22 @@ use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
 use crate::wire::job::{Job, Trouble};
 use crate::wire::report::{Ending, Failure, Outcome};
+use crate::wire::spool;
 
 /// This machine's own trouble is told of at once, then once in so long.
 const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Excerpts of answers that are kept for jobs which wait for another attempt, in all.
 pub(super) const EXCERPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A job of the spool whose next attempt is further away leaves the engine, and its memory, until then.
+const POSTPONED_FROM: Duration = Duration::from_secs(60);
+
+/// What is kept of the answer to a job that waits for another attempt, in bytes.
+pub(super) fn excerpt_bytes(job: &Job) -> usize {
+    let failure = job.progress.failure.as_deref();
+    failure.map_or(0, Failure::excerpt_bytes)
+}
 
 impl Engine {
     /// An attempt is over, or a job that never had one: what becomes of the job.
@@ -81,6 +91,7 @@ impl Engine {
         }
         match next {
             Next::Retry(wait) => {
+                self.tell_attempted(now, &job, &failure, wait);
                 self.keep_failure(&mut job, failure);
                 self.wait_for(now, origin, job, wait);
             }
@@ -274,9 +285,21 @@ impl Engine {
     }
 
     /// Puts a job aside until it is due again. It holds nothing but its memory.
-    fn wait_for(&mut self, now: Now, origin: Option<Key>, job: Box<Job>, wait: Duration) {
+    fn wait_for(&mut self, now: Now, origin: Option<Key>, mut job: Box<Job>, wait: Duration) {
         let origin = origin.expect("a job that was tried has an origin");
-        let due = now.mono + wait;
+        job.progress.due = now.mono + wait;
+        self.wait_until_due(now, origin, job);
+    }
+
+    /// The same for one of which it is known when that is. If it is long and the spool has the job, it leaves.
+    pub(super) fn wait_until_due(&mut self, now: Now, origin: Key, job: Box<Job>) {
+        let due = job.progress.due;
+        if job.spooled.is_some() && due.since(now.mono) > POSTPONED_FROM {
+            self.jobs -= 1;
+            self.excerpt_bytes -= excerpt_bytes(&job);
+            self.outputs.push_back(Output::Postponed { job });
+            return;
+        }
         let expires = self.expires(&job);
         // Local trouble may outlast a job's time to live.
         let alarm_at = due.min(expires);
@@ -288,12 +311,31 @@ impl Engine {
         self.recount(origin);
     }
 
-    fn ttl(&self, job: &Job) -> Duration {
+    /// A job waits for another attempt: what it went through must outlast this process, if the spool has it.
+    fn tell_attempted(&mut self, now: Now, job: &Job, failure: &Failure, wait: Duration) {
+        let Some(key) = job.spooled else {
+            return;
+        };
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let due = now.wall.unix_nanos().saturating_add(wait);
+        let attempt = spool::Attempt {
+            attempts: job.progress.attempts,
+            due: Wall::from_unix_nanos(due),
+            status: job.progress.status,
+            kind: failure.kind,
+            message: Arc::from(&*failure.message),
+        };
+        let attempt = Box::new(attempt);
+        self.outputs.push_back(Output::Attempted { key, attempt });
+    }
+
+    pub(super) fn ttl(&self, job: &Job) -> Duration {
         job.ttl.unwrap_or(self.policy.endpoint.ttl)
     }
 
-    fn expires(&self, job: &Job) -> Instant {
-        job.accepted.mono + self.ttl(job)
+    /// When a job's time to live ends, of which some was gone when it was found in the spool.
+    pub(super) fn expires(&self, job: &Job) -> Instant {
+        job.accepted.mono + self.ttl(job).saturating_sub(job.age)
     }
 
     pub(super) fn done(

@@ -12,6 +12,7 @@ use crate::base::time::Now;
 use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
 use crate::engine::close_reason::CloseReason;
+use crate::engine::conclude::excerpt_bytes;
 use crate::engine::connection::{Connection, Then, Turn};
 use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
@@ -29,6 +30,7 @@ impl Engine {
     pub(super) fn on_job(&mut self, now: Now, job: Box<Job>) {
         self.jobs += 1;
         self.reported = None;
+        self.excerpt_bytes += excerpt_bytes(&job);
         if self.phase != Phase::Running {
             return self.conclude(now, None, job, None, Happened::Cancelled);
         }
@@ -36,13 +38,16 @@ impl Engine {
             self.note_refused(&job, None, rule.to_string());
             return self.conclude(now, None, job, None, Happened::Forbidden);
         }
-        let ttl = job.ttl.unwrap_or(self.policy.endpoint.ttl);
-        let expires = job.accepted.mono + ttl;
+        let expires = self.expires(&job);
         if expires <= now.mono {
+            let ttl = self.ttl(&job);
             return self.conclude(now, None, job, None, Happened::Expired { ttl });
         }
         let origin = self.origin_named(now, &job.origin);
         self.origins[origin].last_job = now.mono;
+        if job.progress.attempts > 0 && job.progress.due > now.mono {
+            return self.wait_until_due(now, origin, job);
+        }
         self.admit(now, origin, Waiting::new(job, now.mono, expires));
     }
 

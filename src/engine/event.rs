@@ -16,6 +16,7 @@ use crate::engine::policy::Policy;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
 use crate::wire::report::{Ending, ErrorKind, Outcome};
+use crate::wire::spool::{Attempt, JobKey};
 use crate::wire::url::Origin;
 
 /// A socket's name: the shell indexes its streams by [`Key::index`] and packs the whole into a mio `Token`.
@@ -25,7 +26,8 @@ pub struct SockId(pub Key);
 /// What the world tells the engine.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A job to deliver. Exactly one [`Output::Done`] will give it back.
+    /// A job to deliver. Exactly one [`Output::Done`] or [`Output::Postponed`] will give it back. One that was tried
+    /// before goes on where it stopped: its next attempt begins when `progress.due` says.
     Job(Box<Job>),
     /// TCP is up.
     Connected {
@@ -137,6 +139,19 @@ pub enum Output {
         job: Box<Job>,
         /// How it ended.
         ending: Ending,
+    },
+    /// A job that is in the spool waits for another attempt: what a later start must know of it.
+    Attempted {
+        /// Which.
+        key: JobKey,
+        /// How far it is.
+        attempt: Box<Attempt>,
+    },
+    /// A job that is in the spool leaves until its next attempt is due (`progress.due`), for that is long: it is to be
+    /// handed in again then, with its `progress`. It has not ended.
+    Postponed {
+        /// The very job that came in.
+        job: Box<Job>,
     },
     /// An origin has nothing left and was forgotten.
     OriginRetired {

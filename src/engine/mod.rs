@@ -10,7 +10,7 @@
 //! every [`Output`] that [`Engine::poll_output`] gives, and comes back no later than
 //! [`Engine::poll_timeout`]. Calls are bounded; work that concerns many origins is done a little at a time,
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
-//! ignored. Every job handed in comes back in exactly one [`Output::Done`].
+//! ignored. Every job handed in comes back in exactly one [`Output::Done`] or [`Output::Postponed`].
 //!
 //! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Five rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each

@@ -17,6 +17,7 @@ use crate::engine::policy::{AllowNet, Policy};
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
+use crate::wire::spool::JobKey;
 
 const SEEDS: u64 = 300;
 const STEPS: u32 = 600;
@@ -157,7 +158,11 @@ impl World {
                 }
                 Output::Close { sock } => assert!(self.socks.remove(&sock.to_bits()).is_some()),
                 Output::Done { job, .. } => *self.done.entry(job.id.to_string()).or_default() += 1,
-                Output::Origin { .. }
+                Output::Postponed { job } => {
+                    unreachable!("the time to live of {} is shorter than that", job.id)
+                }
+                Output::Attempted { .. }
+                | Output::Origin { .. }
                 | Output::OriginRetired { .. }
                 | Output::Appetite(_)
                 | Output::Note(_) => {}
@@ -183,7 +188,8 @@ impl World {
         let line = JobLine::parse(line.as_bytes()).expect("a job");
         let id = line.id.as_deref().expect("an id").into();
         let origin = Arc::new(line.url.to_origin());
-        let job = line.into_job(id, Source::default(), origin, self.now());
+        let mut job = line.into_job(id, Source::default(), origin, self.now());
+        job.spooled = self.jobs.is_multiple_of(3).then_some(JobKey(self.jobs));
         self.input(Input::Job(job));
     }
 

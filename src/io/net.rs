@@ -275,6 +275,9 @@ impl Net {
                 }
             }
             Output::Query { sock, server } => self.query(sock, server),
+            Output::Attempted { .. } | Output::Postponed { .. } => {
+                unreachable!("no job that an engine got is in a spool")
+            }
             Output::Done { job, ending } => self.upward.push(Upward::Done { job, ending }),
             Output::Origin { origin, held } => self.upward.push(Upward::Origin { origin, held }),
             Output::OriginRetired { origin } => self.upward.push(Upward::Retired(origin)),

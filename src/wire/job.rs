@@ -87,9 +87,10 @@ pub struct Job {
     pub ttl: Option<Duration>,
     /// Its class in the origin's queue.
     pub priority: Priority,
-    /// When it was accepted: by this process, which may have found it in the spool.
+    /// When it was accepted: by the monotonic clock when this process got it, which may have found it in the spool; by
+    /// the wall clock when that was first.
     pub accepted: Now,
-    /// How old it was then; zero unless it was found in the spool.
+    /// How old it was when this process got it; zero unless it was found in the spool.
     pub age: Duration,
     /// Its name in the spool, where there is one.
     pub spooled: Option<JobKey>,
@@ -104,7 +105,7 @@ pub struct Job {
 pub struct Progress {
     /// Attempts counted.
     pub attempts: u32,
-    /// When the next attempt is due, where one was made.
+    /// When the next attempt is due, once the job has been put off.
     pub due: Instant,
     /// The last attempt's status, 0 if it had none.
     pub status: u16,

@@ -202,7 +202,7 @@ impl<'a> Report<'a> {
             line: job.source.line,
             outcome: ending.outcome,
             failure: ending.failure.as_deref(),
-            duration: job.progress.ended.since(job.accepted.mono),
+            duration: job.age + job.progress.ended.since(job.accepted.mono),
             origin: Some(&job.origin.text),
             progress: Some(&job.progress),
             headers: &job.headers,
@@ -373,6 +373,9 @@ mod tests {
                 r#""durationMs":3.2,"origin":"https://a.example:8443"}"#
             )
         );
+        job.age = Duration::from_secs(60);
+        let report = line(&Report::of_job(&job, &ending, false));
+        assert!(report.contains(r#""durationMs":60003.2,"#), "{report}");
         job.progress.reused = true;
         job.progress.timings = Timings {
             queued: Duration::from_micros(12),

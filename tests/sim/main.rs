@@ -22,7 +22,7 @@ const SEEDS: u64 = 256;
 const HOURS: u64 = 4;
 
 /// What the short runs must come across: what never happens in them they say nothing of.
-const TO_BE_SEEN: [(&str, &str); 40] = [
+const TO_BE_SEEN: [(&str, &str); 42] = [
     ("closed", "body"),
     ("closed", "close_asked"),
     ("closed", "close_delimited"),
@@ -61,6 +61,8 @@ const TO_BE_SEEN: [(&str, &str); 40] = [
     ("outcome", "exhausted"),
     ("outcome", "expired"),
     ("outcome", "rejected"),
+    ("spool", "attempted"),
+    ("spool", "postponed"),
     ("wire", "query over tcp"),
     ("wire", "resend"),
 ];

@@ -33,6 +33,7 @@ impl World {
         self.engines.iter().for_each(Engine::check_invariants);
         self.intake.check_invariants();
         let held: usize = self.engines.iter().map(Engine::jobs).sum();
+        let held = held + self.postponed();
         assert_eq!(held, self.intake.progress().pending, "I1: jobs held");
         for (engine, sockets) in self.engines.iter().zip(&self.sockets) {
             let total = self.plan.policy.max_connections_total;

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use conduit::base::time::Instant;
+use conduit::base::time::{Instant, Now};
 use conduit::engine::event::{Next, Note};
 use conduit::wire::job::Job;
 use conduit::wire::report::{Ending, ErrorKind, Outcome};
+use conduit::wire::spool::{Attempt, JobKey};
 use conduit::wire::url::Origin;
 
 use super::breaker::{Breaker, Vote};
@@ -284,6 +285,30 @@ impl Model {
             let origin = self.books[number as usize].origin;
             self.vote(now, origin, started, Vote::Success);
         }
+        number
+    }
+
+    /// The spool is told how far a job is: at the moment at which its attempt has failed.
+    pub fn on_attempted(&mut self, now: Now, key: JobKey, attempt: &Attempt) {
+        let book = &self.books[key.0 as usize];
+        let wait = book.due.since(now.mono).as_nanos() as u64;
+        assert_eq!(
+            (attempt.attempts, attempt.due.unix_nanos()),
+            (book.failed, now.wall.unix_nanos() + wait),
+            "what the spool is told of j{}",
+            key.0
+        );
+        self.see("spool", "attempted");
+    }
+
+    /// A job leaves its engine until it is due. Gives its number.
+    pub fn on_postponed(&mut self, now: Instant, job: &Job) -> u32 {
+        let number = number_of(&job.id);
+        let book = &self.books[number as usize];
+        assert!(job.spooled.is_some(), "j{number} is nowhere else");
+        assert_eq!(job.progress.due, book.due, "when j{number} is due");
+        assert!(book.due.since(now) > Duration::from_secs(60));
+        self.see("spool", "postponed");
         number
     }
 

@@ -39,6 +39,8 @@ pub enum Event {
     Written,
     /// This process stands still.
     Pause(u8),
+    /// Jobs that were postponed are due.
+    Due,
     /// All faults are over.
     Healed,
 }
@@ -216,7 +218,8 @@ impl Event {
             | Event::Datagram { .. }
             | Event::NobodyThere(_)
             | Event::Feed
-            | Event::Written => true,
+            | Event::Written
+            | Event::Due => true,
             Event::Heard(_)
             | Event::Bored { .. }
             | Event::Unasked { .. }

@@ -40,6 +40,8 @@ pub struct Scenario {
     pub slow_reader: bool,
     /// Jobs with a time to live or a timeout of their own.
     pub own_limits: bool,
+    /// Jobs are in a spool, and some of those that are put off come back as a later start finds them.
+    pub spools: bool,
     /// Origins get their jobs in turn, not as the dice say.
     pub take_turns: bool,
     pub faults_end: Duration,
@@ -158,7 +160,7 @@ impl Scenario {
         };
         let burst = jobs / 3;
         let half = span / 2;
-        Scenario {
+        let mut plan = Scenario {
             jobs,
             arrivals: vec![
                 arrivals(jobs - 2 * burst, Duration::ZERO, half),
@@ -188,8 +190,24 @@ impl Scenario {
             bad_lines: swarm.has(24),
             slow_reader: swarm.has(25),
             own_limits: swarm.has(26),
+            spools: false,
             take_turns: false,
             faults_end,
+        };
+        plan.decode_more(dice);
+        plan
+    }
+
+    /// What came later to runs, so that all before it is decoded as it was.
+    fn decode_more(&mut self, dice: &mut Dice) {
+        self.spools = dice.chance(40);
+        if self.spools && dice.chance(50) {
+            // Now and then a wait for which a job leaves its engine.
+            let endpoint = &mut self.policy.endpoint;
+            let waits = endpoint.retry_schedule.iter();
+            endpoint.retry_schedule = waits
+                .map(|wait| *wait + Duration::from_secs(dice.pick(&[0, 55, 90])))
+                .collect();
         }
     }
 

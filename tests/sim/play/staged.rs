@@ -210,6 +210,7 @@ fn empty() -> Stage {
             bad_lines: false,
             slow_reader: false,
             own_limits: false,
+            spools: false,
             take_turns: false,
             faults_end: Duration::ZERO,
         },

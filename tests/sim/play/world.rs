@@ -16,7 +16,9 @@ use conduit::intake::event::{
     ClientId, EngineId, Input as IntakeInput, Kind, Output as IntakeOutput,
 };
 use conduit::intake::{Intake, Settings};
+use conduit::wire::job::Job;
 use conduit::wire::names::Names;
+use conduit::wire::spool::JobKey;
 
 use super::dice::Dice;
 use super::feed::Feed;
@@ -58,6 +60,8 @@ pub struct World {
     reads: VecDeque<Option<Vec<u8>>>,
     results: Vec<u8>,
     is_writing: bool,
+    /// Jobs that have left their engines for a while.
+    postponed: Vec<(Instant, usize, Box<Job>)>,
     step_count: u64,
     calls_at_once: u32,
 }
@@ -130,6 +134,7 @@ impl World {
             reads: VecDeque::new(),
             results: Vec::new(),
             is_writing: false,
+            postponed: Vec::new(),
             step_count: 0,
             calls_at_once: 0,
         }
@@ -247,6 +252,7 @@ impl World {
                 self.trace
                     .note(self.mono, 0, "pause ms", [lasts.as_millis() as u64, 0]);
             }
+            Event::Due => self.bring_back(),
             Event::Healed => self.trace.note(self.mono, 0, "healed", [0, 0]),
             event => self.on_wire(due, event),
         }
@@ -285,9 +291,10 @@ impl World {
             IntakeOutput::Write { .. } | IntakeOutput::Close { .. } => {
                 unreachable!("there is no socket")
             }
-            IntakeOutput::Deliver { engine, job } => {
+            IntakeOutput::Deliver { engine, mut job } => {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
+                job.spooled = self.plan.spools.then_some(JobKey(number.into()));
                 let origin = self.model.books[number as usize].origin as u64;
                 self.trace
                     .note(self.mono, engine, "job for origin", [number.into(), origin]);
@@ -323,6 +330,18 @@ impl World {
                 };
                 self.intake.handle_input(self.now(), done);
             }
+            Output::Attempted { key, attempt } => {
+                self.model.on_attempted(self.now(), key, &attempt);
+                let numbers = [key.0, attempt.attempts.into()];
+                self.trace.note(now, engine, "attempted", numbers);
+            }
+            Output::Postponed { job } => {
+                let number = self.model.on_postponed(now, &job);
+                self.trace
+                    .note(now, engine, "postponed", [number.into(), 0]);
+                self.events.push(job.progress.due, Event::Due);
+                self.postponed.push((job.progress.due, engine, job));
+            }
             Output::Origin { origin, held } => {
                 let engine = EngineId(engine as u16);
                 let input = IntakeInput::Origin {
@@ -352,6 +371,29 @@ impl World {
                 self.trace.note(now, engine, what, numbers);
             }
         }
+    }
+
+    /// Jobs that were postponed are due: they come back, some as if the process had been started anew.
+    fn bring_back(&mut self) {
+        let now = self.now();
+        let is_due = |(due, ..): &mut (Instant, usize, Box<Job>)| *due <= now.mono;
+        let due: Vec<_> = self.postponed.extract_if(.., is_due).collect();
+        for (_, engine, mut job) in due {
+            if self.dice.chance(50) {
+                job.age += now.mono.since(job.accepted.mono);
+                job.accepted.mono = now.mono;
+                if let Some(failure) = &mut job.progress.failure {
+                    failure.excerpt = None;
+                }
+            }
+            self.trace.note(now.mono, engine, "back", [0, 0]);
+            self.input(engine, Input::Job(job));
+        }
+    }
+
+    /// Jobs that have left their engines for a while.
+    pub fn postponed(&self) -> usize {
+        self.postponed.len()
     }
 
     fn feed_chunks(&mut self) {
