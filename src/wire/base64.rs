@@ -1,7 +1,8 @@
 //! Base64 as RFC 4648 section 4 has it: the standard alphabet, padded, and nothing tolerated beside it.
 //!
-//! A [`Base64`] is checked once; decoding it cannot fail. White space, missing padding and bits set beyond the
-//! last byte are errors (section 3.5), so that a text stands for its bytes in one way only.
+//! A [`Base64`] is checked once; decoding it cannot fail, nor can encoding ([`encode_to`]). White space, missing
+//! padding and bits set beyond the last byte are errors (section 3.5), so that a text stands for its bytes in one way
+//! only.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -79,6 +80,25 @@ impl<'a> Base64<'a> {
     }
 }
 
+/// How long the text of so many bytes is.
+#[must_use]
+pub const fn encoded_len(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
+
+/// Appends the text of these bytes.
+pub fn encode_to(bytes: &[u8], into: &mut String) {
+    for group in bytes.chunks(3) {
+        let mut bits = [0; 4];
+        bits[1..=group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes(bits);
+        for n in 0..4 {
+            let digit = ALPHABET[(bits >> (18 - 6 * n)) as usize & 63];
+            into.push(if n <= group.len() { digit as char } else { '=' });
+        }
+    }
+}
+
 /// Without the padding: at most two signs, and those only at the end.
 fn unpadded(text: &str) -> &str {
     let text = text.strip_suffix('=').unwrap_or(text);
@@ -130,8 +150,10 @@ mod tests {
         ];
         for (text, bytes) in table {
             assert_eq!(decode(text).as_deref(), Ok(bytes.as_bytes()), "{text}");
+            assert_eq!(encode(bytes.as_bytes()), text);
         }
         assert_eq!(decode("+/+/").as_deref(), Ok(&[0xfb, 0xff, 0xbf][..]));
+        assert_eq!(encode(&[0xfb, 0xff, 0xbf]), "+/+/");
     }
 
     #[test]
@@ -166,15 +188,8 @@ mod tests {
 
     fn encode(bytes: &[u8]) -> String {
         let mut text = String::new();
-        for group in bytes.chunks(3) {
-            let bits = group.iter().enumerate().fold(0_u32, |bits, (n, byte)| {
-                bits | u32::from(*byte) << (16 - 8 * n)
-            });
-            for n in 0..4 {
-                let digit = ALPHABET[(bits >> (18 - 6 * n)) as usize & 63];
-                text.push(if n <= group.len() { digit as char } else { '=' });
-            }
-        }
+        encode_to(bytes, &mut text);
+        assert_eq!(text.len(), encoded_len(bytes.len()));
         text
     }
 }

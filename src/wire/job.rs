@@ -4,6 +4,7 @@
 //!
 //! Not here: what a line may say (`job_line`), how a head is written into a message's room (`request`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,6 +197,17 @@ impl Message {
         &mut self.bytes[..self.body_start]
     }
 
+    /// `prefix` and the body, one after the other: written into the room, or if it is too small, a copy.
+    pub fn behind(&mut self, prefix: &[u8]) -> Cow<'_, [u8]> {
+        match self.body_start.checked_sub(prefix.len()) {
+            Some(start) => {
+                self.bytes[start..self.body_start].copy_from_slice(prefix);
+                Cow::Borrowed(&self.bytes[start..])
+            }
+            None => Cow::Owned([prefix, self.body()].concat()),
+        }
+    }
+
     /// From `start`, where a head starts in the room, to the end of the body.
     ///
     /// # Panics
@@ -252,6 +264,15 @@ mod tests {
         assert_eq!(message.len(), 14);
         assert!(!message.is_empty());
         assert!(Message::new(b"", 0).is_empty());
+    }
+
+    #[test]
+    fn a_prefix_and_the_body_are_one_slice_whatever_the_room() {
+        for room in [0, 5, 6, 100] {
+            let mut message = Message::new(b"body", room);
+            assert_eq!(&*message.behind(b"id.12."), b"id.12.body", "{room}");
+            assert_eq!(message.body(), b"body");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! fields (`url`, `request`), the words of the mistakes (`job_error`).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub enum Body<'a> {
 }
 
 /// Extra header fields, as they are sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     /// `Name: value\r\n`, one after the other.
     pub fields: Vec<u8>,
@@ -224,8 +225,11 @@ impl Body<'_> {
 }
 
 impl Headers {
-    /// Reads the object `raw`.
-    fn parse(raw: &str) -> Result<Headers, JobError> {
+    /// Reads the object `raw`, as a job's or an endpoint's `headers` have it.
+    ///
+    /// # Errors
+    /// What is wrong with it; no value of a field is shown.
+    pub fn parse(raw: &str) -> Result<Headers, JobError> {
         if Kind::of(raw) != Kind::Object {
             return Err(JobError::kind(
                 Field::Headers.name(),
@@ -269,6 +273,13 @@ impl Headers {
             self.fields.extend_from_slice(part.as_bytes());
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Headers {
+    /// Values of headers are nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes)", self.fields.len())
     }
 }
 

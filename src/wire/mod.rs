@@ -14,6 +14,7 @@ pub mod names;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod signature;
 pub mod spool;
 pub mod text;
 pub mod url;
