@@ -8,6 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wire::job_line::Headers;
+use crate::wire::signature::Secrets;
+
+/// Settings for TLS by their place in the shell's list; 0 stands for those without a client certificate.
+pub type TlsProfile = u32;
+
 /// What the engine obeys; shared by all loops, swapped whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -64,6 +70,12 @@ pub struct Endpoint {
     pub on_circuit_open: OnCircuitOpen,
     /// How long this machine's own trouble puts a job off before it counts as a failed attempt.
     pub local_trouble_limit: Duration,
+    /// Header fields of every request; a job's own of the same name stand in their place.
+    pub headers: Arc<Headers>,
+    /// What signs the requests of jobs that bring no secret of their own.
+    pub secrets: Secrets,
+    /// Which settings TLS has, the client certificate among them.
+    pub tls_profile: TlsProfile,
 }
 
 /// What becomes of jobs while their origin's breaker is open.
@@ -294,6 +306,9 @@ impl Default for Endpoint {
             breaker_duration: Duration::from_secs(60),
             on_circuit_open: OnCircuitOpen::Hold,
             local_trouble_limit: Duration::from_secs(300),
+            headers: Arc::default(),
+            secrets: Secrets::default(),
+            tls_profile: 0,
         }
     }
 }
