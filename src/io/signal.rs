@@ -1,7 +1,8 @@
 //! SIGTERM, SIGINT and SIGHUP as something to read, beside the sockets of a loop.
 //!
 //! They are blocked and read from a descriptor (signalfd(2)), so no code runs in a signal handler, and it
-//! works as process 1, whose unhandled signals the kernel drops. SIGPIPE is ignored by Rust's own start.
+//! works as process 1, whose unhandled signals the kernel drops. SIGPIPE is ignored by Rust's own start; SIGXFSZ is
+//! blocked and never read, for the write that meets a limit of file sizes tells it as well (EFBIG).
 //!
 //! Not here: what a signal does (`front`).
 
@@ -39,6 +40,7 @@ impl Signals {
             signals.retain(|signal| *signal != libc::SIGHUP);
         }
         sys::block_signals(&signals)?;
+        sys::block_signals(&[libc::SIGXFSZ])?;
         Ok(Signals {
             file: File::from(sys::signal_fd(&signals)?),
         })
@@ -109,6 +111,13 @@ mod tests {
         ];
         got.sort_unstable();
         assert_eq!(got, [libc::SIGINT, libc::SIGTERM]);
+        assert_eq!(signals.next().unwrap(), None);
+    }
+
+    #[test]
+    fn f97_a_limit_of_file_sizes_does_not_kill() {
+        let mut signals = Signals::block().unwrap();
+        sys::Thread::this().signal(libc::SIGXFSZ);
         assert_eq!(signals.next().unwrap(), None);
     }
 
