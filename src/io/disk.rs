@@ -144,7 +144,7 @@ impl Directory {
         })
     }
 
-    /// Reads all that is there: the journal it amounts to.
+    /// Reads all that is there: the journal it amounts to, with segments that fit the disk.
     ///
     /// # Errors
     /// It was written by another version, or can't be listed.
@@ -154,11 +154,20 @@ impl Directory {
         rng: &mut Rng,
         now: Now,
     ) -> Result<(Journal, Summary), OpenError> {
-        let files = self.list().map_err(|error| OpenError::Io {
-            dir: self.path.clone(),
-            what: "list it",
-            error,
-        })?;
+        let failed = |what| {
+            move |error| OpenError::Io {
+                dir: self.path.clone(),
+                what,
+                error,
+            }
+        };
+        let capacity = sys::file_system_bytes(self.handle.as_fd());
+        let settings = match capacity.map_err(failed("look at its file system"))? {
+            // Some file systems have no size to tell.
+            0 => settings.fitting(u64::MAX),
+            bytes => settings.fitting(bytes),
+        };
+        let files = self.list().map_err(failed("list it"))?;
         let files = files.iter().map(|(name, bytes)| (name.as_str(), *bytes));
         let mut recovery = Recovery::new(settings, files, rng);
         let mut desk = Desk::new(Arc::clone(self));

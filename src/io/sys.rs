@@ -133,6 +133,19 @@ pub fn allocate(file: BorrowedFd<'_>, bytes: u64) -> io::Result<()> {
     retry(|| unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes) }).map(drop)
 }
 
+/// How many bytes the file system of this file or directory holds, taken or not (statvfs(3)).
+///
+/// # Errors
+/// The system's.
+pub fn file_system_bytes(file: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut found = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the pointer is to writable memory of the right type and size.
+    retry(|| unsafe { libc::fstatvfs(file.as_raw_fd(), found.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded and filled all of it.
+    let found = unsafe { found.assume_init() };
+    Ok(found.f_blocks.saturating_mul(found.f_frsize))
+}
+
 /// Raises the soft limit of open files to the hard one, and returns what holds then.
 ///
 /// # Errors

@@ -66,6 +66,12 @@ const LAZY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Attempts written down in one call.
 const ATTEMPTS_PER_CALL: usize = 256;
 
+/// So many segments a disk must have room for, or they are made smaller.
+const SEGMENTS_MIN: u64 = 16;
+
+/// Smaller they are not made.
+const SEGMENT_BYTES_MIN: u64 = 16 * 1024;
+
 /// Room kept for what is neither a job nor its end.
 const ROOM_MIN: u64 = 4096;
 
@@ -92,6 +98,22 @@ impl Default for Settings {
             max_dead_bytes: 256 * 1024 * 1024,
             remembered: 100_000,
             max_wait: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Settings {
+    /// The same with segments of which a good number has room in `capacity`, the bytes of the disk, and in
+    /// `max_spool_bytes`: one is always kept for what must be written when all else is full.
+    #[must_use]
+    pub fn fitting(self, capacity: u64) -> Settings {
+        let room = self
+            .max_spool_bytes
+            .map_or(capacity, |max| max.min(capacity));
+        let bytes = (room / SEGMENTS_MIN).max(SEGMENT_BYTES_MIN);
+        Settings {
+            segment_bytes: bytes.min(self.segment_bytes),
+            ..self
         }
     }
 }

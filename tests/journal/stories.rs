@@ -43,6 +43,23 @@ fn submit_one_by_one(world: &mut World, jobs: usize) -> Vec<JobKey> {
     keys
 }
 
+/// Jobs of 300 bytes, until one is refused because the disk is full: how many were not.
+fn submit_until_full(world: &mut World) -> u32 {
+    let mut jobs = 0;
+    loop {
+        match world.submit(&format!("job-{jobs}"), vec![b'x'; 300], false) {
+            Verdict::New(_) => jobs += 1,
+            Verdict::Refused(Refusal::Behind) => {}
+            Verdict::Refused(Refusal::Full) => return jobs,
+            verdict => panic!("{verdict:?}"),
+        }
+        for _ in 0..20 {
+            world.perform_one();
+        }
+        world.pass(Duration::from_millis(10));
+    }
+}
+
 /// After a restart, and so soon that nothing is cleaned yet.
 fn submit_another(world: &mut World) {
     world.pull();
@@ -193,20 +210,7 @@ fn f102_a_file_of_another_version_ends_it_and_nothing_is_touched() {
 fn f96_a_full_disk_refuses_jobs_and_still_takes_their_ends() {
     let mut world = World::calm(settings());
     world.disk.faults.capacity = Some(16 * 1024 * 5);
-    let mut jobs = 0;
-    let refusal = loop {
-        match world.submit(&format!("job-{jobs}"), vec![b'x'; 300], false) {
-            Verdict::New(_) => jobs += 1,
-            Verdict::Refused(Refusal::Behind) => {}
-            Verdict::Refused(refusal) => break refusal,
-            Verdict::Duplicate { .. } => panic!("a new id"),
-        }
-        for _ in 0..20 {
-            world.perform_one();
-        }
-        world.pass(Duration::from_millis(10));
-    };
-    assert_eq!(refusal, Refusal::Full);
+    let jobs = submit_until_full(&mut world);
     assert!(jobs > 50, "{jobs}");
     let open: Vec<JobKey> = world.model.jobs.keys().copied().collect();
     for key in &open {
@@ -224,6 +228,24 @@ fn f96_a_full_disk_refuses_jobs_and_still_takes_their_ends() {
         "there is room again: {verdict:?}"
     );
     assert!(world.disk.peak_bytes <= 16 * 1024 * 5);
+}
+
+#[test]
+fn a_small_disk_takes_jobs_in() {
+    for (max_spool_bytes, disk_bytes) in [(None, 1 << 20), (Some(1 << 20), 1 << 40)] {
+        let settings = Settings {
+            max_spool_bytes,
+            ..Settings::default()
+        };
+        let mut world = World::calm(settings.fitting(disk_bytes));
+        world.disk.faults.capacity = Some(disk_bytes);
+        let jobs = submit_until_full(&mut world);
+        // Of 1 MiB: 359 bytes each, one segment kept free, and one byte in so many is a header.
+        assert!(jobs > 1_500, "{jobs}");
+        assert!(world.disk.peak_bytes <= 1 << 20);
+    }
+    let large = Settings::default().fitting(1 << 40);
+    assert_eq!(large, Settings::default());
 }
 
 #[test]
