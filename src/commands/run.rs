@@ -122,6 +122,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             max_connections: settings.endpoint.max_connections as usize,
             max_client_pending: settings.max_client_pending as usize,
             serves: settings.socket.is_some(),
+            spools: false,
             engines: settings.workers(&machine),
             timings: settings.timings,
         },

@@ -14,6 +14,7 @@ use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
 use crate::wire::job_line::JobLine;
 use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
+use crate::wire::spool::Refusal;
 
 /// What a line was.
 #[derive(Debug)]
@@ -21,11 +22,30 @@ pub(super) enum Admitted {
     /// White space.
     Blank,
     /// A job that may come in.
-    Job(Box<Job>),
+    Job(Candidate),
     /// None that may: its result has been written.
     Refused(Outcome),
     /// A question to conduit itself.
     Control(CtlLine),
+}
+
+/// A job that is not accepted yet.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) job: Box<Job>,
+    /// What the spool keeps, where there is one: its line, and that its id is not in it.
+    pub(super) line: Box<[u8]>,
+    pub(super) is_generated: bool,
+    /// It finds no room in memory whatever ends, so there is no use in waiting for some: the spool has some.
+    pub(super) is_for_disk: bool,
+}
+
+/// Whether there is a spool, and how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    None,
+    Open,
+    Refuses(Refusal),
 }
 
 /// Where a line comes from, and in what situation.
@@ -36,6 +56,7 @@ pub(super) struct Situation {
     /// Bytes of results that wait to be written.
     pub(super) result_bytes: usize,
     pub(super) is_draining: bool,
+    pub(super) storage: Storage,
 }
 
 /// The gate.
@@ -87,11 +108,24 @@ impl Admission {
                 return invalid(bad.id.as_deref(), source, bad.error.to_string(), results);
             }
         };
-        let limit = match situation.kind {
-            Kind::Socket(_) if situation.is_draining => Some(Limit::Draining),
-            Kind::Socket(_) => ledger.limit(&parsed.url, parsed.priority, situation.result_bytes),
-            Kind::Feed => ledger.limit_of_feed(&parsed.url),
+        let result_bytes = situation.result_bytes;
+        let mut is_for_disk = false;
+        let limit = match (situation.kind, situation.storage) {
+            (Kind::Socket(_), _) if situation.is_draining => Some(Limit::Draining),
+            (Kind::Socket(_), Storage::None) => {
+                ledger.limit(&parsed.url, parsed.priority, result_bytes)
+            }
+            (Kind::Socket(_), Storage::Open) => {
+                ledger.limit_of_spool(parsed.priority, result_bytes)
+            }
+            (Kind::Socket(_), Storage::Refuses(refusal)) => Some(Limit::Spool(refusal)),
+            (Kind::Feed, Storage::None) => ledger.limit_of_feed(&parsed.url),
+            (Kind::Feed, Storage::Open | Storage::Refuses(_)) => {
+                is_for_disk = ledger.limit_of_feed(&parsed.url).is_some();
+                None
+            }
         };
+        let is_generated = parsed.id.is_none();
         let id: Box<str> = match &parsed.id {
             Some(id) => id.as_ref().into(),
             None => self.ids.next_id(now.wall),
@@ -105,7 +139,21 @@ impl Admission {
             Report { origin, ..report }.write(results);
             return Admitted::Refused(outcome);
         }
-        Admitted::Job(parsed.into_job(id, source, origin, now))
+        let kept: Box<[u8]> = match situation.storage {
+            Storage::None => Box::default(),
+            Storage::Open | Storage::Refuses(_) => line.into(),
+        };
+        Admitted::Job(Candidate {
+            job: parsed.into_job(id, source, origin, now),
+            line: kept,
+            is_generated,
+            is_for_disk,
+        })
+    }
+
+    /// An id for a job that was found without one.
+    pub(super) fn next_id(&mut self, now: Now) -> Box<str> {
+        self.ids.next_id(now.wall)
     }
 }
 

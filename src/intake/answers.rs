@@ -28,7 +28,6 @@ struct Answer {
 
 impl Answers {
     /// The answer to this line, which is later than all before, will be given later.
-    #[allow(dead_code, reason = "who answers later comes next")]
     pub(super) fn expect(&mut self, line: u64) {
         self.waiting.push_back(Answer {
             first: line,

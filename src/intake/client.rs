@@ -8,9 +8,9 @@
 
 use crate::base::lines::{Line, LineBuffer};
 use crate::base::queue::Queue;
+use crate::intake::admission::Candidate;
 use crate::intake::answers::Answers;
 use crate::intake::event::Kind;
-use crate::wire::job::Job;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
 pub const CHUNKS_AHEAD: usize = 4;
@@ -36,8 +36,8 @@ pub(super) struct Client {
     taken: usize,
     /// Its jobs that are out.
     pub(super) pending: usize,
-    /// A job of the feed that was read to see whether it may be refused, and waits for room.
-    pub(super) held: Option<Box<Job>>,
+    /// A job that waits for room: of the feed, read to see whether it may be refused; of any, if the spool had none.
+    pub(super) held: Option<Candidate>,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
     /// Whether the shell was told to fetch its results.
@@ -167,7 +167,6 @@ impl Client {
     }
 
     /// Keeps the place of the first answer to a line, which is the last one read, until it is given.
-    #[allow(dead_code, reason = "who answers later comes next")]
     pub(super) fn expect(&mut self, line: u64) {
         self.answers.expect(line);
     }

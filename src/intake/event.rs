@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::base::slab::Key;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
+use crate::wire::spool::{Fetched, How, JobKey, Pending, Refusal, SourceKind, Verdict};
 use crate::wire::url::Origin;
 
 /// A client's name.
@@ -77,6 +78,11 @@ pub enum Input {
         /// Its ending.
         ending: Ending,
     },
+    /// An engine gives back a job that is on disk, for its next attempt is far.
+    Postponed {
+        /// The job.
+        job: Box<Job>,
+    },
     /// An engine's hunger, as it is after all jobs handed to it so far: told when it has changed, and once
     /// after jobs came in even if it has not (else those jobs would count as waiting for ever).
     Appetite {
@@ -103,8 +109,42 @@ pub enum Input {
         /// Which origin.
         origin: Arc<Origin>,
     },
+    /// What the journal says to an [`Output::Store`], whose job and line come back: handed in before the next output
+    /// is pulled.
+    Stored {
+        /// The job.
+        job: Box<Job>,
+        /// As it was asked.
+        is_generated: bool,
+        /// The job's line.
+        line: Box<[u8]>,
+        /// The journal's word.
+        verdict: Verdict,
+    },
+    /// Every job up to this key is safe.
+    Durable {
+        /// The last one.
+        up_to: JobKey,
+    },
+    /// Whether the journal takes jobs in, where that has changed.
+    Spool {
+        /// Why it doesn't.
+        refusal: Option<Refusal>,
+    },
+    /// A job that was found on disk at start, one for each time that [`super::Intake::wants_found`] says so; `None`:
+    /// there is no more.
+    Found(Option<Pending>),
+    /// What an [`Output::Fetch`] wanted. `None`: it can't be read.
+    Fetched {
+        /// Which.
+        key: JobKey,
+        /// What is on disk.
+        fetched: Option<Box<Fetched>>,
+    },
     /// No more intake: lines not parsed yet are dropped, jobs handed out are awaited.
     Stop,
+    /// After [`Input::Stop`]: what is not safe yet is not waited for any longer.
+    Abort,
 }
 
 /// What intake asks of the world.
@@ -116,6 +156,29 @@ pub enum Output {
         engine: EngineId,
         /// The job.
         job: Box<Job>,
+    },
+    /// Submit this job to the journal, and hand it back at once with what that says ([`Input::Stored`]).
+    Store {
+        /// The job.
+        job: Box<Job>,
+        /// Where it comes from.
+        source: SourceKind,
+        /// Its id is not in its line.
+        is_generated: bool,
+        /// Its line.
+        line: Box<[u8]>,
+    },
+    /// Tell the journal that a job has ended.
+    Settle {
+        /// Which.
+        key: JobKey,
+        /// How.
+        how: How,
+    },
+    /// Have the journal read a job that is on disk ([`Input::Fetched`]).
+    Fetch {
+        /// Which.
+        key: JobKey,
     },
     /// Read the client's next chunk. At most as many are asked for as fit the read-ahead.
     Read {

@@ -55,8 +55,25 @@ pub const GRANT_BYTES: usize = 1024 * 1024;
 /// In each of these, one grant's lines are read even without appetite.
 pub const PACE: Duration = Duration::from_secs(1);
 
+/// The part of `maxPending` and `maxPendingBytes` that may be on its way to be safe.
+const STORING_PART: usize = 4;
+
+/// The part of them that is kept, beyond them, for jobs on disk of origins that run dry.
+const DRY_PART: usize = 8;
+
 /// From so much of `maxPending` or `maxPendingBytes` on, jobs of low priority are refused.
 const SCARCE_PERCENT: usize = 80;
+
+/// How much may be in memory beside what is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// More of any origin.
+    Free,
+    /// More of those only that have next to nothing: the others must not keep them from being delivered to.
+    Dry,
+    /// Nothing.
+    Full,
+}
 
 /// Whether to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +100,9 @@ pub(super) struct Ledger {
     /// Outstanding, in all.
     jobs: usize,
     bytes: usize,
+    /// On their way to be safe: they are outstanding next.
+    storing_jobs: usize,
+    storing_bytes: usize,
     /// Origins with outstanding jobs.
     origins_busy: usize,
     /// Origins with an open breaker.
@@ -131,6 +151,8 @@ impl Ledger {
             engines: vec![Share::default(); usize::from(settings.engines)],
             jobs: 0,
             bytes: 0,
+            storing_jobs: 0,
+            storing_bytes: 0,
             origins_busy: 0,
             origins_held: 0,
             grant: Grant::default(),
@@ -172,6 +194,15 @@ impl Ledger {
         let on_their_way = if account.is_held { 0 } else { connections_max };
         (account.jobs as usize >= queued_max.saturating_add(on_their_way))
             .then_some(Limit::Queued(queued_max))
+    }
+
+    /// The same where there is a spool: whatever finds no room in memory goes to disk, but for those of low priority.
+    pub(super) fn limit_of_spool(&self, priority: Priority, result_bytes: usize) -> Option<Limit> {
+        let jobs = self.jobs + self.storing_jobs;
+        let bytes = self.bytes + self.storing_bytes + result_bytes;
+        let is_low = priority == Priority::Low;
+        let is_scarce = is_scarce(jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max);
+        (is_low && is_scarce).then_some(Limit::LowPriority)
     }
 
     /// The limit that keeps a job of the feed out: that of an origin which is held back.
@@ -238,6 +269,56 @@ impl Ledger {
         }
     }
 
+    /// The job is on its way to be safe.
+    pub(super) fn on_storing(&mut self, job: &Job) {
+        self.storing_jobs += 1;
+        self.storing_bytes += job.footprint();
+    }
+
+    /// It is safe, or will never be.
+    pub(super) fn on_stored(&mut self, job: &Job) {
+        self.storing_jobs -= 1;
+        self.storing_bytes -= job.footprint();
+    }
+
+    /// Whether another job may be on its way to be safe: so many at most that there is room for those that are.
+    pub(super) const fn may_store(&self) -> bool {
+        let is_few = self.storing_jobs < self.jobs_max / STORING_PART;
+        self.storing_jobs == 0 || (is_few && self.storing_bytes < self.bytes_max / STORING_PART)
+    }
+
+    /// How much more may be in memory while `result_bytes` of results wait, and so many jobs are on their way there.
+    pub(super) const fn room(&self, result_bytes: usize, coming: usize) -> Room {
+        let jobs = self.jobs + self.storing_jobs + coming;
+        let bytes = self.bytes + self.storing_bytes + result_bytes;
+        if jobs < self.jobs_max && bytes < self.bytes_max {
+            return Room::Free;
+        }
+        let is_over = jobs >= self.jobs_max + self.jobs_max.div_ceil(DRY_PART)
+            || bytes >= self.bytes_max + self.bytes_max / DRY_PART;
+        if is_over { Room::Full } else { Room::Dry }
+    }
+
+    /// Whether so many jobs of this origin are outstanding that another one waits on disk.
+    pub(super) fn is_crowded(&self, origin: &Origin, is_feed: bool) -> bool {
+        let Some(account) = self.origins.get(&*origin.text) else {
+            return false;
+        };
+        match (is_feed, account.is_held) {
+            (_, true) => account.jobs as usize >= self.queued_max,
+            (true, false) => false,
+            (false, false) => {
+                account.jobs as usize >= self.queued_max.saturating_add(self.connections_max)
+            }
+        }
+    }
+
+    /// Outstanding jobs of this origin.
+    pub(super) fn jobs_of(&self, origin: &str) -> usize {
+        let account = self.origins.get(origin);
+        account.map_or(0, |account| account.jobs as usize)
+    }
+
     /// An engine says how hungry it is.
     pub(super) fn on_appetite(&mut self, engine: EngineId, waiting: u32, busy: u32) {
         let share = &mut self.engines[usize::from(engine.0)];
@@ -294,7 +375,9 @@ impl Ledger {
 
     /// Whether to read on while `result_bytes` of results wait to be written: they take memory too.
     pub(super) fn feed(&self, result_bytes: usize) -> Feed {
-        if self.jobs >= self.jobs_max || self.bytes + result_bytes >= self.bytes_max {
+        let jobs = self.jobs + self.storing_jobs;
+        let bytes = self.bytes + self.storing_bytes + result_bytes;
+        if jobs >= self.jobs_max || bytes >= self.bytes_max {
             return Feed::Full;
         }
         if self.is_sated() && (self.grant.lines == 0 || self.grant.bytes == 0) {
@@ -308,7 +391,17 @@ impl Ledger {
         self.jobs
     }
 
-    /// What they take.
+    /// Those on their way to be safe.
+    pub(super) const fn storing_jobs(&self) -> usize {
+        self.storing_jobs
+    }
+
+    /// What those take.
+    pub(super) const fn storing_bytes(&self) -> usize {
+        self.storing_bytes
+    }
+
+    /// What outstanding jobs take.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -328,6 +421,7 @@ impl Ledger {
         let shares: usize = self.engines.iter().map(|share| share.jobs).sum();
         assert_eq!(self.jobs, shares, "every job is at one engine");
         assert_eq!(self.jobs == 0, self.bytes == 0, "only jobs take memory");
+        assert_eq!(self.storing_jobs == 0, self.storing_bytes == 0);
         assert_eq!(
             self.jobs == 0,
             self.origins_busy == 0,
@@ -339,7 +433,7 @@ impl Ledger {
     }
 
     fn is_sated(&self) -> bool {
-        let mut waiting = 0;
+        let mut waiting = self.storing_jobs as u64;
         let mut busy = 0;
         for share in &self.engines {
             waiting += u64::from(share.waiting) + u64::from(share.unheard);

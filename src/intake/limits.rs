@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::wire::report::{ErrorKind, Failure};
+use crate::wire::spool::Refusal;
 
 /// A limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,23 @@ pub(super) enum Limit {
     Queued(usize),
     /// No job is taken in any more.
     Draining,
+    /// The spool does not take it.
+    Spool(Refusal),
 }
 
 impl Limit {
     /// Why the job is `overloaded`.
     pub(super) fn to_failure(self) -> Failure {
+        let kind = match self {
+            Limit::Spool(_) => ErrorKind::Spool,
+            Limit::Pending(_)
+            | Limit::PendingBytes(_)
+            | Limit::LowPriority
+            | Limit::Queued(_)
+            | Limit::Draining => ErrorKind::Limit,
+        };
         Failure {
-            kind: ErrorKind::Limit,
+            kind,
             message: self.to_string().into(),
             excerpt: None,
         }
@@ -46,6 +57,11 @@ impl fmt::Display for Limit {
                 write!(f, "{max} jobs wait at this origin already (maxQueued)")
             }
             Limit::Draining => f.write_str("draining: no more jobs are taken in"),
+            Limit::Spool(Refusal::Full) => f.write_str("the spool is full"),
+            Limit::Spool(Refusal::Trouble) => f.write_str("the spool can't be written"),
+            Limit::Spool(Refusal::Behind) => {
+                f.write_str("the spool did not have it safe before the end")
+            }
         }
     }
 }

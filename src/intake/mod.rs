@@ -27,7 +27,9 @@ mod answers;
 mod control;
 mod ids;
 mod limits;
+mod parking;
 mod reading;
+mod spooled;
 
 #[cfg(test)]
 mod tests;
@@ -37,14 +39,16 @@ use std::collections::VecDeque;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
-use crate::wire::job::Job;
+use crate::wire::job::{Job, Source};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
-use self::admission::Admission;
+use self::admission::{Admission, Candidate};
 use self::client::Client;
 use self::event::{ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
+use self::limits::Limit;
 use self::reading::Served;
+use self::spooled::Spooled;
 
 /// Lines that one [`Intake::poll_output`] reads at most when none of them yields an output.
 pub const LINES_PER_POLL: u32 = 64;
@@ -66,6 +70,8 @@ pub struct Settings {
     pub max_client_pending: usize,
     /// There is a socket: the end of the feed is not the end.
     pub serves: bool,
+    /// There is a journal: jobs are accepted when it has them safe.
+    pub spools: bool,
     /// Engines, at least one; [`event::EngineId`] counts from 0.
     pub engines: u16,
     /// Results tell where their time went.
@@ -83,8 +89,12 @@ pub struct Progress {
     pub ended: u64,
     /// Results by [`Outcome::index`], those of lines that were no jobs included.
     pub outcomes: [u64; Outcome::ALL.len()],
-    /// Jobs that are out: `accepted - ended`.
+    /// Jobs that have no result yet: `accepted - ended`.
     pub pending: usize,
+    /// Of these, those that are on disk only.
+    pub parked: usize,
+    /// Jobs that are not safe on disk yet.
+    pub storing: usize,
     /// What they take, in bytes.
     pub pending_bytes: usize,
     /// Origins that an engine knows.
@@ -120,6 +130,9 @@ pub struct Intake {
     outputs: VecDeque<Output>,
     admission: Admission,
     ledger: Ledger,
+    spool: Option<Box<Spooled>>,
+    /// Who gets the results of jobs that an earlier process took from its feed.
+    feed: Option<ClientId>,
     phase: Phase,
     progress: Progress,
 }
@@ -153,6 +166,8 @@ impl Intake {
             outputs: VecDeque::new(),
             admission: Admission::new(settings.max_job_bytes, rng),
             ledger: Ledger::new(&settings, seed),
+            spool: (settings.spools).then(|| Box::new(Spooled::new(settings.max_queued, seed))),
+            feed: None,
             phase: Phase::Open,
             progress: Progress::default(),
         }
@@ -165,6 +180,9 @@ impl Intake {
             client.give_up();
         }
         let id = ClientId(self.clients.insert(client));
+        if kind == Kind::Feed {
+            self.feed.get_or_insert(id);
+        }
         self.progress.clients += usize::from(kind != Kind::Feed);
         self.enqueue(id);
         self.close_if_over(id);
@@ -182,7 +200,8 @@ impl Intake {
                 engine: _,
                 job,
                 ending,
-            } => self.on_done(&job, &ending),
+            } => self.on_done(now, &job, ending),
+            Input::Postponed { job } => self.on_postponed(job),
             Input::Appetite {
                 engine,
                 waiting,
@@ -194,7 +213,26 @@ impl Intake {
                 held,
             } => self.ledger.on_origin(engine, &origin, held),
             Input::OriginRetired { engine, origin } => self.ledger.on_retired(engine, &origin),
+            Input::Stored {
+                job,
+                is_generated,
+                line,
+                verdict,
+            } => {
+                let candidate = Candidate {
+                    job,
+                    line,
+                    is_generated,
+                    is_for_disk: true,
+                };
+                self.on_stored(now, candidate, verdict);
+            }
+            Input::Durable { up_to } => self.on_durable(up_to),
+            Input::Spool { refusal } => self.on_refusal(refusal),
+            Input::Found(pending) => self.on_found(now, pending),
+            Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),
             Input::Stop => self.on_stop(now),
+            Input::Abort => self.on_abort(),
         }
     }
 
@@ -204,25 +242,36 @@ impl Intake {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        if self.phase == Phase::Stopped {
+        if self.phase == Phase::Stopped && self.spool.is_none() {
             return None;
         }
         self.ledger.keep_pace(now.mono);
         let mut budget = LINES_PER_POLL;
         while budget > 0 {
-            let first = self.turn;
-            self.turn = 1 - first;
-            let served = match self.serve(now, first) {
-                Served::Nothing => self.serve(now, 1 - first),
-                served => served,
-            };
-            match served {
+            match self.serve_any(now) {
                 Served::Output(output) => return Some(output),
                 Served::Line => budget -= 1,
                 Served::Nothing => break,
             }
         }
         self.outputs.pop_front()
+    }
+
+    /// One step: what the disk makes possible first, for it was asked for first.
+    fn serve_any(&mut self, now: Now) -> Served {
+        if self.spool.is_some() {
+            let served = self.serve_spool(now);
+            let is_stopped = self.phase == Phase::Stopped;
+            if is_stopped || !matches!(served, Served::Nothing) {
+                return served;
+            }
+        }
+        let first = self.turn;
+        self.turn = 1 - first;
+        match self.serve(now, first) {
+            Served::Nothing => self.serve(now, 1 - first),
+            served => served,
+        }
     }
 
     /// Moves the client's results to the end of `into` and says how many bytes. They stay counted until
@@ -244,14 +293,19 @@ impl Intake {
     pub fn has_work(&self) -> bool {
         let [feed, socket] = &self.queues;
         let may_read = || !socket.is_empty() || feed.front().is_some_and(|id| self.may_feed(*id));
-        !self.outputs.is_empty() || (self.phase != Phase::Stopped && may_read())
+        let may_serve = || self.phase != Phase::Stopped && self.may_store() && may_read();
+        !self.outputs.is_empty() || may_serve() || self.has_spool_work()
     }
 
     /// When to pull again even if nothing happens.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let is_open = self.phase == Phase::Open && !self.queues[FEED].is_empty();
-        (is_open && self.feed() == Feed::Sated).then(|| self.ledger.pace_end())
+        let is_held = is_open && self.feed() == Feed::Sated && self.refusal().is_none();
+        let pace = is_held.then(|| self.ledger.pace_end());
+        let spool = self.spool.as_ref().filter(|_| self.phase != Phase::Stopped);
+        let due = spool.and_then(|spool| spool.parking.poll_timeout());
+        pace.into_iter().chain(due).min()
     }
 
     /// Whether no jobs are taken in because a client has asked for that.
@@ -269,7 +323,14 @@ impl Intake {
             Phase::Open => !self.settings.serves && is_read(),
             Phase::Draining | Phase::Stopped => true,
         };
-        self.ledger.jobs() == 0 && self.progress.result_bytes == 0 && no_more
+        !self.has_jobs() && self.progress.result_bytes == 0 && no_more
+    }
+
+    /// Whether a job has no result yet, or the journal is to be told of something.
+    #[must_use]
+    pub fn has_jobs(&self) -> bool {
+        let is_idle = |spool: &Spooled| spool.is_empty() && self.outputs.is_empty();
+        self.ledger.jobs() > 0 || self.spool.as_deref().is_some_and(|spool| !is_idle(spool))
     }
 
     /// Whether all went well: all input was read, and every result was `delivered` or `duplicate`.
@@ -287,9 +348,13 @@ impl Intake {
     /// How far things are.
     #[must_use]
     pub fn progress(&self) -> Progress {
+        let spool = self.spool.as_ref();
+        let parked = spool.map_or(0, |spool| spool.parking.jobs());
         Progress {
-            pending: self.ledger.jobs(),
-            pending_bytes: self.ledger.bytes(),
+            pending: self.ledger.jobs() + parked,
+            parked,
+            storing: self.ledger.storing_jobs(),
+            pending_bytes: self.ledger.bytes() + self.ledger.storing_bytes(),
             origins: self.ledger.origins(),
             origins_held: self.ledger.origins_held(),
             ..self.progress
@@ -306,10 +371,16 @@ impl Intake {
             results >= progress.ended,
             "every job that ended has its result"
         );
+        let spool = self.spool.as_deref();
+        let recovered = spool.map_or(0, |spool| spool.recovered);
+        let unanswered = (progress.pending + progress.storing) as u64;
         assert!(
-            results + progress.pending as u64 <= progress.lines,
+            results + unanswered <= progress.lines + recovered,
             "one result a line"
         );
+        if let Some(spool) = spool {
+            spool.check_invariants(progress.storing);
+        }
         let unwritten: usize = self
             .clients
             .iter()
@@ -337,7 +408,11 @@ impl Intake {
             );
         }
         let pending: usize = self.clients.iter().map(|(_, client)| client.pending).sum();
-        assert!(pending <= progress.pending, "others' clients are gone");
+        let following = spool.map_or(0, Spooled::following);
+        assert!(
+            pending <= progress.pending + progress.storing + following,
+            "others' clients are gone"
+        );
     }
 
     fn on_chunk(&mut self, id: ClientId, bytes: Vec<u8>) {
@@ -391,36 +466,64 @@ impl Intake {
         self.close_if_over(id);
     }
 
-    fn on_done(&mut self, job: &Job, ending: &Ending) {
+    fn on_done(&mut self, now: Now, job: &Job, ending: Ending) {
         self.ledger.on_done(job);
         self.progress.ended += 1;
-        self.progress.outcomes[ending.outcome.index()] += 1;
-        let id = ClientId(Key::from_bits(job.source.client));
+        self.conclude(now, job, ending);
+        if let Some(spool) = &mut self.spool {
+            spool.parking.on_room(&job.origin.text, &self.ledger);
+        }
+    }
+
+    /// Tells whoever submitted a job what has become of it.
+    fn tell(&mut self, source: Source, report: &Report<'_>) {
+        self.say(source, |client| {
+            client.tell(source.line, |out| report.write(out))
+        });
+    }
+
+    /// The same of a job that was never accepted: that is the first answer.
+    fn tell_first(&mut self, source: Source, report: &Report<'_>) {
+        self.say(source, |client| {
+            client.answer(source.line, |out| report.write(out))
+        });
+    }
+
+    /// One of the client's jobs has ended.
+    fn say(&mut self, source: Source, write: impl FnOnce(&mut Client)) {
+        let id = ClientId(Key::from_bits(source.client));
+        // Of a job that was found on disk nobody may be left to be told.
+        let is_ours = source.line > 0;
         let Some(client) = self.clients.get_mut(id.0) else {
-            self.progress.results_dropped += 1;
+            self.progress.results_dropped += u64::from(is_ours);
             return;
         };
         let pending_max = self.settings.max_client_pending;
         let was_stalled = client.is_stalled(pending_max);
-        client.pending -= 1;
+        client.pending -= usize::from(is_ours);
         let may_read = was_stalled && !client.is_stalled(pending_max);
         let before = client.unwritten();
-        let report = Report::of_job(job, ending, self.settings.timings);
-        client.tell(report.line, |out| report.write(out));
+        write(client);
         self.on_results(id, before);
         if may_read {
             self.enqueue(id);
         }
+        self.close_if_over(id);
     }
 
-    /// Jobs of the feed that wait for room will not get any.
+    /// Jobs that wait for room will not get any.
     fn cancel_held(&mut self, now: Now) {
         let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
         for key in keys {
             let client = &mut self.clients[key];
-            let Some(mut job) = client.held.take() else {
+            let Some(held) = client.held.take() else {
                 continue;
             };
+            if client.kind != Kind::Feed {
+                self.refuse(ClientId(key), &held.job, Limit::Draining);
+                continue;
+            }
+            let mut job = held.job;
             job.progress.ended = now.mono;
             let failure = Failure {
                 kind: ErrorKind::Cancelled,

@@ -2,11 +2,13 @@
 //!
 //! Not here: clients that come and go, results of jobs (`mod`), what a line is (`admission`).
 
+use crate::base::slab::Key;
 use crate::base::time::Now;
-use crate::intake::admission::{self, Admitted};
+use crate::intake::admission::{self, Admitted, Storage};
 use crate::intake::control;
 use crate::intake::event::{Access, ClientId, Kind, Output};
 use crate::intake::ledger::Feed;
+use crate::intake::spooled::Spooled;
 use crate::intake::{FEED, Intake, Phase};
 use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
@@ -38,11 +40,11 @@ impl Intake {
                 self.close_if_over(id);
                 continue;
             }
-            if queue == FEED && !self.may_feed(id) {
+            if (queue == FEED && !self.may_feed(id)) || !self.may_store() {
                 return Served::Nothing;
             }
-            if let Some(job) = self.clients[id.0].held.take() {
-                return Served::Output(self.accept(id, job));
+            if let Some(held) = self.clients[id.0].held.take() {
+                return self.take_in(id, held);
             }
             let Some(admitted) = self.read_line(now, id) else {
                 // A line longer than all its chunks has used them up: then it asks for more.
@@ -55,11 +57,13 @@ impl Intake {
             };
             self.queues[queue].rotate_left(1);
             return match admitted {
-                Admitted::Job(job) if queue == FEED && self.feed() == Feed::Full => {
-                    self.clients[id.0].held = Some(job);
+                Admitted::Job(candidate)
+                    if queue == FEED && self.feed() == Feed::Full && !candidate.is_for_disk =>
+                {
+                    self.clients[id.0].held = Some(candidate);
                     Served::Line
                 }
-                Admitted::Job(job) => Served::Output(self.accept(id, job)),
+                Admitted::Job(candidate) => self.take_in(id, candidate),
                 Admitted::Control(ctl) => {
                     self.on_control(now, id, &ctl);
                     Served::Line
@@ -78,6 +82,7 @@ impl Intake {
             client.is_none_or(|client| client.held.is_none())
         };
         self.phase == Phase::Open
+            && self.refusal().is_none()
             && match self.feed() {
                 Feed::Open => true,
                 Feed::Sated => false,
@@ -88,6 +93,8 @@ impl Intake {
     fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {
         let is_draining = self.phase == Phase::Draining;
         let result_bytes = self.progress.result_bytes;
+        let spool = self.spool.as_deref();
+        let storage = spool.map_or(Storage::None, Spooled::storage);
         let Intake {
             clients,
             admission,
@@ -107,6 +114,7 @@ impl Intake {
                 kind,
                 result_bytes,
                 is_draining,
+                storage,
             };
             if kind == Kind::Feed {
                 ledger.on_line();
@@ -121,20 +129,24 @@ impl Intake {
         Some(admitted)
     }
 
-    /// The job is accepted: from here on it is in the books, and its client is told. With a spool this is to be
-    /// called when the job is safe; until then it is nobody's but the spool's.
-    fn accept(&mut self, id: ClientId, job: Box<Job>) -> Output {
-        let engine = self.ledger.on_handed_out(&job);
+    /// The job is accepted: from here on it is in the books, and its client is told. With a spool it is safe by now;
+    /// until then it is nobody's but the spool's.
+    pub(super) fn accept(&mut self, job: &Job) {
         self.progress.accepted += 1;
-        if let Some(client) = self.clients.get_mut(id.0) {
-            client.pending += 1;
-            if client.kind != Kind::Feed {
-                let before = client.unwritten();
-                let line = job.source.line;
-                client.answer(line, |out| report::write_accepted(out, &job.id, line));
-                self.on_results(id, before);
-            }
+        let id = ClientId(Key::from_bits(job.source.client));
+        if let Some(client) = self.clients.get_mut(id.0)
+            && client.kind != Kind::Feed
+        {
+            let before = client.unwritten();
+            let line = job.source.line;
+            client.answer(line, |out| report::write_accepted(out, &job.id, line));
+            self.on_results(id, before);
         }
+    }
+
+    /// The job goes to an engine.
+    pub(super) fn hand_out(&mut self, job: Box<Job>) -> Output {
+        let engine = self.ledger.on_handed_out(&job);
         Output::Deliver { engine, job }
     }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::client::{CHUNKS_AHEAD, RESULT_BYTES_MAX};
-use super::event::EngineId;
+use super::event::{Access, EngineId};
 use super::ledger::{GRANT_LINES, PACE, WAITING_MIN};
 use super::*;
 use crate::base::time::Wall;
 use crate::wire::report::{ErrorKind, Failure};
+use crate::wire::spool::{JobKey, Refusal};
 
 const SETTINGS: Settings = Settings {
     max_job_bytes: 10_000,
@@ -17,12 +18,15 @@ const SETTINGS: Settings = Settings {
     max_connections: 50,
     max_client_pending: 10_000,
     serves: false,
+    spools: false,
     engines: 2,
     timings: false,
 };
 
 mod chance;
+mod pretend;
 mod sockets;
+mod spool;
 
 struct World {
     intake: Intake,
@@ -35,6 +39,8 @@ struct World {
     /// Clients that are to be written to, and that were closed.
     writes: Vec<ClientId>,
     closed: Vec<ClientId>,
+    /// The journal, where there is one.
+    pretend: pretend::Pretend,
 }
 
 impl World {
@@ -54,6 +60,40 @@ impl World {
             asked: Vec::new(),
             writes: Vec::new(),
             closed: Vec::new(),
+            pretend: pretend::Pretend::default(),
+        }
+    }
+
+    /// Another process, a minute later, with what is on disk.
+    fn restart(self, settings: Settings) -> World {
+        let mut world = World {
+            pretend: self.pretend.restart(),
+            ..World::new(settings)
+        };
+        world.now.wall = Wall::from_unix_seconds(self.now.wall.unix_seconds() + 60);
+        world.settle();
+        world
+    }
+
+    /// All that was stored up to this key is safe.
+    fn durable(&mut self, up_to: u64) {
+        let up_to = JobKey(up_to);
+        self.input(Input::Durable { up_to });
+        self.settle();
+    }
+
+    fn refusal(&mut self, refusal: Option<Refusal>) {
+        self.input(Input::Spool { refusal });
+        self.settle();
+    }
+
+    /// Reads what is wanted from disk, and what is wanted then.
+    fn read_disk(&mut self) {
+        while !self.pretend.wanted.is_empty() {
+            let key = self.pretend.wanted.remove(0);
+            let fetched = self.pretend.fetch(key);
+            self.input(Input::Fetched { key, fetched });
+            self.settle();
         }
     }
 
@@ -73,6 +113,32 @@ impl World {
                     self.reads += 1;
                 }
                 Some(Output::Deliver { engine, job }) => self.out.push((engine, job)),
+                Some(Output::Store {
+                    job,
+                    source,
+                    is_generated,
+                    line,
+                }) => {
+                    let now = self.now;
+                    let verdict = self
+                        .pretend
+                        .store(now, &job.id, is_generated, source, &line);
+                    self.intake.handle_input(
+                        self.now,
+                        Input::Stored {
+                            job,
+                            is_generated,
+                            line,
+                            verdict,
+                        },
+                    );
+                }
+                Some(Output::Settle { key, how }) => self.pretend.settle(key, &how),
+                Some(Output::Fetch { key }) => self.pretend.wanted.push(key),
+                None if self.intake.wants_found() => {
+                    let found = self.pretend.next_pending(self.now);
+                    self.intake.handle_input(self.now, Input::Found(found));
+                }
                 Some(Output::Write { client }) => self.writes.push(client),
                 Some(Output::Close { client }) => self.closed.push(client),
                 None if self.intake.has_work() => {}
@@ -164,6 +230,74 @@ impl World {
             .filter(|(_, job)| job.origin.text.ends_with(host))
             .count()
     }
+}
+
+impl World {
+    fn connect(&mut self, access: Access) -> ClientId {
+        let client = self.intake.open(Kind::Socket(access));
+        self.settle();
+        client
+    }
+
+    fn says(&mut self, client: ClientId, text: impl Into<Vec<u8>>) {
+        let bytes = text.into();
+        self.input(Input::Chunk { client, bytes });
+        self.settle();
+    }
+
+    fn leaves(&mut self, client: ClientId) {
+        self.input(Input::Gone { client });
+        self.settle();
+    }
+
+    fn hangs_up(&mut self, client: ClientId) {
+        self.input(Input::End {
+            client,
+            error: None,
+        });
+        self.settle();
+    }
+
+    /// What the client reads now.
+    fn hears(&mut self, client: ClientId) -> String {
+        let mut bytes = Vec::new();
+        let count = self.intake.take_results(client, &mut bytes);
+        self.writes.retain(|id| *id != client);
+        self.input(Input::Written {
+            client,
+            bytes: count,
+        });
+        self.settle();
+        String::from_utf8(bytes).expect("answers are UTF-8")
+    }
+
+    fn held(&mut self, host: &str, held: bool) {
+        let (engine, job) = self
+            .out
+            .iter()
+            .find(|(_, job)| job.origin.text.ends_with(host))
+            .expect("a job of the host is out");
+        let input = Input::Origin {
+            engine: *engine,
+            origin: std::sync::Arc::clone(&job.origin),
+            held,
+        };
+        self.input(input);
+    }
+}
+
+fn accepted(id: &str, line: u64) -> String {
+    format!("{{\"id\":\"{id}\",\"line\":{line},\"outcome\":\"accepted\"}}\n")
+}
+
+/// Id, line and outcome of each line.
+fn summary(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text = |key: &str| value[key].as_str().unwrap_or("-").to_owned();
+        format!("{} {} {}", text("id"), value["line"], text("outcome"))
+    };
+    text.lines().map(line).collect()
 }
 
 fn line(host: &str, id: &str) -> String {

@@ -394,6 +394,7 @@ mod tests {
             max_connections: 1,
             max_client_pending: 10,
             serves: true,
+            spools: false,
             engines: 1,
             timings: false,
         };
@@ -420,6 +421,7 @@ mod tests {
                     Some(Output::Write { client }) => clients.handle_results(client),
                     Some(Output::Close { client }) => clients.close(client),
                     Some(Output::Deliver { .. }) => {}
+                    Some(other) => panic!("{other:?} without a spool"),
                 }
             }
         };

@@ -430,6 +430,9 @@ impl Front {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),
             },
+            Output::Store { .. } | Output::Settle { .. } | Output::Fetch { .. } => {
+                unreachable!("intake asks for a journal only where there is one")
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::wire::job::{Job, Progress};
+use crate::wire::spool::Known;
 use crate::wire::text::{push_json_string, push_masked, push_number};
 
 /// The final word on a job (`outcome` in a result line).
@@ -175,7 +176,7 @@ pub struct Ending {
 pub struct Report<'a> {
     /// The job's name; none where it could not be read.
     pub id: Option<&'a str>,
-    /// The line's number on its client's stream, from 1.
+    /// The line's number on its client's stream, from 1; 0 if that was another process's.
     pub line: u64,
     /// The final word.
     pub outcome: Outcome,
@@ -191,6 +192,8 @@ pub struct Report<'a> {
     pub headers: &'a [u8],
     /// Whether `timings` and `reused` are told.
     pub timings: bool,
+    /// Of a duplicate: as what its id is known, and whether method, URL and body are the same.
+    pub duplicate: Option<(Known, bool)>,
 }
 
 impl<'a> Report<'a> {
@@ -207,6 +210,7 @@ impl<'a> Report<'a> {
             progress: Some(&job.progress),
             headers: &job.headers,
             timings,
+            duplicate: None,
         }
     }
 
@@ -228,6 +232,7 @@ impl<'a> Report<'a> {
             progress: None,
             headers: &[],
             timings: false,
+            duplicate: None,
         }
     }
 
@@ -239,11 +244,22 @@ impl<'a> Report<'a> {
             push_json_string(out, id);
             out.push(b',');
         }
-        out.extend_from_slice(b"\"line\":");
-        push_number(out, self.line);
-        out.extend_from_slice(b",\"outcome\":\"");
+        if self.line > 0 {
+            out.extend_from_slice(b"\"line\":");
+            push_number(out, self.line);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"outcome\":\"");
         out.extend_from_slice(self.outcome.name().as_bytes());
         out.push(b'"');
+        if let Some((known, is_same)) = self.duplicate {
+            let known = match known {
+                Known::Pending(_) => "pending",
+                Known::Delivered => "delivered",
+            };
+            let words = format!(",\"known\":\"{known}\",\"samePayload\":{is_same}");
+            out.extend_from_slice(words.as_bytes());
+        }
         let (status, attempts) = self
             .progress
             .map_or((0, 0), |progress| (progress.status, progress.attempts));

@@ -100,6 +100,7 @@ impl World {
             max_connections: plan.policy.endpoint.max_connections as usize,
             max_client_pending: usize::MAX,
             serves: false,
+            spools: false,
             engines: plan.engines,
             timings: false,
         };
@@ -290,6 +291,11 @@ impl World {
             }
             IntakeOutput::Write { .. } | IntakeOutput::Close { .. } => {
                 unreachable!("there is no socket")
+            }
+            IntakeOutput::Store { .. }
+            | IntakeOutput::Settle { .. }
+            | IntakeOutput::Fetch { .. } => {
+                unreachable!("there is no spool")
             }
             IntakeOutput::Deliver { engine, mut job } => {
                 let engine = usize::from(engine.0);

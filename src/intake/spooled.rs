@@ -1,0 +1,652 @@
+//! Jobs and the spool: from the line to the disk, and back from there.
+//!
+//! ```text
+//!   line -> Store … Stored: storing … Durable -> accepted -> Deliver … Done -> Settle
+//!                      \_ duplicate, refused            \-> parked … Fetch … Fetched -> Deliver
+//!   Found -> Fetch … Fetched -> Deliver, or parked
+//! ```
+//! What is safe is accepted in the order in which it was stored; a duplicate of a job that is not safe yet is told
+//! after it. Each job has one result in each life of the process, and its end is settled once in all of them.
+//!
+//! Not here: which of those on disk are read when (`parking`), what a limit is (`ledger`), files (`journal`).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::map::Map;
+use crate::base::slab::Key;
+use crate::base::time::{Instant, Now};
+use crate::intake::admission::{Candidate, Storage};
+use crate::intake::event::{ClientId, Kind, Output};
+use crate::intake::ledger::Room;
+use crate::intake::limits::Limit;
+use crate::intake::parking::{FETCHES_MAX, Parking, SOON, Stub};
+use crate::intake::reading::Served;
+use crate::intake::{Intake, Phase};
+use crate::wire::job::{Job, Priority, Progress, Source};
+use crate::wire::job_line::JobLine;
+use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
+use crate::wire::spool::{
+    Fetched, How, JobKey, Known, Letter, Pending, Refusal, SourceKind, Verdict,
+};
+
+/// What is known of the spool.
+#[derive(Debug)]
+pub(super) struct Spooled {
+    refusal: Option<Refusal>,
+    /// The last job that is safe.
+    durable: JobKey,
+    /// What waits for that: jobs, and answers to duplicates of them.
+    storing: VecDeque<(JobKey, Storing)>,
+    /// Lines that are told what becomes of a job that another line has brought.
+    followers: Map<JobKey, Vec<Source>>,
+    following: usize,
+    pub(super) parking: Parking,
+    /// There may be jobs that were found at start and are not known here.
+    is_recovering: bool,
+    /// Jobs that were found at start.
+    pub(super) recovered: u64,
+    /// What is not safe yet is not waited for.
+    is_aborted: bool,
+}
+
+#[derive(Debug)]
+enum Storing {
+    Job(Box<Job>),
+    Duplicate { source: Source, line: Box<[u8]> },
+}
+
+impl Spooled {
+    pub(super) fn new(queued_max: usize, seed: [u64; 2]) -> Spooled {
+        Spooled {
+            refusal: None,
+            durable: JobKey(0),
+            storing: VecDeque::new(),
+            followers: Map::new(seed),
+            following: 0,
+            parking: Parking::new(queued_max, seed),
+            is_recovering: true,
+            recovered: 0,
+            is_aborted: false,
+        }
+    }
+
+    /// Whether a job may be stored now.
+    pub(super) const fn storage(&self) -> Storage {
+        match self.refusal {
+            None => Storage::Open,
+            Some(refusal) => Storage::Refuses(refusal),
+        }
+    }
+
+    /// Lines that wait for the result of another line's job.
+    pub(super) const fn following(&self) -> usize {
+        self.following
+    }
+
+    /// Whether nothing is on its way to disk, and every job that is there has its result.
+    pub(super) fn is_empty(&self) -> bool {
+        self.storing.is_empty() && self.parking.jobs() == 0 && !self.is_recovering
+    }
+
+    fn has_safe(&self) -> bool {
+        let front = self.storing.front();
+        front.is_some_and(|(key, _)| *key <= self.durable || self.is_aborted)
+    }
+
+    pub(super) fn check_invariants(&self, storing_jobs: usize) {
+        self.parking.check_invariants();
+        let keys = self.storing.iter().map(|(key, _)| *key);
+        assert!(keys.is_sorted(), "what is safe first is told first");
+        let is_job = |entry: &&(JobKey, Storing)| matches!(entry.1, Storing::Job(_));
+        let jobs = self.storing.iter().filter(is_job).count();
+        assert_eq!(jobs, storing_jobs, "jobs on their way to disk");
+    }
+}
+
+impl Intake {
+    /// Whether the shell is to hand in another job that was found at start.
+    #[must_use]
+    pub fn wants_found(&self) -> bool {
+        let spool = self.spool.as_ref();
+        spool.is_some_and(|spool| spool.is_recovering && spool.parking.waiting() < FETCHES_MAX)
+    }
+
+    /// Why no jobs are stored, as far as this has heard of it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.spool.as_ref().and_then(|spool| spool.refusal)
+    }
+
+    pub(super) fn spool(&mut self) -> &mut Spooled {
+        let spool = self.spool.as_deref_mut();
+        spool.expect("only a journal speaks of jobs on disk")
+    }
+
+    /// The way of a job that may come in: to the journal first, where there is one.
+    pub(super) fn take_in(&mut self, id: ClientId, candidate: Candidate) -> Served {
+        let Candidate {
+            job,
+            line,
+            is_generated,
+            ..
+        } = candidate;
+        if self.spool.is_none() {
+            if let Some(client) = self.clients.get_mut(id.0) {
+                client.pending += 1;
+            }
+            self.accept(&job);
+            return Served::Output(self.hand_out(job));
+        }
+        let client = self.clients.get(id.0);
+        let is_feed = client.is_some_and(|client| client.kind == Kind::Feed);
+        if let (false, Some(refusal)) = (is_feed, self.spool().refusal)
+            && refusal != Refusal::Behind
+        {
+            self.refuse(id, &job, Limit::Spool(refusal));
+            return Served::Line;
+        }
+        Served::Output(Output::Store {
+            job,
+            source: if is_feed {
+                SourceKind::Stdin
+            } else {
+                SourceKind::Socket
+            },
+            is_generated,
+            line,
+        })
+    }
+
+    /// The journal has said what it makes of a job.
+    pub(super) fn on_stored(&mut self, now: Now, candidate: Candidate, verdict: Verdict) {
+        let source = candidate.job.source;
+        let id = ClientId(Key::from_bits(source.client));
+        match verdict {
+            Verdict::New(key) => {
+                let mut job = candidate.job;
+                job.spooled = Some(key);
+                self.ledger.on_storing(&job);
+                self.spool().storing.push_back((key, Storing::Job(job)));
+                if let Some(client) = self.clients.get_mut(id.0) {
+                    client.pending += 1;
+                    if client.kind != Kind::Feed {
+                        client.expect(source.line);
+                    }
+                }
+            }
+            Verdict::Duplicate {
+                known,
+                same_payload,
+            } => self.on_duplicate(id, &candidate.job, known, same_payload),
+            Verdict::Refused(refusal) => {
+                self.on_refusal(Some(refusal));
+                let Some(client) = self.clients.get_mut(id.0) else {
+                    self.progress.results_dropped += 1;
+                    return;
+                };
+                if self.phase != Phase::Open {
+                    client.held = Some(candidate);
+                    self.cancel_held(now);
+                } else if client.kind == Kind::Feed || refusal == Refusal::Behind {
+                    client.held = Some(candidate);
+                    self.enqueue(id);
+                } else {
+                    self.refuse(id, &candidate.job, Limit::Spool(refusal));
+                }
+            }
+        }
+    }
+
+    fn on_duplicate(&mut self, id: ClientId, job: &Job, known: Known, same_payload: bool) {
+        self.progress.outcomes[Outcome::Duplicate.index()] += 1;
+        let source = job.source;
+        let known_as = match known {
+            Known::Pending(_) => "pending",
+            Known::Delivered => "delivered",
+        };
+        let failure = Failure {
+            kind: ErrorKind::Duplicate,
+            message: format!("a job with this id is known already ({known_as})").into(),
+            excerpt: None,
+        };
+        let report = Report::of_line(Some(&job.id), source.line, Outcome::Duplicate, &failure);
+        let report = Report {
+            origin: Some(&job.origin.text),
+            duplicate: Some((known, same_payload)),
+            ..report
+        };
+        let Some(client) = self.clients.get_mut(id.0) else {
+            self.progress.results_dropped += 1;
+            return;
+        };
+        let is_feed = client.kind == Kind::Feed;
+        let spool = self
+            .spool
+            .as_deref_mut()
+            .expect("who else knows duplicates");
+        if let Known::Pending(key) = known {
+            if !is_feed {
+                client.pending += 1;
+                spool.following += 1;
+                let followers = spool.followers.get_or_insert_with(key, Vec::new);
+                followers.push(source);
+            }
+            if key > spool.durable {
+                // Said only when the first one is safe: until then there may be neither.
+                let mut line = Vec::new();
+                report.write(&mut line);
+                let line = line.into_boxed_slice();
+                let last = spool.storing.back().map_or(key, |(last, _)| *last);
+                let entry = Storing::Duplicate { source, line };
+                spool.storing.push_back((key.max(last), entry));
+                if !is_feed {
+                    client.expect(source.line);
+                }
+                return;
+            }
+        }
+        let before = client.unwritten();
+        client.answer(source.line, |out| report.write(out));
+        self.on_results(id, before);
+    }
+
+    pub(super) fn on_durable(&mut self, up_to: JobKey) {
+        let spool = self.spool();
+        spool.durable = spool.durable.max(up_to);
+    }
+
+    pub(super) fn on_refusal(&mut self, refusal: Option<Refusal>) {
+        self.spool().refusal = refusal;
+    }
+
+    /// A job was found on disk at start.
+    pub(super) fn on_found(&mut self, now: Now, pending: Option<Pending>) {
+        let is_stopped = self.phase == Phase::Stopped;
+        let spool = self.spool();
+        let Some(pending) = pending.filter(|_| !is_stopped) else {
+            spool.is_recovering = false;
+            return;
+        };
+        let Pending { key, due, .. } = pending;
+        let stub = Stub { key, owner: None };
+        spool.recovered += 1;
+        if due > now.mono + SOON {
+            spool.parking.postpone(due, stub);
+        } else {
+            spool.parking.wait(stub, Some(due));
+        }
+        self.progress.accepted += 1;
+    }
+
+    /// One step of what the disk makes possible.
+    pub(super) fn serve_spool(&mut self, now: Now) -> Served {
+        let Some(spool) = self.spool.as_deref_mut() else {
+            return Served::Nothing;
+        };
+        if spool.has_safe()
+            && let Some((key, entry)) = spool.storing.pop_front()
+        {
+            let is_safe = key <= spool.durable;
+            return match entry {
+                Storing::Duplicate { source, line } => {
+                    self.answer(source, &line);
+                    Served::Line
+                }
+                Storing::Job(job) => self.on_safe(now, job, is_safe),
+            };
+        }
+        if self.phase == Phase::Stopped {
+            let Some((stub, origin)) = spool.parking.take_any() else {
+                return Served::Nothing;
+            };
+            self.keep(now, &stub, origin.as_deref(), &shut_down());
+            return Served::Line;
+        }
+        spool.parking.keep_time(now.mono);
+        let room = self.room();
+        let spool = self.spool.as_deref_mut().expect("it was there above");
+        match spool.parking.next_fetch(&self.ledger, room) {
+            Some(key) => Served::Output(Output::Fetch { key }),
+            None => Served::Nothing,
+        }
+    }
+
+    /// Whether [`Intake::serve_spool`] has something to do at once.
+    pub(super) fn has_spool_work(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| {
+            spool.has_safe()
+                || match self.phase {
+                    Phase::Stopped => spool.parking.jobs() > 0,
+                    Phase::Open | Phase::Draining => spool.parking.has_next(self.room()),
+                }
+        })
+    }
+
+    /// A job is safe, or not waited for any longer.
+    fn on_safe(&mut self, now: Now, mut job: Box<Job>, is_safe: bool) -> Served {
+        self.ledger.on_stored(&job);
+        if !is_safe {
+            self.give_up_storing(now, job);
+            return Served::Line;
+        }
+        self.accept(&job);
+        if self.phase == Phase::Stopped {
+            job.progress.ended = now.mono;
+            self.progress.ended += 1;
+            self.conclude(now, &job, cancelled());
+            return Served::Line;
+        }
+        let id = ClientId(Key::from_bits(job.source.client));
+        let client = self.clients.get(id.0);
+        let is_feed = client.is_some_and(|client| client.kind == Kind::Feed);
+        self.place(job, is_feed)
+    }
+
+    /// A job is to be delivered: now, or when there is room.
+    fn place(&mut self, job: Box<Job>, is_feed: bool) -> Served {
+        let room = self.room();
+        let spool = self.spool.as_deref_mut().expect("the job is on disk");
+        let is_behind =
+            job.priority != Priority::High && spool.parking.has_backlog(&job.origin.text);
+        let is_crowded = || self.ledger.is_crowded(&job.origin, is_feed);
+        if let Some(key) = job.spooled
+            && (room != Room::Free || is_behind || is_crowded())
+        {
+            let origin = job.origin.clone();
+            let stub = Stub::of(*job, key);
+            spool.parking.park(&origin.text, stub, &self.ledger);
+            return Served::Line;
+        }
+        Served::Output(self.hand_out(job))
+    }
+
+    /// What an engine gave back because its next attempt is far.
+    pub(super) fn on_postponed(&mut self, job: Box<Job>) {
+        self.ledger.on_done(&job);
+        let key = job.spooled.expect("only jobs on disk are given back");
+        let (due, origin) = (job.progress.due, job.origin.clone());
+        let spool = self.spool.as_deref_mut().expect("the job is on disk");
+        spool.parking.postpone(due, Stub::of(*job, key));
+        spool.parking.on_room(&origin.text, &self.ledger);
+    }
+
+    /// A job was read from disk.
+    pub(super) fn on_fetched(&mut self, now: Now, key: JobKey, fetched: Option<Box<Fetched>>) {
+        let spool = self.spool.as_deref_mut().expect("something was to be read");
+        let Some(fetch) = spool.parking.on_fetched(key, &self.ledger) else {
+            self.progress.stale_inputs += 1;
+            return;
+        };
+        let Some(fetched) = fetched else {
+            let failure = Failure {
+                kind: ErrorKind::Spool,
+                message: "it can't be read back from the spool; the next start tries again".into(),
+                excerpt: None,
+            };
+            return self.keep(now, &fetch.stub, None, &failure);
+        };
+        let is_feed = fetched.source == SourceKind::Stdin;
+        let due = fetch.due.unwrap_or(now.mono);
+        match self.revive(now, &fetch.stub, &fetched, due) {
+            Ok(job) => {
+                // What was read because there was room for it is not parked again.
+                let served = if fetch.is_from_backlog() {
+                    Served::Output(self.hand_out(job))
+                } else {
+                    self.place(job, is_feed)
+                };
+                if let Served::Output(output) = served {
+                    self.outputs.push_back(output);
+                }
+            }
+            Err(failure) => self.bury(now, &fetch.stub, &fetched, failure),
+        }
+    }
+
+    /// The job, from what is on disk of it.
+    fn revive(
+        &mut self,
+        now: Now,
+        stub: &Stub,
+        fetched: &Fetched,
+        due: Instant,
+    ) -> Result<Box<Job>, Failure> {
+        let line = JobLine::parse(&fetched.line).map_err(|bad| Failure {
+            kind: ErrorKind::Invalid,
+            message: bad.error.to_string().into(),
+            excerpt: None,
+        })?;
+        let id: Box<str> = match (&line.id, &fetched.generated_id) {
+            (Some(id), _) => id.as_ref().into(),
+            (None, Some(id)) => id.clone(),
+            (None, None) => self.admission.next_id(now),
+        };
+        let (source, accepted, age) = match &stub.owner {
+            Some(owner) => (owner.source, owner.accepted, Duration::ZERO),
+            None => {
+                let wall = fetched.accepted.min(now.wall);
+                let age = now.wall.unix_nanos() - wall.unix_nanos();
+                let mono = now.mono;
+                let source = self.source_of(fetched.source);
+                let age = Duration::from_nanos(age);
+                (source, Now { mono, wall }, age)
+            }
+        };
+        let origin = self.ledger.origin(&line.url);
+        let mut job = line.into_job(id, source, origin, accepted);
+        job.age = age;
+        job.spooled = Some(stub.key);
+        job.progress = progress_of(fetched, due);
+        Ok(job)
+    }
+
+    /// Whom to tell of a job that was found at start: no line of this process's brought it.
+    fn source_of(&self, kind: SourceKind) -> Source {
+        let client = match kind {
+            SourceKind::Stdin => self.feed.map_or(0, |feed| feed.0.to_bits()),
+            SourceKind::Socket => 0,
+        };
+        Source { client, line: 0 }
+    }
+
+    /// A job on disk has ended without an engine: its line is none that this version takes.
+    fn bury(&mut self, now: Now, stub: &Stub, fetched: &Fetched, failure: Failure) {
+        let id = fetched.generated_id.clone();
+        let id = stub.owner.as_ref().map(|owner| owner.id.clone()).or(id);
+        let progress = progress_of(fetched, now.mono);
+        let letter = Letter {
+            id: id.clone().unwrap_or_default(),
+            origin: "".into(),
+            outcome: Outcome::Invalid,
+            kind: failure.kind,
+            message: failure.message.as_ref().into(),
+            attempts: progress.attempts,
+            status: progress.status,
+            ended: now.wall,
+        };
+        let how = How::Dead(Box::new(letter));
+        let key = stub.key;
+        self.outputs.push_back(Output::Settle { key, how });
+        let source = self.source_of(fetched.source);
+        let source = stub.owner.as_ref().map_or(source, |owner| owner.source);
+        let report = Report::of_line(id.as_deref(), source.line, Outcome::Invalid, &failure);
+        self.end(key, source, &report);
+    }
+
+    /// The end of a job that is on disk and not in memory, in this life of the process: it stays there.
+    fn keep(&mut self, now: Now, stub: &Stub, origin: Option<&str>, failure: &Failure) {
+        let owner = stub.owner.as_deref();
+        let source = owner.map_or(Source::default(), |owner| owner.source);
+        let id = owner.map(|owner| &*owner.id);
+        let report = Report::of_line(id, source.line, Outcome::Kept, failure);
+        let duration = owner.map_or(Duration::ZERO, |owner| now.mono.since(owner.accepted.mono));
+        let report = Report {
+            origin,
+            duration,
+            ..report
+        };
+        self.end(stub.key, source, &report);
+    }
+
+    /// A job that was accepted and is in no engine has ended.
+    fn end(&mut self, key: JobKey, source: Source, report: &Report<'_>) {
+        self.progress.ended += 1;
+        self.progress.outcomes[report.outcome.index()] += 1;
+        self.tell_followers(key, report);
+        self.tell(source, report);
+    }
+
+    /// The end of a job: the journal is told of it, and all who are to know.
+    pub(super) fn conclude(&mut self, now: Now, job: &Job, mut ending: Ending) {
+        let timings = self.settings.timings;
+        if let Some(key) = job.spooled {
+            if ending.outcome == Outcome::Cancelled {
+                ending = Ending {
+                    outcome: Outcome::Kept,
+                    failure: Some(Box::new(shut_down())),
+                };
+            } else {
+                let how = how(now, job, &ending);
+                self.outputs.push_back(Output::Settle { key, how });
+            }
+            let report = Report::of_job(job, &ending, timings);
+            self.tell_followers(key, &report);
+        }
+        self.progress.outcomes[ending.outcome.index()] += 1;
+        self.tell(job.source, &Report::of_job(job, &ending, timings));
+    }
+
+    fn tell_followers(&mut self, key: JobKey, report: &Report<'_>) {
+        let spool = self.spool();
+        if spool.followers.is_empty() {
+            return;
+        }
+        let Some(followers) = spool.followers.remove(&key) else {
+            return;
+        };
+        spool.following -= followers.len();
+        for source in followers {
+            let line = source.line;
+            self.tell(source, &Report { line, ..*report });
+        }
+    }
+
+    /// The answer to a duplicate, whose first is safe now.
+    fn answer(&mut self, source: Source, line: &[u8]) {
+        let id = ClientId(Key::from_bits(source.client));
+        let Some(client) = self.clients.get_mut(id.0) else {
+            self.progress.results_dropped += 1;
+            return;
+        };
+        let before = client.unwritten();
+        client.answer(source.line, |out| out.extend_from_slice(line));
+        self.on_results(id, before);
+        self.close_if_over(id);
+    }
+
+    /// A job that may or may not be on disk when the process ends: it was never accepted.
+    fn give_up_storing(&mut self, now: Now, mut job: Box<Job>) {
+        job.progress.ended = now.mono;
+        let id = ClientId(Key::from_bits(job.source.client));
+        let client = self.clients.get(id.0);
+        let is_feed = client.is_none_or(|client| client.kind == Kind::Feed);
+        let (outcome, failure) = if is_feed {
+            (Outcome::Cancelled, shut_down())
+        } else {
+            let limit = Limit::Spool(Refusal::Behind);
+            (Outcome::Overloaded, limit.to_failure())
+        };
+        let failure = Some(Box::new(failure));
+        let ending = Ending { outcome, failure };
+        let report = Report::of_job(&job, &ending, self.settings.timings);
+        self.progress.outcomes[outcome.index()] += 1;
+        if let Some(key) = job.spooled {
+            self.tell_followers(key, &report);
+        }
+        self.tell_first(job.source, &report);
+    }
+
+    /// Refuses a job of the socket that was read before it was known that it would be.
+    pub(super) fn refuse(&mut self, id: ClientId, job: &Job, limit: Limit) {
+        let failure = limit.to_failure();
+        let (outcome, line) = (Outcome::Overloaded, job.source.line);
+        let report = Report::of_line(Some(&job.id), line, outcome, &failure);
+        let origin = Some(&*job.origin.text);
+        let report = Report { origin, ..report };
+        self.progress.outcomes[outcome.index()] += 1;
+        let client = &mut self.clients[id.0];
+        let before = client.unwritten();
+        client.answer(line, |out| report.write(out));
+        self.on_results(id, before);
+    }
+
+    /// What is not safe yet has no longer for it.
+    pub(super) fn on_abort(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.is_aborted = true;
+        }
+    }
+
+    /// Whether another job may be stored: there is room for it on its way.
+    pub(super) fn may_store(&self) -> bool {
+        self.spool
+            .as_ref()
+            .is_none_or(|spool| spool.refusal != Some(Refusal::Behind) && self.ledger.may_store())
+    }
+
+    fn room(&self) -> Room {
+        let spool = self.spool.as_ref();
+        let coming = spool.map_or(0, |spool| spool.parking.fetching());
+        self.ledger.room(self.progress.result_bytes, coming)
+    }
+}
+
+fn progress_of(fetched: &Fetched, due: Instant) -> Progress {
+    let Some(attempt) = &fetched.attempt else {
+        return Progress::default();
+    };
+    let failure = Failure {
+        kind: attempt.kind,
+        message: attempt.message.to_string().into(),
+        excerpt: None,
+    };
+    Progress {
+        attempts: attempt.attempts,
+        status: attempt.status,
+        failure: Some(Box::new(failure)),
+        due,
+        ..Progress::default()
+    }
+}
+
+fn how(now: Now, job: &Job, ending: &Ending) -> How {
+    let Some(failure) = &ending.failure else {
+        return How::Delivered;
+    };
+    How::Dead(Box::new(Letter {
+        id: job.id.clone(),
+        origin: job.origin.text.clone(),
+        outcome: ending.outcome,
+        kind: failure.kind,
+        message: failure.message.as_ref().into(),
+        attempts: job.progress.attempts,
+        status: job.progress.status,
+        ended: now.wall,
+    }))
+}
+
+fn shut_down() -> Failure {
+    Failure {
+        kind: ErrorKind::Cancelled,
+        message: "shut down before it was done".into(),
+        excerpt: None,
+    }
+}
+
+fn cancelled() -> Ending {
+    Ending {
+        outcome: Outcome::Cancelled,
+        failure: Some(Box::new(shut_down())),
+    }
+}

@@ -1,0 +1,128 @@
+//! A journal made of a list: what a real one says, without a disk.
+
+use super::*;
+use crate::wire::spool::{
+    Attempt, Fetched, How, JobKey, Known, Pending, Refusal, SourceKind, Verdict,
+};
+
+/// What is on disk.
+#[derive(Default)]
+pub(super) struct Pretend {
+    pub(super) entries: Vec<Entry>,
+    /// Ends, in their order: key and how.
+    pub(super) ends: Vec<(JobKey, &'static str)>,
+    pub(super) delivered: Vec<String>,
+    pub(super) refusal: Option<Refusal>,
+    /// What is to be read.
+    pub(super) wanted: Vec<JobKey>,
+    last: u64,
+}
+
+pub(super) struct Entry {
+    pub(super) key: JobKey,
+    pub(super) id: String,
+    pub(super) is_generated: bool,
+    pub(super) source: SourceKind,
+    pub(super) line: Box<[u8]>,
+    pub(super) accepted: Wall,
+    pub(super) attempt: Option<Attempt>,
+    /// A life of the process has had it since it was found.
+    pub(super) is_known: bool,
+}
+
+impl Pretend {
+    pub(super) fn store(
+        &mut self,
+        now: Now,
+        id: &str,
+        is_generated: bool,
+        source: SourceKind,
+        line: &[u8],
+    ) -> Verdict {
+        let same = |entry: &&Entry| entry.id == id;
+        if let Some(entry) = self.entries.iter().find(same) {
+            return Verdict::Duplicate {
+                known: Known::Pending(entry.key),
+                same_payload: *entry.line == *line,
+            };
+        }
+        if self.delivered.iter().any(|delivered| delivered == id) {
+            return Verdict::Duplicate {
+                known: Known::Delivered,
+                same_payload: true,
+            };
+        }
+        if let Some(refusal) = self.refusal {
+            return Verdict::Refused(refusal);
+        }
+        self.last += 1;
+        let key = JobKey(self.last);
+        self.entries.push(Entry {
+            key,
+            id: id.to_owned(),
+            is_generated,
+            source,
+            line: line.into(),
+            accepted: now.wall,
+            attempt: None,
+            is_known: true,
+        });
+        Verdict::New(key)
+    }
+
+    pub(super) fn settle(&mut self, key: JobKey, how: &How) {
+        let at = self.entries.iter().position(|entry| entry.key == key);
+        let entry = self.entries.remove(at.expect("it is pending"));
+        let how = match how {
+            How::Delivered => {
+                self.delivered.push(entry.id);
+                "delivered"
+            }
+            How::Ended => "ended",
+            How::Dead(letter) => letter.outcome.name(),
+        };
+        self.ends.push((key, how));
+    }
+
+    pub(super) fn fetch(&self, key: JobKey) -> Option<Box<Fetched>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(Box::new(Fetched {
+            accepted: entry.accepted,
+            source: entry.source,
+            generated_id: entry.is_generated.then(|| entry.id.as_str().into()),
+            attempt: entry.attempt.clone(),
+            letter: None,
+            line: entry.line.clone(),
+        }))
+    }
+
+    pub(super) fn next_pending(&mut self, now: Now) -> Option<Pending> {
+        let entry = self.entries.iter_mut().find(|entry| !entry.is_known)?;
+        entry.is_known = true;
+        let age = now.wall.unix_nanos() - entry.accepted.unix_nanos();
+        let due = |attempt: &Attempt| {
+            let wait = attempt
+                .due
+                .unix_nanos()
+                .saturating_sub(now.wall.unix_nanos());
+            now.mono + Duration::from_nanos(wait)
+        };
+        Some(Pending {
+            key: entry.key,
+            accepted: entry.accepted,
+            age: Duration::from_nanos(age),
+            source: entry.source,
+            attempts: entry.attempt.as_ref().map_or(0, |attempt| attempt.attempts),
+            due: entry.attempt.as_ref().map_or(now.mono, due),
+            line_bytes: entry.line.len() as u32,
+        })
+    }
+
+    /// The process has died: what it knew is gone.
+    pub(super) fn restart(mut self) -> Pretend {
+        self.entries.iter_mut().for_each(|it| it.is_known = false);
+        self.wanted.clear();
+        self.ends.clear();
+        self
+    }
+}
