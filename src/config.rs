@@ -14,9 +14,11 @@ pub mod value;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Endpoint, Policy};
+use conduit::wire::endpoints::Endpoints;
 
 use crate::config::table::{SETTINGS, Setting};
 use crate::io::log::Format;
@@ -117,7 +119,8 @@ impl Settings {
             allow_net: self.allow_net.clone(),
             allow_port: self.allow_port.clone(),
             max_connections_total,
-            endpoint: self.endpoint.clone(),
+            endpoint: Arc::new(self.endpoint.clone()),
+            endpoints: Endpoints::default(),
         }
     }
 

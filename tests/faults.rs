@@ -117,10 +117,11 @@ impl World {
         policy
             .allow_net
             .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
-        policy.endpoint.breaker_failures = 2;
-        policy.endpoint.max_connections = 1;
-        policy.endpoint.ttl = Duration::from_secs(100_000);
-        policy.endpoint.retry_schedule = [5_000, 5_000].map(Duration::from_secs).into();
+        let endpoint = Arc::make_mut(&mut policy.endpoint);
+        endpoint.breaker_failures = 2;
+        endpoint.max_connections = 1;
+        endpoint.ttl = Duration::from_secs(100_000);
+        endpoint.retry_schedule = [5_000, 5_000].map(Duration::from_secs).into();
         let names = Names::parse(b"", b"nameserver 192.0.2.53\n");
         let mono = Instant::from_nanos(0);
         let now = now_at(mono);

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! policy NAME=VALUE …      endpoint settings in seconds or counts, from now on
+//! endpoint KEY NAME=VALUE …    the same for one origin or pattern, on top of what holds in general at that time
 //! hosts LINE               one more line of /etc/hosts; resolv LINE: of /etc/resolv.conf
 //! job {…}                  a job line, with its id
 //! spooled KEY {…}          the same, and the spool has it under this key
@@ -32,7 +33,8 @@ use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
 use conduit::engine::breaker::BreakerState;
 use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Next, Note, Output, SockId};
-use conduit::engine::policy::{AllowNet, OnCircuitOpen, Policy};
+use conduit::engine::policy::{AllowNet, Endpoint, OnCircuitOpen, Policy};
+use conduit::wire::endpoints::Endpoints;
 use conduit::wire::job::{Job, Source};
 use conduit::wire::job_line::JobLine;
 use conduit::wire::names::Names;
@@ -97,6 +99,7 @@ fn first_difference(text: &str, played: &str) -> Option<String> {
 struct Player {
     engine: Option<Engine>,
     policy: Policy,
+    endpoints: Vec<(String, Arc<Endpoint>)>,
     hosts: String,
     resolv_conf: String,
     mono: Instant,
@@ -124,6 +127,7 @@ impl Player {
         let mut player = Player {
             engine: None,
             policy,
+            endpoints: Vec::new(),
             hosts: String::new(),
             resolv_conf: String::new(),
             mono: Instant::from_nanos(0),
@@ -179,10 +183,20 @@ impl Player {
         match verb {
             "policy" => {
                 rest.split(' ').for_each(|word| self.set(word));
-                if self.engine.is_some() {
-                    let policy = Arc::new(self.policy.clone());
-                    self.input(Input::Policy(policy));
+                self.tell_policy();
+            }
+            "endpoint" => {
+                let (key, words) = rest.split_once(' ').expect("a key and settings");
+                let mut endpoint = Endpoint::clone(&self.policy.endpoint);
+                words.split(' ').for_each(|word| set(&mut endpoint, word));
+                self.endpoints.retain(|(known, _)| known != key);
+                self.endpoints.push((key.to_owned(), endpoint.into()));
+                self.policy.endpoints = Endpoints::default();
+                for (key, endpoint) in &self.endpoints {
+                    let endpoint = Arc::clone(endpoint);
+                    self.policy.endpoints.insert(key, endpoint).expect("a key");
                 }
+                self.tell_policy();
             }
             "hosts" => {
                 self.hosts += &format!("{rest}\n");
@@ -304,41 +318,25 @@ impl Player {
         }
     }
 
+    fn tell_policy(&mut self) {
+        if self.engine.is_some() {
+            let policy = Arc::new(self.policy.clone());
+            self.input(Input::Policy(policy));
+        }
+    }
+
     fn set(&mut self, word: &str) {
         let (name, value) = word.split_once('=').expect("NAME=VALUE");
         let number: f64 = value.parse().expect("a number");
-        let seconds = Duration::from_secs_f64(number);
-        let endpoint = &mut self.policy.endpoint;
         match name {
-            "maxConnections" => endpoint.max_connections = number as u32,
             "maxConnectionsTotal" => self.policy.max_connections_total = number as u32,
-            "timeout" => endpoint.timeout = seconds,
-            "connectTimeout" => endpoint.connect_timeout = seconds,
-            "connectionLifetime" => endpoint.connection_lifetime = seconds,
-            "idleTimeout" => endpoint.idle_timeout = seconds,
-            "drainTimeout" => endpoint.drain_timeout = seconds,
-            "maxDrainBytes" => endpoint.max_drain_bytes = number as u32,
-            "maxResponseHeaderBytes" => endpoint.max_response_header_bytes = number as u32,
-            "responseBytes" => endpoint.response_bytes = number as u32,
-            "resendStale" => endpoint.resend_stale = number != 0.0,
-            "retries" => {
-                let schedule = endpoint.retry_schedule.iter().copied();
-                endpoint.retry_schedule = schedule.take(number as usize).collect();
-            }
-            "maxRetryAfter" => endpoint.max_retry_after = seconds,
-            "maxRetryAfterHold" => endpoint.max_retry_after_hold = seconds,
-            "breakerFailures" => endpoint.breaker_failures = number as u32,
-            "breakerSeconds" => endpoint.breaker_duration = seconds,
-            "failOpen" => endpoint.on_circuit_open = OnCircuitOpen::Fail,
-            "ttl" => endpoint.ttl = seconds,
-            "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
             "allowHttp" => self.policy.allow_http = number != 0.0,
             "allowLoopback" if number == 0.0 => self.policy.allow_net.clear(),
             "allowV6Loopback" if number != 0.0 => {
                 let exact = AllowNet::parse("::1/128").expect("an address");
                 self.policy.allow_net.push(exact);
             }
-            _ => panic!("{name:?} is no setting of a trace"),
+            _ => set(Arc::make_mut(&mut self.policy.endpoint), word),
         }
     }
 
@@ -506,6 +504,37 @@ impl Player {
     fn socket_output(&mut self, verb: &str, sock: SockId, addr: Option<SocketAddr>) -> String {
         let addr = addr.map(|addr| format!(" {addr}")).unwrap_or_default();
         format!("{verb} {}{addr}", self.name(sock))
+    }
+}
+
+/// Sets one setting of an endpoint.
+fn set(endpoint: &mut Endpoint, word: &str) {
+    let (name, value) = word.split_once('=').expect("NAME=VALUE");
+    let number: f64 = value.parse().expect("a number");
+    let seconds = Duration::from_secs_f64(number);
+    match name {
+        "maxConnections" => endpoint.max_connections = number as u32,
+        "timeout" => endpoint.timeout = seconds,
+        "connectTimeout" => endpoint.connect_timeout = seconds,
+        "connectionLifetime" => endpoint.connection_lifetime = seconds,
+        "idleTimeout" => endpoint.idle_timeout = seconds,
+        "drainTimeout" => endpoint.drain_timeout = seconds,
+        "maxDrainBytes" => endpoint.max_drain_bytes = number as u32,
+        "maxResponseHeaderBytes" => endpoint.max_response_header_bytes = number as u32,
+        "responseBytes" => endpoint.response_bytes = number as u32,
+        "resendStale" => endpoint.resend_stale = number != 0.0,
+        "retries" => {
+            let schedule = endpoint.retry_schedule.iter().copied();
+            endpoint.retry_schedule = schedule.take(number as usize).collect();
+        }
+        "maxRetryAfter" => endpoint.max_retry_after = seconds,
+        "maxRetryAfterHold" => endpoint.max_retry_after_hold = seconds,
+        "breakerFailures" => endpoint.breaker_failures = number as u32,
+        "breakerSeconds" => endpoint.breaker_duration = seconds,
+        "failOpen" => endpoint.on_circuit_open = OnCircuitOpen::Fail,
+        "ttl" => endpoint.ttl = seconds,
+        "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
+        _ => panic!("{name:?} is no setting of a trace"),
     }
 }
 

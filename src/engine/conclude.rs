@@ -16,6 +16,7 @@ use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
 use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
+use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
 use crate::wire::job::{Job, Trouble};
@@ -37,6 +38,16 @@ pub(super) fn excerpt_bytes(job: &Job) -> usize {
     failure.map_or(0, Failure::excerpt_bytes)
 }
 
+/// A job's time to live.
+pub(super) fn ttl(job: &Job, endpoint: &Endpoint) -> Duration {
+    job.ttl.unwrap_or(endpoint.ttl)
+}
+
+/// When that ends, of which some was gone when the job was found in the spool.
+pub(super) fn expires(job: &Job, endpoint: &Endpoint) -> Instant {
+    job.accepted.mono + ttl(job, endpoint).saturating_sub(job.age)
+}
+
 impl Engine {
     /// An attempt is over, or a job that never had one: what becomes of the job.
     pub(super) fn conclude(
@@ -47,8 +58,9 @@ impl Engine {
         attempt: Option<Attempt>,
         happened: Happened,
     ) {
-        let happened = self.in_context(happened, attempt.as_ref(), &job);
-        let judged = judge(&happened, &self.policy.endpoint.retry_statuses);
+        let endpoint = self.endpoint(origin);
+        let happened = self.in_context(happened, attempt.as_ref(), &job, endpoint);
+        let judged = judge(&happened, &endpoint.retry_statuses);
         if judged.verdict == Verdict::Resend {
             return self.resend(now, origin, job, attempt, &happened);
         }
@@ -62,7 +74,7 @@ impl Engine {
             return self.done(now, job, Outcome::Delivered, None);
         }
         if judged.verdict == Verdict::Deferred
-            && let Some(wait) = self.local_wait(now, &mut job)
+            && let Some(wait) = self.local_wait(now, origin, &mut job)
         {
             self.tell_trouble(now, &job, happened);
             return self.wait_for(now, origin, job, wait);
@@ -74,7 +86,7 @@ impl Engine {
             job.progress.status = happened.status();
             job.progress.trouble = None;
         }
-        let next = self.next(now, &job, judged.verdict, asked);
+        let next = self.next(now, origin, &job, judged.verdict, asked);
         let failure = Box::new(happened.into_failure());
         if let Some(attempt) = attempt.filter(|_| counted) {
             let note = Note::AttemptFailed {
@@ -127,8 +139,13 @@ impl Engine {
     }
 
     /// What happened, as the attempt to which it happened and the state of the process make it.
-    fn in_context(&self, happened: Happened, attempt: Option<&Attempt>, job: &Job) -> Happened {
-        let endpoint = &self.policy.endpoint;
+    fn in_context(
+        &self,
+        happened: Happened,
+        attempt: Option<&Attempt>,
+        job: &Job,
+        endpoint: &Endpoint,
+    ) -> Happened {
         let is_excused = attempt.is_some_and(|attempt| attempt.excused);
         match (happened, attempt) {
             (Happened::Stale { sent: true }, Some(attempt))
@@ -142,9 +159,9 @@ impl Engine {
                 })
             }
             (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
-            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => {
-                Happened::Expired { ttl: self.ttl(job) }
-            }
+            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => Happened::Expired {
+                ttl: ttl(job, endpoint),
+            },
             (Happened::TimedOut(_), _) if is_excused => Happened::Paused,
             (Happened::TimedOut(Clock::Ttl(left)), _) if is_scant(left, job, endpoint) => {
                 Happened::TimedOut(Clock::ScantTtl(left))
@@ -163,9 +180,9 @@ impl Engine {
         judged: Judgement,
         asked: Option<Duration>,
     ) {
-        let endpoint = &self.policy.endpoint;
         let entry = &mut self.origins[origin];
         entry.on_end(now.mono, attempt);
+        let endpoint = &entry.endpoint;
         let is_current = entry.breaker.is_current(attempt.epoch);
         let change = entry.breaker.on_end(
             now.mono,
@@ -208,10 +225,10 @@ impl Engine {
 
     fn hold(&mut self, now: Now, origin: Key, delay: Duration) {
         // No longer than its own job waits: whoever obeys a receiver for a minute at most is held for no hour.
-        let endpoint = &self.policy.endpoint;
+        let entry = &mut self.origins[origin];
+        let endpoint = &entry.endpoint;
         let most = endpoint.max_retry_after.min(endpoint.max_retry_after_hold);
         let delay = delay.min(most);
-        let entry = &mut self.origins[origin];
         if entry.throttle.hold(now.mono, delay) {
             let origin = Arc::clone(&entry.name);
             let note = Note::Held { origin, delay };
@@ -230,7 +247,7 @@ impl Engine {
     }
 
     /// For how long this machine's own trouble puts a job off; none if it has for too long.
-    fn local_wait(&self, now: Now, job: &mut Job) -> Option<Duration> {
+    fn local_wait(&self, now: Now, origin: Option<Key>, job: &mut Job) -> Option<Duration> {
         if self.phase != Phase::Running {
             return None;
         }
@@ -241,7 +258,7 @@ impl Engine {
         let lasted = now.mono.since(trouble.since);
         let wait = backoff::local_wait(trouble.put_off);
         trouble.put_off = trouble.put_off.saturating_add(1);
-        (lasted < self.policy.endpoint.local_trouble_limit).then_some(wait)
+        (lasted < self.endpoint(origin).local_trouble_limit).then_some(wait)
     }
 
     fn tell_trouble(&mut self, now: Now, job: &Job, happened: Happened) {
@@ -260,7 +277,14 @@ impl Engine {
     }
 
     /// What comes next for a job of which this was the verdict.
-    fn next(&mut self, now: Now, job: &Job, verdict: Verdict, asked: Option<Duration>) -> Next {
+    fn next(
+        &mut self,
+        now: Now,
+        origin: Option<Key>,
+        job: &Job,
+        verdict: Verdict,
+        asked: Option<Duration>,
+    ) -> Next {
         let outcome = match verdict {
             Verdict::Delivered => Outcome::Delivered,
             Verdict::Rejected => Outcome::Rejected,
@@ -271,12 +295,15 @@ impl Engine {
             Verdict::Resend => unreachable!("it has gone out again"),
             Verdict::Deferred if self.phase != Phase::Running => Outcome::Cancelled,
             Verdict::Retry | Verdict::Deferred => {
-                let endpoint = &self.policy.endpoint;
+                let endpoint = match origin {
+                    Some(origin) => &self.origins[origin].endpoint,
+                    None => &self.policy.endpoint,
+                };
                 let attempts = job.progress.attempts;
                 match backoff::wait(endpoint, attempts, asked, &mut self.rng) {
                     None => Outcome::Exhausted,
                     Some(_) if self.phase != Phase::Running => Outcome::Cancelled,
-                    Some(wait) if now.mono + wait >= self.expires(job) => Outcome::Expired,
+                    Some(wait) if now.mono + wait >= expires(job, endpoint) => Outcome::Expired,
                     Some(wait) => return Next::Retry(wait),
                 }
             }
@@ -300,7 +327,7 @@ impl Engine {
             self.outputs.push_back(Output::Postponed { job });
             return;
         }
-        let expires = self.expires(&job);
+        let expires = expires(&job, &self.origins[origin].endpoint);
         // Local trouble may outlast a job's time to live.
         let alarm_at = due.min(expires);
         let waiting = Waiting::new(job, now.mono, expires);
@@ -329,13 +356,12 @@ impl Engine {
         self.outputs.push_back(Output::Attempted { key, attempt });
     }
 
-    pub(super) fn ttl(&self, job: &Job) -> Duration {
-        job.ttl.unwrap_or(self.policy.endpoint.ttl)
-    }
-
-    /// When a job's time to live ends, of which some was gone when it was found in the spool.
-    pub(super) fn expires(&self, job: &Job) -> Instant {
-        job.accepted.mono + self.ttl(job).saturating_sub(job.age)
+    /// The settings that hold for a job: its origin's, where it came so far.
+    fn endpoint(&self, origin: Option<Key>) -> &Endpoint {
+        match origin {
+            Some(origin) => &self.origins[origin].endpoint,
+            None => &self.policy.endpoint,
+        }
     }
 
     pub(super) fn done(
@@ -366,7 +392,7 @@ impl Engine {
     ) {
         let origin = origin.expect("a job that was on a connection has an origin");
         let mut attempt = attempt.expect("a job that was on a connection has an attempt");
-        let expires = self.expires(&job);
+        let expires = expires(&job, &self.origins[origin].endpoint);
         let fresh = matches!(happened, Happened::Stale { sent: true });
         attempt.resent |= fresh;
         let mut waiting = Waiting::new(job, now.mono, expires);
@@ -421,8 +447,9 @@ impl Engine {
             waiting.since = now.mono;
             return self.admit(now, origin, waiting);
         }
-        let ttl = self.ttl(&waiting.job);
-        let is_resolving = self.origins[origin].pool.is_resolving_for(job);
+        let entry = &self.origins[origin];
+        let ttl = ttl(&waiting.job, &entry.endpoint);
+        let is_resolving = entry.pool.is_resolving_for(job);
         let happened = match waiting.attempt.map(|attempt| attempt.limit) {
             None => Happened::Expired { ttl },
             // The name servers keep silent: as if no attempt had begun (F69, F77).

@@ -26,13 +26,12 @@ impl Engine {
     /// Dials while more jobs wait than dials are on their way, and there is room.
     pub(super) fn dial_more(&mut self, now: Now, origin: Key) {
         for _ in 0..STEPS_A_CALL {
-            let endpoint = &self.policy.endpoint;
             let entry = &self.origins[origin];
-            let room = entry.pool.len() < endpoint.max_connections as usize;
+            let room = entry.pool.len() < entry.endpoint.max_connections as usize;
             if entry.queue.in_line() <= entry.pool.dials() || !room {
                 return;
             }
-            let Some(job) = entry.next_to_dial(now.mono, endpoint) else {
+            let Some(job) = entry.next_to_dial(now.mono) else {
                 return;
             };
             if !self.find_place(origin) {
@@ -54,7 +53,7 @@ impl Engine {
         let attempt = match waiting.attempt {
             Some(attempt) => attempt,
             None => {
-                let mut attempt = waiting.new_attempt(now.mono, &self.policy.endpoint);
+                let mut attempt = waiting.new_attempt(now.mono, &entry.endpoint);
                 let priority = waiting.job.priority;
                 entry.on_begin(now.mono, priority, &mut attempt);
                 attempt
@@ -63,8 +62,7 @@ impl Engine {
         if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
             waiting.attempt = Some(attempt);
         }
-        let endpoint = &self.policy.endpoint;
-        let dial = Dial::new(now.mono, purpose, endpoint.connect_timeout);
+        let dial = Dial::new(now.mono, purpose, entry.endpoint.connect_timeout);
         let connection = entry.pool.insert(Connection::dialing(dial));
         let host = Arc::clone(&entry.name);
         self.places.take();
@@ -298,6 +296,7 @@ impl Engine {
             self.revisit(place.origin);
         }
         let Origin {
+            endpoint,
             pool,
             queue,
             preference,
@@ -310,15 +309,15 @@ impl Engine {
         }
         pool.on_up(purpose);
         // Shortened by up to 10 %, so that connections opened together don't all age together (F16).
-        let lifetime = self.policy.endpoint.connection_lifetime;
+        let lifetime = endpoint.connection_lifetime;
         let spread = u64::try_from(lifetime.as_millis() / 10).unwrap_or(u64::MAX);
         let lifetime = lifetime - Duration::from_millis(self.rng.below(spread + 1));
-        pool[place.connection].on_up(now.mono, lifetime, &self.policy.endpoint);
+        pool[place.connection].on_up(now.mono, lifetime, endpoint);
         self.stats.connections_opened += 1;
         let next = if queue.get_mut(purpose.job()).is_some() {
             Some(purpose.job())
         } else {
-            self.origins[place.origin].next_job(now.mono, &self.policy.endpoint)
+            self.origins[place.origin].next_job(now.mono)
         };
         match next.and_then(|job| self.dequeue(place.origin, job)) {
             Some(waiting) => self.start(now, place, waiting, spent),

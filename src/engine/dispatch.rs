@@ -12,7 +12,7 @@ use crate::base::time::Now;
 use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
 use crate::engine::close_reason::CloseReason;
-use crate::engine::conclude::excerpt_bytes;
+use crate::engine::conclude::{excerpt_bytes, expires, ttl};
 use crate::engine::connection::{Connection, Then, Turn};
 use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
@@ -38,13 +38,14 @@ impl Engine {
             self.note_refused(&job, None, rule.to_string());
             return self.conclude(now, None, job, None, Happened::Forbidden);
         }
-        let expires = self.expires(&job);
-        if expires <= now.mono {
-            let ttl = self.ttl(&job);
-            return self.conclude(now, None, job, None, Happened::Expired { ttl });
-        }
         let origin = self.origin_named(now, &job.origin);
-        self.origins[origin].last_job = now.mono;
+        let entry = &mut self.origins[origin];
+        entry.last_job = now.mono;
+        let expires = expires(&job, &entry.endpoint);
+        if expires <= now.mono {
+            let ttl = ttl(&job, &entry.endpoint);
+            return self.conclude(now, Some(origin), job, None, Happened::Expired { ttl });
+        }
         if job.progress.attempts > 0 && job.progress.due > now.mono {
             return self.wait_until_due(now, origin, job);
         }
@@ -54,7 +55,7 @@ impl Engine {
     /// A job may have a connection from now on: a new one, or one whose next attempt is due.
     pub(super) fn admit(&mut self, now: Now, origin: Key, waiting: Waiting) {
         let entry = &self.origins[origin];
-        if entry.fails_jobs(now.mono, &self.policy.endpoint) {
+        if entry.fails_jobs(now.mono) {
             let happened = Happened::CircuitOpen;
             return self.conclude(now, Some(origin), waiting.job, None, happened);
         }
@@ -75,7 +76,9 @@ impl Engine {
         if let Some(key) = self.by_name.get(&*name.text) {
             return *key;
         }
-        let key = self.origins.insert(Origin::new(now.mono, Arc::clone(name)));
+        let endpoint = Arc::clone(self.policy.endpoint_of(name));
+        let origin = Origin::new(now.mono, Arc::clone(name), endpoint);
+        let key = self.origins.insert(origin);
         self.by_name.insert(name.text.clone(), key);
         self.wheel
             .arm(now.mono + REMEMBERED, Alarm::Forget { origin: key });
@@ -143,12 +146,12 @@ impl Engine {
         if self.phase != Phase::Running {
             return;
         }
-        if self.origins[origin].fails_jobs(now.mono, &self.policy.endpoint) {
+        if self.origins[origin].fails_jobs(now.mono) {
             self.fail_held(now, origin);
         }
         for _ in 0..STEPS_A_CALL {
             let entry = &self.origins[origin];
-            let Some(first) = entry.next_job(now.mono, &self.policy.endpoint) else {
+            let Some(first) = entry.next_job(now.mono) else {
                 break;
             };
             let Some(connection) = self.take_idle(now, origin) else {
@@ -209,9 +212,10 @@ impl Engine {
 
     /// An attempt of a job begins.
     fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
-        let mut attempt = waiting.new_attempt(now.mono, &self.policy.endpoint);
+        let entry = &mut self.origins[origin];
+        let mut attempt = waiting.new_attempt(now.mono, &entry.endpoint);
         let priority = waiting.job.priority;
-        self.origins[origin].on_begin(now.mono, priority, &mut attempt);
+        entry.on_begin(now.mono, priority, &mut attempt);
         attempt
     }
 
@@ -287,7 +291,7 @@ impl Engine {
             self.close(place, reason);
             return self.dial_more(now, place.origin);
         }
-        match entry.next_job(now.mono, &self.policy.endpoint) {
+        match entry.next_job(now.mono) {
             Some(next) => {
                 let waiting = self.dequeue(place.origin, next).expect("it is in line");
                 self.start(now, place, waiting, Spent::default());
@@ -299,7 +303,7 @@ impl Engine {
     pub(super) fn set_idle(&mut self, now: Now, place: Place) {
         let Place { origin, connection } = place;
         let entry = &mut self.origins[origin];
-        let configured = self.policy.endpoint.idle_timeout;
+        let configured = entry.endpoint.idle_timeout;
         let limit = entry.idle_time.limit(now.mono, configured);
         entry.pool.push_idle(now.mono, connection, limit);
         let origins = &self.origins;
@@ -367,9 +371,12 @@ impl Engine {
     /// A kept-alive connection has died under a request: those that are idle for longer are as good as dead, and the
     /// next ones are kept for a shorter time.
     fn on_stale(&mut self, now: Now, dead: Place) {
-        let configured = self.policy.endpoint.idle_timeout;
-        let idle_time = &mut self.origins[dead.origin].idle_time;
-        idle_time.on_stale(now.mono, configured);
+        let Origin {
+            idle_time,
+            endpoint,
+            ..
+        } = &mut self.origins[dead.origin];
+        idle_time.on_stale(now.mono, endpoint.idle_timeout);
         while let Some((connection, _)) = self.origins[dead.origin].pool.oldest_idle() {
             self.close(Place { connection, ..dead }, CloseReason::Stale);
         }

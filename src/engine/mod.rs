@@ -355,10 +355,9 @@ impl Engine {
                 );
             }
             assert_eq!(attempts, origin.attempts(), "attempts under way");
-            let endpoint = &self.policy.endpoint;
             let spare = self.has_spare_place();
-            let room = origin.pool.len() < endpoint.max_connections as usize;
-            let may_go = origin.next_to_dial(self.seen, endpoint).is_some();
+            let room = origin.pool.len() < origin.endpoint.max_connections as usize;
+            let may_go = origin.next_to_dial(self.seen).is_some();
             let waits = origin.queue.in_line() > origin.pool.dials() && may_go;
             let gate_fires = origin.gate.is_some_and(|(_, at)| at <= self.seen);
             let gets_place = origin.wants_place.is_some() && (!spare || !self.backlog.is_empty());
@@ -440,8 +439,8 @@ impl Engine {
         let Some(place) = self.place_of(sock) else {
             return;
         };
-        let connection = &mut self.origins[place.origin].pool[place.connection];
-        let turn = connection.on_received(now.mono, &self.policy.endpoint, bytes, end);
+        let Origin { pool, endpoint, .. } = &mut self.origins[place.origin];
+        let turn = pool[place.connection].on_received(now.mono, endpoint, bytes, end);
         self.apply(now, place, turn);
     }
 

@@ -35,6 +35,8 @@ pub const REMEMBERED: Duration = Duration::from_secs(3600);
 pub struct Origin {
     /// Scheme, host and port.
     pub name: Arc<url::Origin>,
+    /// Its settings.
+    pub endpoint: Arc<Endpoint>,
     /// Jobs that wait.
     pub queue: Queue,
     /// Its connections.
@@ -77,9 +79,10 @@ pub struct Counted {
 impl Origin {
     /// An origin without jobs or connections.
     #[must_use]
-    pub fn new(now: Instant, name: Arc<url::Origin>) -> Origin {
+    pub fn new(now: Instant, name: Arc<url::Origin>, endpoint: Arc<Endpoint>) -> Origin {
         Origin {
             name,
+            endpoint,
             queue: Queue::default(),
             pool: Pool::default(),
             breaker: Breaker::default(),
@@ -98,27 +101,22 @@ impl Origin {
 
     /// The job in line that may have a connection now: whose attempt has begun, or may begin.
     #[must_use]
-    pub fn next_job(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
-        self.next(now, endpoint, Queue::next)
+    pub fn next_job(&self, now: Instant) -> Option<Key> {
+        self.next(now, Queue::next)
     }
 
     /// The job in line that a dial may be made for now.
     #[must_use]
-    pub fn next_to_dial(&self, now: Instant, endpoint: &Endpoint) -> Option<Key> {
+    pub fn next_to_dial(&self, now: Instant) -> Option<Key> {
         if !self.throttle.may_dial(now) {
             return None;
         }
-        self.next(now, endpoint, Queue::next_to_dial)
+        self.next(now, Queue::next_to_dial)
     }
 
     /// Of the jobs that `turn` picks from the one that may go.
-    fn next(
-        &self,
-        now: Instant,
-        endpoint: &Endpoint,
-        turn: fn(&Queue, bool) -> Option<Key>,
-    ) -> Option<Key> {
-        let may_retry = self.retries < retries_max(endpoint);
+    fn next(&self, now: Instant, turn: fn(&Queue, bool) -> Option<Key>) -> Option<Key> {
+        let may_retry = self.retries < retries_max(&self.endpoint);
         let next = turn(&self.queue, may_retry)?;
         let has_begun = |job: Key| self.queue.get(job).is_some_and(|job| job.attempt.is_some());
         if has_begun(next) || !self.is_held() {
@@ -137,7 +135,7 @@ impl Origin {
         // such jobs went, none would: load would never come back.
         let is_scant = |key: &Key| {
             let waiting = self.queue.get(*key);
-            waiting.is_some_and(|waiting| waiting.is_scant(now, endpoint))
+            waiting.is_some_and(|waiting| waiting.is_scant(now, &self.endpoint))
         };
         if is_scant(&next) {
             let fresh = self.queue.freshest(may_retry);
@@ -168,8 +166,8 @@ impl Origin {
 
     /// Whether jobs that wait are to end at once.
     #[must_use]
-    pub fn fails_jobs(&self, now: Instant, endpoint: &Endpoint) -> bool {
-        endpoint.on_circuit_open == OnCircuitOpen::Fail && !self.breaker.may_begin(now)
+    pub fn fails_jobs(&self, now: Instant) -> bool {
+        self.endpoint.on_circuit_open == OnCircuitOpen::Fail && !self.breaker.may_begin(now)
     }
 
     /// Whether anything but connections holds its load back.

@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wire::endpoints::Endpoints;
 use crate::wire::job_line::Headers;
 use crate::wire::signature::Secrets;
+use crate::wire::url::Origin;
 
 /// Settings for TLS by their place in the shell's list; 0 stands for those without a client certificate.
 pub type TlsProfile = u32;
@@ -26,7 +28,9 @@ pub struct Policy {
     /// Sockets this engine may hold open at once: its share of `maxConnectionsTotal`.
     pub max_connections_total: u32,
     /// What holds for an endpoint that has no settings of its own.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
+    /// What holds for those that have: whole settings, not only what differs.
+    pub endpoints: Endpoints<Arc<Endpoint>>,
 }
 
 /// The settings of one endpoint.
@@ -124,6 +128,14 @@ pub enum AllowNetError {
     },
     /// IPv4 written as `::ffff:…`: such addresses are judged as IPv4.
     Mapped(Box<str>),
+}
+
+impl Policy {
+    /// What holds for this origin.
+    #[must_use]
+    pub fn endpoint_of(&self, origin: &Origin) -> &Arc<Endpoint> {
+        self.endpoints.get(origin).unwrap_or(&self.endpoint)
+    }
 }
 
 impl AllowNet {
@@ -321,7 +333,8 @@ impl Default for Policy {
             allow_net: Vec::new(),
             allow_port: Vec::new(),
             max_connections_total: 1024,
-            endpoint: Endpoint::default(),
+            endpoint: Arc::default(),
+            endpoints: Endpoints::default(),
         }
     }
 }

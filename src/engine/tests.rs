@@ -87,11 +87,12 @@ impl World {
             .allow_net
             .push(AllowNet::parse("::1/128").expect("an address"));
         policy.max_connections_total = 2 + rng.below(8) as u32;
-        policy.endpoint.max_connections = 1 + rng.below(4) as u32;
-        policy.endpoint.resend_stale = rng.below(4) > 0;
-        policy.endpoint.idle_timeout = Duration::from_secs(rng.below(20));
-        policy.endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
-        policy.endpoint.response_bytes = rng.below(6) as u32;
+        let endpoint = Arc::make_mut(&mut policy.endpoint);
+        endpoint.max_connections = 1 + rng.below(4) as u32;
+        endpoint.resend_stale = rng.below(4) > 0;
+        endpoint.idle_timeout = Duration::from_secs(rng.below(20));
+        endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
+        endpoint.response_bytes = rng.below(6) as u32;
         let hosts = b"127.0.0.4 many.example\n127.0.0.5 many.example\n::1 many.example\n";
         let names = Arc::new(Names::parse(hosts, b"nameserver 192.0.2.53\n"));
         let mono = Instant::from_nanos(0);
@@ -438,9 +439,10 @@ fn excerpts_of_answers_to_jobs_that_wait_are_bounded() {
     policy
         .allow_net
         .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
-    policy.endpoint.response_bytes = EXCERPT as u32;
-    policy.endpoint.max_drain_bytes = 2 * EXCERPT as u32;
-    policy.endpoint.breaker_failures = 100;
+    let endpoint = Arc::make_mut(&mut policy.endpoint);
+    endpoint.response_bytes = EXCERPT as u32;
+    endpoint.max_drain_bytes = 2 * EXCERPT as u32;
+    endpoint.breaker_failures = 100;
     let now = Now::default();
     let mut engine = Engine::new(now, Arc::new(policy), Arc::default(), [7; 32]);
     let fits = EXCERPT_BYTES_MAX / EXCERPT;

@@ -203,7 +203,7 @@ impl Scenario {
         self.spools = dice.chance(40);
         if self.spools && dice.chance(50) {
             // Now and then a wait for which a job leaves its engine.
-            let endpoint = &mut self.policy.endpoint;
+            let endpoint = Arc::make_mut(&mut self.policy.endpoint);
             let waits = endpoint.retry_schedule.iter();
             endpoint.retry_schedule = waits
                 .map(|wait| *wait + Duration::from_secs(dice.pick(&[0, 55, 90])))
@@ -367,7 +367,7 @@ fn policy(dice: &mut Dice, swarm: Swarm) -> Policy {
         allow_http: true,
         ..Policy::default()
     };
-    let endpoint = &mut policy.endpoint;
+    let endpoint = Arc::make_mut(&mut policy.endpoint);
     if swarm.has(27) {
         policy.max_connections_total = dice.between(2, 40) as u32;
         endpoint.max_connections = dice.between(1, 8) as u32;

@@ -2,6 +2,7 @@
 //!
 //! Not here: what is measured in them and must come out (the tests of the same names).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::engine::policy::Policy;
@@ -157,7 +158,7 @@ pub const HERD_DOWN_UNTIL: Duration = Duration::from_secs(100);
 /// whichever job waits for longest is about to expire.
 pub fn revival() -> Scenario {
     let mut plan = empty();
-    plan.scenario.policy.endpoint.ttl = REVIVAL_TTL;
+    Arc::make_mut(&mut plan.scenario.policy.endpoint).ttl = REVIVAL_TTL;
     plan.push(arrivals(480, Duration::ZERO, Duration::from_secs(480)));
     plan.scenario.faults_end = REVIVAL_DOWN_UNTIL;
     let mut origin = OriginPlan::healthy();
