@@ -20,7 +20,7 @@ use std::thread;
 use conduit::base::rng::Rng;
 use conduit::base::time::Now;
 use conduit::journal::event::{Action, DiskError, DiskErrorKind, FileId, OpId, Performed};
-use conduit::journal::recovery::{Recovery, Summary, UnknownVersion};
+use conduit::journal::recovery::{Recovery, Summary, Unusable};
 use conduit::journal::{Journal, Settings};
 
 use crate::io::mailbox::Mailbox;
@@ -45,11 +45,8 @@ pub struct Report {
 pub enum OpenError {
     /// Another process has it.
     InUse { dir: PathBuf },
-    /// It was written by another version.
-    Version {
-        dir: PathBuf,
-        unknown: UnknownVersion,
-    },
+    /// What is in it can't be used.
+    Unusable { dir: PathBuf, unusable: Unusable },
     /// The system says no.
     Io {
         dir: PathBuf,
@@ -147,7 +144,7 @@ impl Directory {
     /// Reads all that is there: the journal it amounts to, with segments that fit the disk.
     ///
     /// # Errors
-    /// It was written by another version, or can't be listed.
+    /// It was written by another version, or can't be listed or synced.
     pub fn recover(
         self: &Arc<Directory>,
         settings: Settings,
@@ -174,10 +171,12 @@ impl Directory {
         while let Some((op, action)) = recovery.poll_output() {
             recovery.handle_input(op, desk.perform(&action));
         }
-        recovery.finish(now).map_err(|unknown| OpenError::Version {
-            dir: self.path.clone(),
-            unknown,
-        })
+        recovery
+            .finish(now)
+            .map_err(|unusable| OpenError::Unusable {
+                dir: self.path.clone(),
+                unusable,
+            })
     }
 
     /// Names and sizes of the files in it.
@@ -374,9 +373,9 @@ impl fmt::Display for OpenError {
                 let dir = dir.display();
                 write!(f, "spool {dir}: another process has it")
             }
-            OpenError::Version { dir, unknown } => {
+            OpenError::Unusable { dir, unusable } => {
                 let dir = dir.display();
-                write!(f, "spool {dir}: {unknown}; nothing was touched")
+                write!(f, "spool {dir}: {unusable}")
             }
             OpenError::Io { dir, what, error } => {
                 let dir = dir.display();

@@ -1,7 +1,8 @@
 //! What is on disk at start becomes a [`Journal`].
 //!
 //! Reads every file once, piece by piece, dead letters first, each log in the order in which it was written;
-//! writes nothing. Memory holds one piece and the index.
+//! writes nothing, but has all of it synced: what a process that was killed has written and not synced is there to
+//! be read, and gone when the power goes. Memory holds one piece and the index.
 //!
 //! - The last batch of a file may be torn: it was never safe, and what of it can't be read is left out silently.
 //! - What can't be read before a good batch, or before the place where a later segment says that this one ends,
@@ -39,11 +40,21 @@ pub const CORRUPTIONS_MAX: usize = 1_000;
 
 /// Why a spool can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownVersion {
-    /// Which file says so.
-    pub file: FileId,
-    /// What it says.
-    pub version: u32,
+pub enum Unusable {
+    /// It was written by another version.
+    Version {
+        /// Which file says so.
+        file: FileId,
+        /// What it says.
+        version: u32,
+    },
+    /// What was read is not safe, and can't be made so.
+    Unsafe {
+        /// In which file.
+        file: FileId,
+        /// Why.
+        error: DiskError,
+    },
 }
 
 /// What was found.
@@ -73,9 +84,11 @@ pub struct Recovery {
     unseen: VecDeque<(FileId, u64)>,
     unread: VecDeque<(FileId, u64)>,
     scanner: Option<Scanner>,
+    /// Those that are read and not synced.
+    unsynced: VecDeque<FileId>,
     op: Option<OpId>,
     next_op: u64,
-    unknown: Option<UnknownVersion>,
+    unusable: Option<Unusable>,
     books: Books,
     summary: Summary,
 }
@@ -124,38 +137,49 @@ impl Recovery {
             unseen: files.iter().copied().collect(),
             unread: files.into(),
             scanner: None,
+            unsynced: VecDeque::new(),
             op: None,
             next_op: 0,
-            unknown: None,
+            unusable: None,
             books: Books::new(settings.remembered, [rng.next_u64(), rng.next_u64()]),
             summary: Summary::default(),
         }
     }
 
-    /// The next bytes to read: performed, and its result handed in, before the next is asked for. `None`:
-    /// everything is read.
+    /// The next bytes to read, or file to sync: performed, and its result handed in, before the next is asked for.
+    /// `None`: everything is done.
     pub fn poll_output(&mut self) -> Option<(OpId, Action)> {
-        if self.op.is_some() || self.unknown.is_some() {
+        if self.op.is_some() || self.unusable.is_some() {
             return None;
         }
-        let (file, offset, bytes) = self.next_read()?;
+        let action = match self.next_read() {
+            Some((file, offset, bytes)) => Action::Read {
+                file,
+                offset,
+                bytes,
+            },
+            None => {
+                let file = *self.unsynced.front()?;
+                Action::Sync { file }
+            }
+        };
         let op = OpId(self.next_op);
         self.next_op += 1;
         self.op = Some(op);
-        let action = Action::Read {
-            file,
-            offset,
-            bytes,
-        };
         Some((op, action))
     }
 
-    /// What was read.
+    /// What was read, or that it is synced.
     pub fn handle_input(&mut self, op: OpId, result: Result<Performed, DiskError>) {
         if self.op != Some(op) {
             return;
         }
         self.op = None;
+        if self.is_read() {
+            let file = self.unsynced.pop_front();
+            self.unusable = file.zip(result.err()).map(Unusable::of_sync);
+            return;
+        }
         let bytes = match result {
             Ok(Performed::Bytes(bytes)) => Some(bytes),
             Ok(Performed::Done | Performed::Written(_)) | Err(_) => None,
@@ -166,7 +190,7 @@ impl Recovery {
             match Header::read(&bytes.unwrap_or_default(), file) {
                 HeaderRead::Good(header) => self.seeds = Some(header.seeds),
                 HeaderRead::Unknown { version } => {
-                    self.unknown = Some(UnknownVersion { file, version });
+                    self.unusable = Some(Unusable::Version { file, version });
                 }
                 HeaderRead::Bad => {}
             }
@@ -182,18 +206,19 @@ impl Recovery {
         (self.summary.files, self.summary.files + left)
     }
 
-    /// The journal, once everything is read.
+    /// The journal, once everything is read and synced.
     ///
     /// # Errors
-    /// A file is of a version that this program does not know: nothing was touched.
+    /// A file is of a version that this program does not know, and nothing was touched; or can't be synced.
     ///
     /// # Panics
-    /// If not everything is read.
-    pub fn finish(mut self, now: Now) -> Result<(Journal, Summary), UnknownVersion> {
-        if let Some(unknown) = self.unknown {
-            return Err(unknown);
+    /// If not everything is read and synced.
+    pub fn finish(mut self, now: Now) -> Result<(Journal, Summary), Unusable> {
+        if let Some(unusable) = self.unusable {
+            return Err(unusable);
         }
-        assert!(self.is_over(), "everything is read first");
+        let is_over = self.is_read() && self.unsynced.is_empty();
+        assert!(is_over, "everything is read first, and synced");
         for corruption in self.books.missing() {
             self.corrupt(corruption);
         }
@@ -207,7 +232,7 @@ impl Recovery {
         Ok((journal, summary))
     }
 
-    fn is_over(&self) -> bool {
+    fn is_read(&self) -> bool {
         self.scanner.is_none() && self.unread.is_empty()
     }
 
@@ -244,10 +269,10 @@ impl Recovery {
             vec![0; wanted as usize]
         });
         let mut corrupt = Vec::new();
-        let (books, unknown) = (&mut self.books, &mut self.unknown);
+        let (books, unusable) = (&mut self.books, &mut self.unusable);
         scanner.feed(&bytes, &mut |found| match found {
             Found::Header(HeaderRead::Unknown { version }) => {
-                *unknown = Some(UnknownVersion { file, version });
+                *unusable = Some(Unusable::Version { file, version });
             }
             Found::Header(HeaderRead::Good(header)) => {
                 books.next_key = books.next_key.max(header.next_key);
@@ -279,6 +304,7 @@ impl Recovery {
             self.books.shelf(file.stream).take(file.number);
             return;
         }
+        self.unsynced.push_back(file);
         self.books.ends.insert(file, tail.end);
         if tail.batches == 0 {
             self.books.empty.push(file);
@@ -573,14 +599,23 @@ const fn dead_segment_bytes(settings: &Settings) -> u64 {
     bytes
 }
 
-impl fmt::Display for UnknownVersion {
+impl Unusable {
+    fn of_sync((file, error): (FileId, DiskError)) -> Unusable {
+        Unusable::Unsafe { file, error }
+    }
+}
+
+impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is of version {}: expected version {}",
-            self.file,
-            self.version,
-            super::segment::VERSION
-        )
+        match self {
+            Unusable::Version { file, version } => write!(
+                f,
+                "{file} is of version {version}: expected version {}; nothing was touched",
+                super::segment::VERSION
+            ),
+            Unusable::Unsafe { file, error } => {
+                write!(f, "{file} can't be synced (error {})", error.code)
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use conduit::journal::Settings;
 use conduit::journal::event::{
     Attempt, Corruption, FileId, Input, JobKey, Refusal, Stream, Verdict,
 };
-use conduit::journal::recovery::{Recovery, UnknownVersion};
+use conduit::journal::recovery::{Recovery, Unusable};
 use conduit::wire::report::ErrorKind;
 
 use crate::model::{End, State};
@@ -179,6 +179,46 @@ fn f98_a_segment_without_its_header_is_read_all_the_same() {
 }
 
 #[test]
+fn what_a_killed_process_has_not_synced_is_safe_once_it_was_found() {
+    for seed in 0..50 {
+        let mut world = World::seeded(settings(), seed);
+        submit_one_by_one(&mut world, 1);
+        let Verdict::New(key) = world.submit("written", vec![b'x'; 3_000], false) else {
+            panic!("it is taken in")
+        };
+        world.pass(Duration::from_millis(10));
+        world.perform_write();
+        world.restart();
+        assert!(pending(&mut world).contains(&key), "it is there");
+        let again = world.submit("written", vec![b'x'; 3_000], false);
+        assert!(matches!(again, Verdict::Duplicate { .. }), "{again:?}");
+        world.cut_power();
+        world.restart();
+        assert!(pending(&mut world).contains(&key), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_can_not_be_synced_at_start_ends_it() {
+    let mut world = World::calm(settings());
+    submit_one_by_one(&mut world, 3);
+    world.disk.faults.sync = 1_000;
+    let files = world.disk.files();
+    let names = files.iter().map(|(name, bytes)| (name.as_str(), *bytes));
+    let mut rng = Rng::from_seed([1; 32]);
+    let mut recovery = Recovery::new(settings(), names, &mut rng);
+    while let Some((op, action)) = recovery.poll_output() {
+        let result = world.disk.perform(&action, &mut rng);
+        recovery.handle_input(op, result);
+    }
+    let unusable = recovery.finish(world.now).expect_err("nothing is safe");
+    assert_eq!(
+        unusable.to_string(),
+        "jobs-0000000001.log can't be synced (error 5)"
+    );
+}
+
+#[test]
 fn f102_a_file_of_another_version_ends_it_and_nothing_is_touched() {
     let mut world = World::calm(settings());
     submit_one_by_one(&mut world, 3);
@@ -195,14 +235,14 @@ fn f102_a_file_of_another_version_ends_it_and_nothing_is_touched() {
     let unknown = recovery.finish(world.now).expect_err("it is not ours");
     assert_eq!(
         unknown,
-        UnknownVersion {
+        Unusable::Version {
             file: FIRST,
             version: 0x54
         }
     );
     assert_eq!(
         unknown.to_string(),
-        "jobs-0000000001.log is of version 84: expected version 1"
+        "jobs-0000000001.log is of version 84: expected version 1; nothing was touched"
     );
 }
 

@@ -131,13 +131,41 @@ impl World {
 
     /// A journal on a disk that does as it is told.
     pub(crate) fn calm(settings: Settings) -> World {
-        let mut world = World::on(settings, Disk::default(), Rng::from_seed([9; 32]));
+        World::seeded(settings, 9)
+    }
+
+    /// The same with other chances.
+    pub(crate) fn seeded(settings: Settings, seed: u8) -> World {
+        let mut world = World::on(settings, Disk::default(), Rng::from_seed([seed; 32]));
         world.settle();
         world
     }
 
+    /// What is to be written next is written, and not synced.
+    pub(crate) fn perform_write(&mut self) {
+        while let Some((op, action)) = self.ops.pop_front() {
+            let result = self.disk.perform(&action, &mut self.rng);
+            let is_write = matches!(action, Action::Write { .. });
+            self.results.push_back((op, result));
+            if is_write {
+                return;
+            }
+            self.deliver();
+            self.pull();
+        }
+        panic!("nothing is to be written");
+    }
+
+    /// The power goes, and nobody has been told anything since.
+    pub(crate) fn cut_power(&mut self) {
+        self.disk.crash(&mut self.rng);
+    }
+
     /// Reads the disk as if the program had just started.
     pub(crate) fn restart(&mut self) -> Summary {
+        self.ops.clear();
+        self.reads.clear();
+        self.results.clear();
         let (journal, summary) = recover(self.settings, &mut self.disk, self.now, &mut self.rng);
         self.journal = journal;
         self.durable_to = JobKey(0);
@@ -694,6 +722,8 @@ pub(crate) fn recover(
     now: Now,
     rng: &mut Rng,
 ) -> (Journal, Summary) {
+    // A start at which a sync fails is none.
+    let failing = std::mem::take(&mut disk.faults.sync);
     let files = disk.files();
     let names = files.iter().map(|(name, bytes)| (name.as_str(), *bytes));
     let mut recovery = Recovery::new(settings, names, rng);
@@ -701,5 +731,6 @@ pub(crate) fn recover(
         let result = disk.perform(&action, rng);
         recovery.handle_input(op, result);
     }
+    disk.faults.sync = failing;
     recovery.finish(now).expect("our own version")
 }
