@@ -1,4 +1,4 @@
-//! The commands of the binary, one file each, and the exit statuses they share.
+//! The commands of the binary, one file each, and what they share: exit statuses, complaints.
 
 pub mod ctl;
 pub mod demo;
@@ -7,6 +7,19 @@ pub mod peer;
 pub mod run;
 pub mod sink;
 pub mod submit;
+
+use std::io::Write as _;
+
+/// Says in one line on standard error why a command can't do what it was told. A command that a person has typed writes
+/// no log: no time, no level.
+pub fn complain(reason: &str) {
+    let mut text = String::from("conduit: ");
+    // What conduit answered is not to steer the terminal.
+    text.extend(reason.chars().filter(|letter| !letter.is_control()));
+    text.push('\n');
+    // If standard error is gone too, the status still says it.
+    let _nobody_to_tell = std::io::stderr().write_all(text.as_bytes());
+}
 
 /// What the process tells its parent.
 pub mod exit {

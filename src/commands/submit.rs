@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use conduit::base::time::Instant;
 use serde::Deserialize;
 
-use crate::commands::{exit, peer};
+use crate::commands::{complain, exit, peer};
 use crate::flags::SubmitOptions;
 use crate::io::{clock, log as logger};
 
@@ -87,11 +88,11 @@ pub fn execute(options: &SubmitOptions) -> ExitCode {
     match start(options) {
         Ok(events) => follow(&events, options.wait),
         Err(Stopped::Usage(reason)) => {
-            log::error!("{reason}");
+            complain(&reason);
             exit::usage()
         }
         Err(Stopped::Unable(reason)) => {
-            log::error!("{reason}");
+            complain(&reason);
             exit::unable()
         }
     }
@@ -107,7 +108,7 @@ enum Stopped {
 fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
     let source: Box<dyn Read + Send> = match &options.file {
         None => Box::new(io::stdin()),
-        Some(path) => Box::new(File::open(path).map_err(|error| {
+        Some(path) => Box::new(open(path).map_err(|error| {
             let path = logger::quoted(&path.to_string_lossy());
             Stopped::Usage(format!("can't open {path}: {error}"))
         })?),
@@ -134,16 +135,27 @@ fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
     Ok(events)
 }
 
+/// Opens the file. A directory can be opened too, but has no lines.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    match file.metadata()?.is_dir() {
+        true => Err(ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    }
+}
+
 /// Sends all lines. Whoever gets the events may have gone: then the process ends.
 fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &SyncSender<Event>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut lines = Lines::default();
+    let mut ready = Vec::with_capacity(CHUNK_BYTES);
     let event = loop {
         match source.read(&mut buffer) {
             Ok(0) => break Event::Sent(lines.finish()),
             Ok(count) => {
-                lines.feed(&buffer[..count]);
-                if stream.write_all(&buffer[..count]).is_err() {
+                ready.clear();
+                lines.feed(&buffer[..count], &mut ready);
+                if stream.write_all(&ready).is_err() {
                     break Event::Refused;
                 }
             }
@@ -162,7 +174,11 @@ fn read(stream: UnixStream, events: &SyncSender<Event>) {
         let mut line = String::new();
         let event = match lines.read_line(&mut line) {
             Ok(0) => Event::End(None),
-            Ok(_) => Event::Answer(line),
+            Ok(_) if line.ends_with('\n') => Event::Answer(line),
+            Ok(_) => {
+                let why = "it ended in the middle of an answer";
+                Event::End(Some(io::Error::new(ErrorKind::UnexpectedEof, why)))
+            }
             Err(error) => Event::End(Some(error)),
         };
         let is_last = matches!(event, Event::End(_));
@@ -228,7 +244,8 @@ fn follow(events: &Receiver<Event>, waits: bool) -> ExitCode {
 }
 
 fn lost(reason: &str) -> ExitCode {
-    log::error!("{reason}");
+    logger::status("");
+    complain(reason);
     exit::unable()
 }
 
@@ -281,34 +298,74 @@ impl Tally {
 }
 
 /// Counts lines as conduit does: a blank one has no answer, and a byte order mark at the start is none.
+///
+/// A blank line goes on as its end alone. However much white space it has, conduit then finds it blank too, and not
+/// longer than a line may be.
 #[derive(Debug, Default)]
 struct Lines {
     count: u64,
     has_text: bool,
+    /// White space with which the line begins, while it may still turn out to be blank.
+    blank: Vec<u8>,
     mark: usize,
 }
 
 impl Lines {
     const MARK: &[u8] = b"\xef\xbb\xbf";
 
-    fn feed(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.mark < Self::MARK.len() {
-                if byte == Self::MARK[self.mark] {
-                    self.mark += 1;
-                    continue;
+    /// White space in front of a line's text, beyond which it is left out: it means nothing.
+    const BLANK_BYTES_MAX: usize = 64 * 1024;
+
+    /// Takes some bytes; appends what is to be sent now.
+    fn feed(&mut self, bytes: &[u8], ready: &mut Vec<u8>) {
+        let mut bytes = self.skip_mark(bytes, ready);
+        while !bytes.is_empty() {
+            if !self.has_text {
+                bytes = self.skip_blank(bytes);
+                match bytes.first() {
+                    None => return,
+                    Some(b'\n') => self.blank.clear(),
+                    Some(_) => {
+                        self.has_text = true;
+                        ready.append(&mut self.blank);
+                    }
                 }
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
+            ready.extend_from_slice(line);
+            if end.is_some() {
+                self.count += u64::from(self.has_text);
+                self.has_text = false;
+            }
+            bytes = rest;
+        }
+    }
+
+    fn skip_mark<'a>(&mut self, mut bytes: &'a [u8], ready: &mut Vec<u8>) -> &'a [u8] {
+        while self.mark < Self::MARK.len()
+            && let Some((first, rest)) = bytes.split_first()
+        {
+            if *first != Self::MARK[self.mark] {
                 // A part of a mark is text.
                 self.has_text |= self.mark > 0;
                 self.mark = Self::MARK.len();
+                break;
             }
-            if byte == b'\n' {
-                self.count += u64::from(self.has_text);
-                self.has_text = false;
-            } else {
-                self.has_text |= !byte.is_ascii_whitespace();
-            }
+            ready.push(*first);
+            self.mark += 1;
+            bytes = rest;
         }
+        bytes
+    }
+
+    fn skip_blank<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let is_blank = |byte: &&u8| byte.is_ascii_whitespace() && **byte != b'\n';
+        let (blank, rest) = bytes.split_at(bytes.iter().take_while(is_blank).count());
+        let room = Self::BLANK_BYTES_MAX - self.blank.len();
+        self.blank
+            .extend_from_slice(&blank[..blank.len().min(room)]);
+        rest
     }
 
     fn finish(&self) -> u64 {
@@ -322,27 +379,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_counted_as_conduit_counts_them() {
-        for (text, expected) in [
-            ("", 0),
-            ("\n \t\r\n", 0),
-            ("a\n\nb", 2),
-            ("a\r\n", 1),
-            ("\u{feff}\n", 0),
-            ("\u{feff}a\n", 1),
-            ("\u{feff}", 0),
-            ("a\u{feff}", 1),
+    fn lines_are_counted_as_conduit_counts_them_and_blank_ones_go_on_as_their_ends() {
+        for (text, expected, sent) in [
+            ("", 0, ""),
+            ("\n \t\r\n ", 0, "\n\n"),
+            ("a\n\nb", 2, "a\n\nb"),
+            (" a\r\n", 1, " a\r\n"),
+            ("\u{feff}\n", 0, "\u{feff}\n"),
+            ("\u{feff} a \n", 1, "\u{feff} a \n"),
+            ("\u{feff}", 0, "\u{feff}"),
+            ("a\u{feff}", 1, "a\u{feff}"),
         ] {
             for cut in 0..=text.len() {
-                let mut lines = Lines::default();
-                lines.feed(&text.as_bytes()[..cut]);
-                lines.feed(&text.as_bytes()[cut..]);
+                let (mut lines, mut ready) = (Lines::default(), Vec::new());
+                lines.feed(&text.as_bytes()[..cut], &mut ready);
+                lines.feed(&text.as_bytes()[cut..], &mut ready);
                 assert_eq!(lines.finish(), expected, "{text:?} at {cut}");
+                assert_eq!(ready, sent.as_bytes(), "{text:?} at {cut}");
             }
         }
-        let mut lines = Lines::default();
-        lines.feed(b"\xef\xbb");
-        assert_eq!(lines.finish(), 1);
+        let (mut lines, mut ready) = (Lines::default(), Vec::new());
+        lines.feed(b"\xef\xbb", &mut ready);
+        assert_eq!((lines.finish(), ready.len()), (1, 2));
+        let (mut lines, mut ready) = (Lines::default(), Vec::new());
+        lines.feed(&vec![b' '; 2 << 20], &mut ready);
+        lines.feed(b"\n", &mut ready);
+        assert_eq!((lines.finish(), &ready[..]), (0, &b"\n"[..]));
+        assert!(lines.blank.capacity() <= 2 * Lines::BLANK_BYTES_MAX);
     }
 
     fn tally(waits: bool, lines: &[&str]) -> Tally {

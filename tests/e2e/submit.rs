@@ -135,9 +135,45 @@ fn submit_that_can_t_connect_or_is_cut_off_is_exit_3() {
     assert!(stderr.contains("lost"), "{stderr}");
     server.join().unwrap();
 
-    let (status, _, stderr) = submit(&path, &["/no/such/file"], "");
-    assert_eq!(status, Some(2), "{stderr}");
-    assert!(stderr.contains("/no/such/file"), "{stderr}");
+    for name in ["/no/such/file", "/dev"] {
+        let (status, _, stderr) = submit(&path, &[name], "");
+        assert_eq!(status, Some(2), "{stderr}");
+        let expected = format!("conduit: can't open \"{name}\": ");
+        assert!(stderr.starts_with(&expected), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn submit_says_that_an_answer_was_cut_off() {
+    let dir = TempDir::new();
+    let path = dir.join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        stream.write_all(b"{\"id\":\"a\",\"li").unwrap();
+    });
+    let (status, lines, stderr) = submit(&path, &[], &plain("a", "http://127.0.0.1/"));
+    assert_eq!((status, lines.len()), (Some(3), 0), "{stderr}");
+    let expected =
+        "conduit: the connection to conduit was lost: it ended in the middle of an answer";
+    assert!(stderr.starts_with(expected), "{stderr}");
+    server.join().unwrap();
+}
+
+#[test]
+fn submit_counts_a_blank_line_as_conduit_does_however_long_it_is() {
+    let gate = Gate::start();
+    let daemon = Daemon::start(&["--max-job-bytes", "1k"]);
+    let blank = " ".repeat(3_000);
+    let jobs = format!("{blank}\n{}{blank}\n{blank}", plain("a", &gate.url()));
+    let (status, lines, stderr) = submit(&daemon.path(), &[], &jobs);
+    assert_eq!(lines, ["a 2 accepted"]);
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    gate.open();
+    daemon.stop();
 }
 
 #[test]
