@@ -5,9 +5,10 @@
 //! Whatever is wrong is one line that names the word it is about.
 //!
 //! Not here: names, ranges and help of settings (`config/table`), the help's text (`commands/help`), flags that are no
-//! settings (`sink`, `clients`).
+//! settings (`sink`, `clients`, `ctl`).
 
 mod clients;
+mod ctl;
 mod sink;
 
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,8 @@ use crate::config::table::{self, SETTINGS, Setting};
 use crate::config::{BadValue, Settings};
 use crate::io::log::quoted;
 
-pub use clients::{CTL_FLAGS, CtlOptions, SUBMIT_FLAGS, SubmitOptions, Verb};
+pub use clients::{SUBMIT_FLAGS, SubmitOptions};
+pub use ctl::{CTL_FLAGS, Choice, CtlOptions, Deed, Order, Verb};
 pub use sink::{SINK_FLAGS, SinkOptions};
 
 /// What the user wants.
@@ -232,7 +234,7 @@ impl Topic {
                 settings: settings(typed)?,
             }),
             Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
-            Topic::Ctl => Command::Ctl(clients::ctl_options(typed, words)?),
+            Topic::Ctl => Command::Ctl(ctl::ctl_options(typed, words)?),
             Topic::Sink => Command::Sink(sink::sink_options(typed)?),
             Topic::Commands => Command::Help(self),
         })

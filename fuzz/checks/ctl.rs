@@ -1,6 +1,6 @@
 //! Control lines: never a panic, no job line among them, and each answer is one short line of JSON.
 
-use conduit::wire::ctl::CtlLine;
+use conduit::wire::ctl::{CtlLine, Cursor, Request};
 use conduit::wire::job_line::JobLine;
 use conduit::wire::report::ErrorKind;
 
@@ -13,6 +13,11 @@ pub fn check(data: &[u8]) {
         return;
     };
     assert!(JobLine::parse(data).is_err(), "it is one or the other");
+    if let Ok(Request::DeadList(letters)) = &ctl.request
+        && let Some(cursor) = letters.after
+    {
+        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+    }
     let mut answers = Vec::new();
     ctl.write_done(&mut answers, |out| out.extend_from_slice(b"{}"));
     let wrong = ctl.request.as_ref().map_or_else(|wrong| &**wrong, |_| "no");

@@ -1,17 +1,22 @@
-//! Job lines: nothing panics, every mistake is told in one tame line, every job fits its room and its result
-//! is JSON.
+//! Job lines: nothing panics, every mistake is told in one tame line, every job fits its room, its result is JSON,
+//! and as a dead letter it is given out as the same job.
 
 use std::sync::Arc;
 
-use conduit::base::time::Now;
+use conduit::base::time::{Now, Wall};
 use conduit::wire::job::Source;
 use conduit::wire::job_line::{Body, JobLine};
+use conduit::wire::letter_line;
 use conduit::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
+use conduit::wire::spool::{Fetched, Letter, SourceKind};
 
 /// Panics if the promise does not hold for this input.
 pub fn check(data: &[u8]) {
     match JobLine::parse(data) {
-        Ok(line) => check_job(line),
+        Ok(line) => {
+            check_letter(data, &line);
+            check_job(line);
+        }
         Err(bad) => {
             let failure = Failure {
                 kind: ErrorKind::Invalid,
@@ -27,6 +32,39 @@ pub fn check(data: &[u8]) {
             ));
         }
     }
+}
+
+/// A dead letter that is given out is the same job again.
+fn check_letter(data: &[u8], job: &JobLine<'_>) {
+    let letter = Letter {
+        id: job.id.as_deref().unwrap_or("generated").into(),
+        origin: "https://a.example".into(),
+        outcome: Outcome::Expired,
+        kind: ErrorKind::Ttl,
+        message: "\u{1b}too late\n".into(),
+        attempts: 0,
+        status: 0,
+        ended: Wall::default(),
+    };
+    let fetched = Fetched {
+        accepted: Wall::default(),
+        source: SourceKind::Socket,
+        generated_id: None,
+        attempt: None,
+        letter: None,
+        line: data.into(),
+    };
+    let mut line = Vec::new();
+    assert!(letter_line::write_job_line(&mut line, &fetched, &letter));
+    let again = JobLine::parse(&line).expect("a job line again");
+    assert_eq!(again.id.as_deref(), Some(&*letter.id));
+    assert_eq!(again.body, job.body);
+    assert_eq!(again.url, job.url);
+    assert_eq!(again.headers, job.headers);
+    assert_eq!(
+        (again.timeout, again.ttl, again.priority),
+        (job.timeout, job.ttl, job.priority)
+    );
 }
 
 fn check_job(line: JobLine<'_>) {

@@ -1,111 +1,88 @@
 //! `conduit ctl`: asks a running conduit something, over its socket, and shows the answer.
 //!
-//! Not here: which questions there are (`conduit::wire::ctl`), finding the socket (`peer`).
+//! What is asked about dead letters comes in pages: each answer says where the next question goes on.
+//!
+//! Not here: which questions there are (`conduit::wire::ctl`), how answers look (`table`), the socket (`peer`).
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod dead;
+pub mod table;
+
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::commands::{exit, help, peer};
-use crate::flags::{CtlOptions, Verb};
-
-/// An answer is not longer than this.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+use crate::commands::peer::{Answer, Peer};
+use crate::commands::{complain, exit, help};
+use crate::flags::{CtlOptions, Order, Verb};
 
 /// Asks and shows.
 #[must_use]
 pub fn execute(options: &CtlOptions) -> ExitCode {
-    let line = match ask(options) {
-        Ok(line) => line,
+    match Peer::connect(options.socket.as_deref()).and_then(|peer| ask(peer, options)) {
+        Ok(status) => status,
         Err(reason) => {
-            log::error!("{reason}");
-            return exit::unable();
+            complain(&reason);
+            exit::unable()
         }
-    };
-    let Ok(answer) = serde_json::from_str::<Value>(&line) else {
-        log::error!("conduit's answer is no JSON");
-        return exit::unable();
-    };
-    let is_done = answer["ok"] == true;
-    if !is_done && !options.json {
-        let message = answer["error"]["message"].as_str().unwrap_or("no reason");
-        log::error!("refused: {message}");
-        return exit::NOT_ALL;
     }
-    let text = if options.json {
-        line
-    } else {
-        table(&answer["data"])
+}
+
+fn ask(mut peer: Peer, options: &CtlOptions) -> Result<ExitCode, String> {
+    let question = match &options.verb {
+        Verb::Dead { deed, choice } => return dead::ask(&mut peer, *deed, choice, options.json),
+        Verb::Status => json!({"ctl": "status"}),
+        Verb::Endpoints { limit } => endpoints(*limit),
+        Verb::Drain { cancel: false } => json!({"ctl": "drain"}),
+        Verb::Drain { cancel: true } => json!({"ctl": "drain", "cancel": true}),
+        Verb::Breaker { order, origin } => {
+            let verb = match order {
+                Order::Reset => "breaker reset",
+                Order::Isolate => "breaker isolate",
+            };
+            json!({"ctl": verb, "origin": origin})
+        }
+        Verb::Set { origin, settings } => set(origin, settings),
+        Verb::Reload => json!({"ctl": "reload"}),
+    };
+    let answer = peer.ask(&question)?;
+    Ok(show(options, &answer))
+}
+
+fn endpoints(limit: Option<u64>) -> Value {
+    let mut question = json!({"ctl": "endpoints"});
+    if let Some(limit) = limit {
+        question["limit"] = limit.into();
+    }
+    question
+}
+
+/// Values that are numbers are sent as such.
+fn set(origin: &str, settings: &[(String, String)]) -> Value {
+    let value = |text: &str| match serde_json::from_str::<Value>(text) {
+        Ok(number @ Value::Number(_)) => number,
+        Ok(_) | Err(_) => Value::from(text),
+    };
+    let pairs = settings.iter();
+    let settings: Map<String, Value> = pairs
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect();
+    json!({"ctl": "set", "origin": origin, "settings": settings})
+}
+
+fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
+    let text = match &answer.data {
+        _ if options.json => answer.line.clone(),
+        Ok(data) => match options.verb {
+            Verb::Status => table::status(data),
+            _ => table::plain(data),
+        },
+        Err(message) => {
+            complain(&format!("refused: {message}"));
+            return exit::NOT_ALL;
+        }
     };
     match help::print(&text) {
-        ExitCode::SUCCESS if !is_done => exit::NOT_ALL,
+        ExitCode::SUCCESS if answer.data.is_err() => exit::NOT_ALL,
         status => status,
-    }
-}
-
-fn ask(options: &CtlOptions) -> Result<String, String> {
-    let question = match options.verb {
-        Verb::Status => "{\"ctl\":\"status\"}\n",
-        Verb::Drain { cancel: false } => "{\"ctl\":\"drain\"}\n",
-        Verb::Drain { cancel: true } => "{\"ctl\":\"drain\",\"cancel\":true}\n",
-    };
-    let mut stream = peer::connect(options.socket.as_deref())?;
-    let lost = |error: std::io::Error| format!("the connection to conduit was lost: {error}");
-    // Turned away, it may find the peer gone: the reason can still be read.
-    let written = stream.write_all(question.as_bytes());
-    let mut line = String::new();
-    let read = BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut line);
-    match read {
-        Ok(0) => Err(match written {
-            Err(error) => lost(error),
-            Ok(()) => "conduit closed the connection without an answer".to_owned(),
-        }),
-        Ok(_) => Ok(line),
-        Err(error) => Err(lost(error)),
-    }
-}
-
-/// A row for each value, those of an object below it.
-fn table(data: &Value) -> String {
-    let mut rows = Vec::new();
-    collect("", data, &mut rows);
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let row = |(name, value): &(String, String)| format!("{name:width$}  {value}\n");
-    rows.iter().map(row).collect()
-}
-
-fn collect(indent: &str, data: &Value, rows: &mut Vec<(String, String)>) {
-    let Some(object) = data.as_object() else {
-        return rows.push((indent.to_owned(), data.to_string()));
-    };
-    for (name, value) in object {
-        match value {
-            Value::Object(_) => {
-                rows.push((format!("{indent}{name}"), String::new()));
-                collect(&format!("{indent}  "), value, rows);
-            }
-            Value::String(text) => rows.push((format!("{indent}{name}"), text.clone())),
-            value => rows.push((format!("{indent}{name}"), value.to_string())),
-        }
-    }
-    for (_, value) in rows {
-        // No answer is to steer the terminal.
-        value.retain(|letter| !letter.is_control());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_a_table_of_names_and_values() {
-        let data =
-            serde_json::json!({"pending": 3, "outcomes": {"delivered": 12}, "x": "a\u{1b}b"});
-        assert_eq!(
-            table(&data),
-            "outcomes     \n  delivered  12\npending      3\nx            ab\n"
-        );
     }
 }

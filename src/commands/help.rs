@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::commands::exit;
+use crate::commands::{complain, exit};
 use crate::config::table::{Default, Group, Kind, Setting};
 use crate::flags::{Flag, Topic};
 
@@ -25,7 +25,7 @@ result line for each job.
 Commands:
   run     deliver jobs from standard input, results to standard output
   submit  send jobs to a running conduit, over its Unix socket
-  ctl     ask a running conduit how it is, or to end
+  ctl     steer a running conduit: status, breakers, limits, dead letters
   sink    receive requests, for trials and tests
   demo    deliver 1,000 webhooks to a receiver of its own, and say how it went
   help    explain a command
@@ -61,11 +61,22 @@ Exit status: 0 all accepted (with --wait: delivered), 1 not all, 2 wrong usage,
 ";
 
 const CTL: &str = "\
-Usage: conduit ctl status [OPTIONS]
+Usage: conduit ctl status|endpoints|reload [OPTIONS]
        conduit ctl drain [--cancel] [OPTIONS]
+       conduit ctl breaker reset|isolate ORIGIN [OPTIONS]
+       conduit ctl set ORIGIN KEY=VALUE... [OPTIONS]
+       conduit ctl dead list|export|replay|purge [OPTIONS]
 
-Asks a running conduit how it is, or to take no more jobs and end when every
-job has its result.
+Steers a running conduit over its Unix socket.
+
+  status     how it is
+  endpoints  how each endpoint is, the worst first
+  drain      take no more jobs, and end when every job has its result
+  breaker    close an endpoint's circuit breaker, or hold it open until reset
+  set        change limits of an endpoint until the next start
+  reload     read the configuration again: all of it takes effect, or none
+  dead       what the spool keeps of jobs that failed for good: list them,
+             export them as job lines for conduit submit, replay or purge them
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 could not connect.
 ";
@@ -154,7 +165,7 @@ pub fn print(text: &str) -> ExitCode {
         Ok(()) => exit::DONE,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::unable(),
         Err(error) => {
-            log::error!(error = error.to_string(); "cannot write to standard output");
+            complain(&format!("can't write to standard output: {error}"));
             exit::unable()
         }
     }

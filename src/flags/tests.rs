@@ -290,7 +290,7 @@ fn words_that_are_no_text_are_refused_or_file_names() {
 }
 
 #[test]
-fn submit_takes_one_file_and_ctl_one_verb() {
+fn submit_takes_one_file() {
     let submit = |file: Option<&str>, wait| {
         Ok(Command::Submit(SubmitOptions {
             file: file.map(PathBuf::from),
@@ -311,22 +311,6 @@ fn submit_takes_one_file_and_ctl_one_verb() {
         parse_line(&["submit", "f", "--wait", "--socket=/s"]),
         submit(Some("f"), true)
     );
-    let ctl = |verb, json| {
-        Ok(Command::Ctl(CtlOptions {
-            verb,
-            socket: None,
-            json,
-        }))
-    };
-    assert_eq!(parse_line(&["ctl", "status"]), ctl(Verb::Status, false));
-    assert_eq!(
-        parse_line(&["ctl", "--json", "drain"]),
-        ctl(Verb::Drain { cancel: false }, true)
-    );
-    assert_eq!(
-        parse_line(&["ctl", "drain", "--cancel"]),
-        ctl(Verb::Drain { cancel: true }, false)
-    );
     for (words, expected) in [
         (
             &["submit", "a", "b"][..],
@@ -339,19 +323,6 @@ fn submit_takes_one_file_and_ctl_one_verb() {
         (
             &["submit", "--wait=maybe"],
             "--wait: expected true or false, found \"maybe\"",
-        ),
-        (&["ctl"], "ctl: expected status or drain, found nothing"),
-        (
-            &["ctl", "sttus"],
-            "ctl: unexpected \"sttus\": did you mean status?",
-        ),
-        (
-            &["ctl", "status", "x"],
-            "ctl: unexpected \"x\": one thing at a time",
-        ),
-        (
-            &["ctl", "status", "--cancel"],
-            "--cancel: goes with drain only",
         ),
     ] {
         assert_eq!(

@@ -28,7 +28,7 @@ pub(super) fn answer(
     match &ctl.request {
         Err(wrong) => ctl.write_refused(out, ErrorKind::Invalid, wrong),
         Ok(Request::Status) => ctl.write_done(out, |out| status(situation, out)),
-        Ok(Request::Drain { .. }) if access < Access::Control => {
+        Ok(_) if access < Access::Control => {
             let message = "this user may submit jobs, not control conduit (--control-uid)";
             ctl.write_refused(out, ErrorKind::Policy, message);
         }
@@ -43,6 +43,22 @@ pub(super) fn answer(
             });
             return Some(is_draining);
         }
+        Ok(
+            Request::DeadList(_)
+            | Request::DeadExport(_)
+            | Request::DeadReplay(_)
+            | Request::DeadPurge(_),
+        ) => {
+            let message = "there is no spool (--spool), so there are no dead letters";
+            ctl.write_refused(out, ErrorKind::Spool, message);
+        }
+        Ok(
+            Request::Endpoints { .. }
+            | Request::BreakerReset { .. }
+            | Request::BreakerIsolate { .. }
+            | Request::Set { .. }
+            | Request::Reload,
+        ) => ctl.write_refused(out, ErrorKind::Invalid, "this conduit does not know how to"),
     }
     None
 }

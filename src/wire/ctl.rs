@@ -1,16 +1,17 @@
 //! Control lines: `{"ctl":"drain","cancel":true}`, and the lines that answer them.
 //!
-//! A line is a control line if it is a JSON object with a `ctl` in it, right or wrong. The command's words are
-//! its keys. The answer repeats `ctl`, so that a client that asks several things knows which was answered.
+//! A line is a control line if it is a JSON object with a `ctl` in it, right or wrong. The answer repeats `ctl`, so
+//! that a client that asks several things knows which was answered.
 //!
-//! Not here: who may ask what, and what becomes of it (`intake/control`).
+//! Not here: what may be asked (`request`), who may ask it, and what becomes of it (`intake/control`).
+
+pub mod request;
 
 use crate::wire::json::{self, Kind, Members};
 use crate::wire::report::ErrorKind;
 use crate::wire::text::push_json_string;
 
-/// The verbs there are.
-pub const VERBS: [&str; 2] = ["status", "drain"];
+pub use self::request::{Cursor, LETTERS_MAX, Letters, Request, VERBS};
 
 /// Characters of what was asked that an answer shows.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -22,18 +23,6 @@ pub struct CtlLine {
     pub verb: Option<Box<str>>,
     /// What that means, or what is wrong with it.
     pub request: Result<Request, Box<str>>,
-}
-
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// How far things are.
-    Status,
-    /// No more jobs, and the end once each has its result.
-    Drain {
-        /// Take jobs again instead.
-        cancel: bool,
-    },
 }
 
 impl CtlLine {
@@ -54,13 +43,11 @@ impl CtlLine {
         let verb = (Kind::of(ctl) == Kind::String).then(|| json::unescape(ctl).ok());
         let verb = verb.flatten().map(|verb| shown(&verb));
         let request = match verb.as_deref() {
-            Some("status") => Request::status(&rest),
-            Some("drain") => Request::drain(&rest),
-            Some(other) => Err(format!(
-                "ctl: expected {}, found {other}",
-                VERBS.join(" or ")
+            Some(verb) => Request::read(verb, rest),
+            None => Err(format!(
+                "ctl: expected a string, one of {}",
+                VERBS.join(", ")
             )),
-            None => Err(format!("ctl: expected a string, {}", VERBS.join(" or "))),
         };
         Some(CtlLine {
             verb,
@@ -93,34 +80,6 @@ impl CtlLine {
             None => out.extend_from_slice(b"null"),
         }
     }
-}
-
-/// The fields of a control line beside `ctl`.
-type Fields<'a> = [(std::borrow::Cow<'a, str>, &'a str)];
-
-impl Request {
-    fn status(fields: &Fields<'_>) -> Result<Request, String> {
-        match fields.first() {
-            None => Ok(Request::Status),
-            Some((key, _)) => Err(unexpected("status", key)),
-        }
-    }
-
-    fn drain(fields: &Fields<'_>) -> Result<Request, String> {
-        match fields {
-            [] => Ok(Request::Drain { cancel: false }),
-            [(key, "true")] if key == "cancel" => Ok(Request::Drain { cancel: true }),
-            [(key, "false")] if key == "cancel" => Ok(Request::Drain { cancel: false }),
-            [(key, _), ..] if key == "cancel" => {
-                Err("cancel: expected true or false, once".to_owned())
-            }
-            [(key, _), ..] => Err(unexpected("drain", key)),
-        }
-    }
-}
-
-fn unexpected(verb: &str, key: &str) -> String {
-    format!("{verb} has no field {}", shown(key))
 }
 
 fn shown(text: &str) -> Box<str> {
@@ -160,39 +119,6 @@ mod tests {
             assert_eq!(request(line), None, "{line}");
         }
         assert_eq!(CtlLine::parse(b"{\"ctl\":\"\xff\"}"), None);
-    }
-
-    #[test]
-    fn what_is_asked_is_checked() {
-        let drain = |cancel| Some(Ok(Request::Drain { cancel }));
-        for (line, expected) in [
-            ("{\"ctl\":\"drain\"}", drain(false)),
-            ("{\"ctl\":\"drain\",\"cancel\":true}", drain(true)),
-            ("{\"cancel\":false,\"ctl\":\"drain\"}", drain(false)),
-        ] {
-            assert_eq!(request(line), expected, "{line}");
-        }
-        for (line, words) in [
-            (
-                "{\"ctl\":\"dance\"}",
-                "expected status or drain, found dance",
-            ),
-            ("{\"ctl\":7}", "expected a string"),
-            ("{\"ctl\":\"status\",\"x\":1}", "status has no field x"),
-            ("{\"ctl\":\"status\",\"ctl\":\"drain\"}", "no field ctl"),
-            ("{\"ctl\":\"drain\",\"cancel\":1}", "expected true or false"),
-            (
-                "{\"ctl\":\"drain\",\"cancel\":true,\"cancel\":true}",
-                "once",
-            ),
-            (
-                "{\"ctl\":\"drain\",\"url\":\"x\"}",
-                "drain has no field url",
-            ),
-        ] {
-            let found = request(line).expect("a control line").unwrap_err();
-            assert!(found.contains(words), "{line}: {found}");
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod job;
 pub mod job_error;
 pub mod job_line;
 pub mod json;
+pub mod letter_line;
 pub mod names;
 pub mod report;
 pub mod request;

@@ -1,0 +1,281 @@
+//! Answers as text for people: rows and columns, with units, and nothing that steers a terminal.
+//!
+//! Not here: what is asked (`ctl`).
+
+use std::time::Duration;
+
+use conduit::base::time::Wall;
+use conduit::wire::dates::write_rfc3339_millis;
+use conduit::wire::report::Outcome;
+use serde_json::Value;
+
+/// What `status` tells first, in groups; what it tells beside that follows them.
+const STATUS_GROUPS: [&[&str]; 3] = [
+    &["uptime", "draining", "clients"],
+    &[
+        "lines",
+        "accepted",
+        "pending",
+        "pendingBytes",
+        "resultsDropped",
+    ],
+    &["origins", "originsHeld"],
+];
+
+/// The answer to `status`.
+#[must_use]
+pub fn status(data: &Value) -> String {
+    let mut groups: Vec<Vec<(String, String)>> = Vec::new();
+    let row = |name: &&str| Some(((*name).to_owned(), cell(name, data.get(name)?)));
+    for names in STATUS_GROUPS {
+        groups.push(names.iter().filter_map(row).collect());
+    }
+    let outcomes = Outcome::ALL.iter().filter_map(|outcome| {
+        let count = data["outcomes"].get(outcome.name())?;
+        Some((outcome.name().to_owned(), cell(outcome.name(), count)))
+    });
+    groups.push(outcomes.collect());
+    let mut others = Vec::new();
+    for (name, value) in data.as_object().into_iter().flatten() {
+        let is_shown = name == "outcomes" || STATUS_GROUPS.concat().contains(&name.as_str());
+        match value {
+            _ if is_shown => {}
+            Value::Object(_) => groups.push(rows(name, value)),
+            value => others.push((name.clone(), cell(name, value))),
+        }
+    }
+    groups.push(others);
+    groups.retain(|group| !group.is_empty());
+    let width = groups.iter().flatten().map(|(name, _)| name.len()).max();
+    let text = |group: &Vec<(String, String)>| aligned(group, width.unwrap_or(0));
+    groups.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// Any other answer: a row for each value.
+#[must_use]
+pub fn plain(data: &Value) -> String {
+    let rows = rows("", data);
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    aligned(&rows, width)
+}
+
+/// Some dead letters, below a head or without one.
+#[must_use]
+pub fn letters(letters: &[Value], has_head: bool) -> String {
+    const HEAD: [&str; 6] = ["ENDED", "OUTCOME", "ATTEMPTS", "ID", "ORIGIN", "ERROR"];
+    if letters.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(letters.iter().map(|letter| {
+        let error = &letter["error"];
+        [
+            date(&letter["ended"]),
+            plain_text(&letter["outcome"]),
+            plain_text(&letter["attempts"]),
+            plain_text(&letter["id"]),
+            plain_text(&letter["origin"]),
+            format!(
+                "{}: {}",
+                plain_text(&error["kind"]),
+                plain_text(&error["message"])
+            ),
+        ]
+    }));
+    columns(&rows, &[2], usize::from(!has_head))
+}
+
+/// Rows in columns, those of `right` flush right; the first `skipped` rows only make the columns wide.
+fn columns<const N: usize>(rows: &[[String; N]], right: &[usize], skipped: usize) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for row in rows.iter().skip(skipped) {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| match right.contains(&column) {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:width$}"),
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn aligned(rows: &[(String, String)], width: usize) -> String {
+    let row = |(name, value): &(String, String)| format!("{name:width$}  {value}\n");
+    rows.iter().map(row).collect()
+}
+
+/// A row for each value; values inside objects are named by their path.
+fn rows(name: &str, data: &Value) -> Vec<(String, String)> {
+    let Value::Object(members) = data else {
+        return vec![(printable(name), cell(name, data))];
+    };
+    let path = |key: &String| match name {
+        "" => key.clone(),
+        _ => format!("{name}.{key}"),
+    };
+    let inner = members.iter().map(|(key, value)| rows(&path(key), value));
+    inner.flatten().collect()
+}
+
+/// A value as people read it; its name says what it counts.
+fn cell(name: &str, value: &Value) -> String {
+    match value {
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) if name == "uptime" => {
+            let seconds = number.as_f64().unwrap_or(0.0);
+            duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+        }
+        Value::Number(number) if name.to_ascii_lowercase().ends_with("bytes") => {
+            number.as_u64().map_or_else(|| number.to_string(), size)
+        }
+        value => plain_text(value),
+    }
+}
+
+/// A string without its quotes, anything else as JSON; no answer is to steer the terminal.
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        Value::Null => "-".to_owned(),
+        value => printable(&value.to_string()),
+    }
+}
+
+fn printable(text: &str) -> String {
+    let is_control =
+        |letter: &char| letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}');
+    text.chars().filter(|letter| !is_control(letter)).collect()
+}
+
+/// Unix seconds as a date, to the second.
+fn date(seconds: &Value) -> String {
+    let Some(seconds) = seconds.as_f64() else {
+        return "-".to_owned();
+    };
+    let mut text = String::new();
+    write_rfc3339_millis(Wall::from_unix_seconds(seconds as u64), &mut text);
+    text.truncate(text.len() - ".000Z".len());
+    text + "Z"
+}
+
+/// `3 d 4 h`, `2 min 5 s`: the two largest units.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let at = units.iter().position(|(length, _)| seconds >= *length);
+    let at = at.unwrap_or(units.len() - 1);
+    let (length, name) = units[at];
+    let first = format!("{} {name}", seconds / length);
+    match units.get(at + 1) {
+        Some((shorter, name)) if seconds % length >= *shorter => {
+            format!("{first} {} {name}", seconds % length / shorter)
+        }
+        Some(_) | None => first,
+    }
+}
+
+/// `512 B`, `1.5 KiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut number = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().expect("there are some");
+    while number >= 1023.95
+        && let Some(next) = units.next()
+    {
+        number /= 1024.0;
+        unit = next;
+    }
+    format!("{number:.1} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_is_in_groups_with_units() {
+        let data = json!({
+            "outcomes": {"delivered": 12, "rejected": 0},
+            "pending": 3, "pendingBytes": 1536, "uptime": 7384, "draining": false, "clients": 1,
+            "new": "a\u{1b}b", "spool": {"letters": 4, "fileBytes": 100},
+        });
+        let expected = "\
+uptime           2 h 3 min
+draining         no
+clients          1
+
+pending          3
+pendingBytes     1.5 KiB
+
+delivered        12
+rejected         0
+
+spool.fileBytes  100 B
+spool.letters    4
+
+new              ab
+";
+        assert_eq!(status(&data), expected);
+    }
+
+    #[test]
+    fn any_answer_is_a_table_of_names_and_values() {
+        let data = json!({"draining": true, "pending": 3});
+        assert_eq!(plain(&data), "draining  yes\npending   3\n");
+    }
+
+    #[test]
+    fn letters_stand_in_columns_below_one_head() {
+        let letter = |id: &str| {
+            json!({"id": id, "origin": "https://a", "outcome": "exhausted", "attempts": 4,
+                   "error": {"kind": "http", "message": "the receiver\n answered 503"},
+                   "ended": 1_700_000_000.25})
+        };
+        let first = letters(&[letter("a"), letter("order-1")], true);
+        let expected = "\
+ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
+2023-11-14T22:13:20Z  exhausted         4  a        https://a  http: the receiver answered 503
+2023-11-14T22:13:20Z  exhausted         4  order-1  https://a  http: the receiver answered 503
+";
+        assert_eq!(first, expected);
+        assert_eq!(letters(&[letter("a")], false).lines().count(), 1);
+        assert_eq!(letters(&[], true), "");
+    }
+
+    #[test]
+    fn durations_and_sizes_have_two_digits_or_so() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (125, "2 min 5 s"),
+            (3601, "1 h"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (5 << 40, "5.0 TiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}
