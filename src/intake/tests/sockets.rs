@@ -378,7 +378,8 @@ fn questions_are_answered_in_their_place() {
     assert_eq!(
         world.hears(client),
         "{\"ctl\":\"dance\",\"ok\":false,\"error\":{\"kind\":\"invalid\",\
-         \"message\":\"ctl: expected status or drain, found dance\"}}\n"
+         \"message\":\"ctl: expected one of status, endpoints, drain, breaker reset, breaker isolate, \
+         set, reload, dead list, dead export, dead replay, dead purge, found dance\"}}\n"
     );
     world.chunk("{\"ctl\":\"status\"}\n");
     assert!(
