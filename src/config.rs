@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Endpoint, Policy};
+use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
 
 use crate::config::table::{SETTINGS, Setting};
@@ -33,11 +34,16 @@ const OWN_FILES: u64 = 32;
 /// `maxPendingBytes` by default, unless a quarter of the memory limit is less.
 const MAX_PENDING_BYTES: u64 = 256 * 1024 * 1024;
 
+/// `ttl` by default where jobs survive the process.
+const TTL_WITH_SPOOL: Duration = Duration::from_secs(24 * 3600);
+
 /// What the settings say, whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// What holds for an endpoint.
+    /// What holds for an endpoint; its `ttl` is the one below.
     pub endpoint: Endpoint,
+    /// How long after its acceptance a job is worth delivering; `None`: an hour, with a spool a day.
+    pub ttl: Option<Duration>,
     /// Sockets of the whole process; `None`: what the open-file limit suggests.
     pub max_connections_total: Option<u32>,
     /// Idle time after which TCP asks whether the peer is still there.
@@ -70,6 +76,12 @@ pub struct Settings {
     pub max_client_pending: u32,
     /// Results carry where the last attempt's time went.
     pub timings: bool,
+    /// The directory of accepted jobs, if there is one.
+    pub spool: Option<PathBuf>,
+    /// Bytes of its files; `None`: as many as there are.
+    pub max_spool_bytes: Option<u64>,
+    /// Bytes of dead letters in it.
+    pub max_dead_bytes: u64,
     /// Event loops; `None`: as many as there are CPUs.
     pub workers: Option<u16>,
     /// What requests in flight get after SIGTERM.
@@ -114,13 +126,35 @@ impl Settings {
     /// [`Settings::max_connections_total`].
     #[must_use]
     pub fn policy(&self, max_connections_total: u32) -> Policy {
+        let mut endpoint = self.endpoint.clone();
+        endpoint.ttl = match (self.ttl, &self.spool) {
+            (Some(ttl), _) => ttl,
+            (None, Some(_)) => TTL_WITH_SPOOL,
+            (None, None) => endpoint.ttl,
+        };
         Policy {
             allow_http: self.allow_http,
             allow_net: self.allow_net.clone(),
             allow_port: self.allow_port.clone(),
             max_connections_total,
-            endpoint: Arc::new(self.endpoint.clone()),
+            endpoint: Arc::new(endpoint),
             endpoints: Endpoints::default(),
+        }
+    }
+
+    /// What the journal of the spool obeys.
+    #[must_use]
+    pub fn journal(&self) -> journal::Settings {
+        let longest = self.endpoint.retry_schedule.iter().max().copied();
+        let longest = longest
+            .unwrap_or_default()
+            .max(self.endpoint.max_retry_after);
+        journal::Settings {
+            max_spool_bytes: self.max_spool_bytes,
+            max_dead_bytes: self.max_dead_bytes,
+            // Waits are lengthened by up to a fifth.
+            max_wait: longest + longest / 5,
+            ..journal::Settings::default()
         }
     }
 
@@ -161,6 +195,7 @@ impl Default for Settings {
     fn default() -> Settings {
         let mut settings = Settings {
             endpoint: Endpoint::default(),
+            ttl: None,
             max_connections_total: None,
             keep_alive_delay: Duration::ZERO,
             keep_alive_timeout: Duration::ZERO,
@@ -177,6 +212,9 @@ impl Default for Settings {
             control_uid: Vec::new(),
             max_client_pending: 0,
             timings: false,
+            spool: None,
+            max_spool_bytes: None,
+            max_dead_bytes: 0,
             workers: None,
             shutdown_timeout: Duration::ZERO,
             log_level: log::LevelFilter::Info,
@@ -214,6 +252,20 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(settings.endpoint, Endpoint::default());
         assert_eq!(settings.policy(1024), Policy::default());
+    }
+
+    #[test]
+    fn jobs_of_a_spool_live_longer_unless_somebody_says_how_long() {
+        let mut settings = Settings::default();
+        let ttl = |settings: &Settings| settings.policy(1024).endpoint.ttl.as_secs();
+        assert_eq!(ttl(&settings), 3600);
+        settings.spool = Some("spool".into());
+        assert_eq!(ttl(&settings), 86_400);
+        settings.ttl = Some(Duration::from_secs(7));
+        assert_eq!(ttl(&settings), 7);
+        settings.endpoint.max_retry_after = Duration::from_secs(10);
+        assert_eq!(settings.journal().max_wait, Duration::from_secs(12));
+        assert_eq!(settings.journal().max_dead_bytes, 256 << 20);
     }
 
     #[test]
@@ -285,7 +337,7 @@ mod tests {
                     assert_eq!(settings, Settings::default(), "{}", setting.name);
                 }
                 Ok(()) => assert!(
-                    ["caFile", "socket"].contains(&setting.name),
+                    ["caFile", "socket", "spool"].contains(&setting.name),
                     "any text is a file's name"
                 ),
             }

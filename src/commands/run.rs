@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use conduit::base::rng::Rng;
 use conduit::intake;
 
 use crate::commands::exit;
@@ -16,8 +17,9 @@ use crate::io::front::{self, Ended, Setup};
 use crate::io::notify::Notify;
 use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
+use crate::io::spool::Opened;
 use crate::io::stream::KeepAlive;
-use crate::io::{cgroup, entropy, log as logger, stdio, sys, tls};
+use crate::io::{cgroup, clock, entropy, log as logger, stdio, sys, tls};
 
 /// Why a run could not start.
 #[derive(Debug)]
@@ -77,6 +79,9 @@ fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
+    if let Some(path) = &settings.spool {
+        setup.spool = Some(open_spool(path, settings)?);
+    }
     let has_file =
         stdio::stdin_is_file().map_err(|error| cannot("look at standard input", &error))?;
     if let Some(path) = &settings.socket {
@@ -86,6 +91,16 @@ fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
         setup.progress = Some(logger::status);
     }
     Ok(setup)
+}
+
+fn open_spool(path: &Path, settings: &Settings) -> Result<Opened, Refusal> {
+    let seed = entropy::seed().map_err(|error| cannot("get random bytes", &error))?;
+    let journal = settings.journal();
+    let opened = Opened::open(path, journal, &mut Rng::from_seed(seed), clock::now());
+    opened.map_err(|error| Refusal {
+        status: exit::unable(),
+        reason: error.to_string(),
+    })
 }
 
 fn listen(path: &Path, settings: &Settings) -> Result<Socket, Refusal> {
@@ -122,7 +137,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             max_connections: settings.endpoint.max_connections as usize,
             max_client_pending: settings.max_client_pending as usize,
             serves: settings.socket.is_some(),
-            spools: false,
+            spools: settings.spool.is_some(),
             engines: settings.workers(&machine),
             timings: settings.timings,
         },
@@ -137,6 +152,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         source: Box::new(io::empty()),
         sink: Box::new(io::sink()),
         socket: None,
+        spool: None,
         notify: Notify::default(),
         signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
         note: logger::note,

@@ -47,6 +47,8 @@ pub enum Group {
     Intake,
     /// The Unix socket and its clients.
     Socket,
+    /// Jobs on disk.
+    Spool,
     /// The process as a whole.
     Process,
     /// Log lines.
@@ -95,13 +97,14 @@ pub enum Default {
 
 impl Group {
     /// All headings, in the order of the help.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 9] = [
         Group::Delivery,
         Group::Retries,
         Group::Connections,
         Group::Security,
         Group::Intake,
         Group::Socket,
+        Group::Spool,
         Group::Process,
         Group::Logging,
     ];
@@ -116,6 +119,7 @@ impl Group {
             Group::Security => "Security",
             Group::Intake => "Intake and results",
             Group::Socket => "Unix socket",
+            Group::Spool => "Spool",
             Group::Process => "Process",
             Group::Logging => "Logging",
         }
@@ -245,8 +249,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "ttl",
         group: Group::Delivery,
-        kind: Kind::Seconds(TICK, MONTH, |s, v| s.endpoint.ttl = v),
-        default: Default::Value("3600"),
+        kind: Kind::Seconds(TICK, MONTH, |s, v| s.ttl = Some(v)),
+        default: Default::Machine("3600, with a spool 86400"),
         help: "after this a job is given up",
     },
     Setting {
@@ -485,6 +489,27 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Count(1, 100_000_000, |s, v| s.max_client_pending = v as u32),
         default: Default::Value("10000"),
         help: "pending jobs of one client, which is not read from while it has so many",
+    },
+    Setting {
+        name: "spool",
+        group: Group::Spool,
+        kind: Kind::Path(|s, v| s.spool = Some(v)),
+        default: Default::Nothing,
+        help: "a directory in which accepted jobs survive a crash, until they have ended",
+    },
+    Setting {
+        name: "maxSpoolBytes",
+        group: Group::Spool,
+        kind: Kind::Bytes(MIB, 1024 * 1024 * GIB, |s, v| s.max_spool_bytes = Some(v)),
+        default: Default::Nothing,
+        help: "of all files in it; beyond, no jobs are taken in",
+    },
+    Setting {
+        name: "maxDeadBytes",
+        group: Group::Spool,
+        kind: Kind::Bytes(0, 1024 * 1024 * GIB, |s, v| s.max_dead_bytes = v),
+        default: Default::Value("256m"),
+        help: "of jobs that were not delivered and are kept there; the oldest go first, 0 keeps none",
     },
     Setting {
         name: "workers",

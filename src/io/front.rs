@@ -29,6 +29,7 @@ use crate::io::progress::{Progress, Waits};
 use crate::io::results::Results;
 use crate::io::signal::{self, Signals};
 use crate::io::socket::Socket;
+use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
 use crate::io::stream::KeepAlive;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
@@ -62,6 +63,8 @@ pub struct Setup {
     pub sink: Box<dyn Write + Send>,
     /// Where clients connect, if anywhere: the end of the feed is then not the end.
     pub socket: Option<Socket>,
+    /// Where accepted jobs are kept until they end, if anywhere; `intake` says so too.
+    pub spool: Option<Opened>,
     /// Told when the run is up, and when its end begins.
     pub notify: Notify,
     /// Signals that were blocked before any thread was started.
@@ -105,6 +108,9 @@ struct Front {
     intake: Intake,
     client: ClientId,
     clients: Option<Clients>,
+    spool: Option<Spool>,
+    /// Until when what the spool was told is waited for, once all else is done.
+    closing: Option<Instant>,
     is_draining: bool,
     feed: Feed,
     has_feed_ended: bool,
@@ -164,10 +170,17 @@ impl Front {
             .socket
             .map(|socket| Clients::open(socket, turn.registry()?))
             .transpose()?;
+        assert_eq!(settings.spools, setup.spool.is_some(), "one word on it");
+        let spool = setup
+            .spool
+            .map(|opened| Spool::start(opened, turn.bell()))
+            .transpose()?;
         Ok(Front {
             intake,
             client,
             clients,
+            spool,
+            closing: None,
             is_draining: false,
             feed: Feed::start(setup.source, Arc::clone(&reports))?,
             has_feed_ended: false,
@@ -207,20 +220,26 @@ impl Front {
             self.run_own_timers(now);
             self.read_mail(now, &mut mail)?;
             self.read_clients(now);
+            self.run_spool(now);
             self.run_intake(now);
+            self.run_spool(now);
             self.watch_draining(now);
             self.post_orders();
             self.flush(now);
-            if self.intake.is_finished() || self.is_given_up(now) {
+            let is_over = self.intake.is_finished() && self.is_safe(now);
+            if is_over || self.is_given_up(now) {
                 return Ok(self.finish());
             }
         }
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let (reports, workers) = (&self.reports, &self.workers);
-        let has_mail =
-            || !reports.is_empty() || workers.iter().any(|worker| !worker.outbox.is_empty());
+        let (reports, workers, spool) = (&self.reports, &self.workers, self.spool.as_ref());
+        let has_mail = || {
+            !reports.is_empty()
+                || workers.iter().any(|worker| !worker.outbox.is_empty())
+                || spool.is_some_and(Spool::has_mail)
+        };
         let stage = match self.stage {
             Stage::Running => Instant::FAR_FUTURE,
             Stage::Draining { abort_at: at } | Stage::Aborted { give_up_at: at } => at,
@@ -231,7 +250,16 @@ impl Front {
         let clients = self.clients.as_ref();
         let accept = clients.and_then(Clients::poll_timeout);
         let accept = accept.unwrap_or(Instant::FAR_FUTURE);
-        let own = [self.progress.next(), self.notify.poll_timeout(), names];
+        let disk = spool
+            .and_then(Spool::poll_timeout)
+            .unwrap_or(Instant::FAR_FUTURE);
+        let disk = disk.min(self.closing.unwrap_or(Instant::FAR_FUTURE));
+        let own = [
+            self.progress.next(),
+            self.notify.poll_timeout(),
+            names,
+            disk,
+        ];
         let own = own.into_iter().min().unwrap_or(Instant::FAR_FUTURE);
         let mut until = stage.min(feed).min(accept).min(own);
         let has_results = self.results.are_ready(&self.intake, self.client);
@@ -254,6 +282,7 @@ impl Front {
             self.stage = Stage::Aborted {
                 give_up_at: now.mono + GIVE_UP_AFTER,
             };
+            self.intake.handle_input(now, Input::Abort);
             self.turn.net.handle_input(now, EngineInput::Abort);
             self.orders
                 .iter_mut()
@@ -270,11 +299,14 @@ impl Front {
         if !self.has_feed_ended || self.appetites.iter().any(is_busy) {
             return None;
         }
-        let sum = |of: fn(&Appetite) -> u32| self.appetites.iter().map(of).sum();
+        let sum = |of: fn(&Appetite) -> u32| self.appetites.iter().map(of).sum::<u32>();
+        let parked = self.intake.progress().parked;
+        let next = self.appetites.iter().filter_map(|appetite| appetite.next);
         Some(Waits {
-            later: sum(|appetite| appetite.later),
+            later: sum(|appetite| appetite.later)
+                .saturating_add(u32::try_from(parked).unwrap_or(u32::MAX)),
             held: sum(|appetite| appetite.held),
-            next: self.appetites.iter().filter_map(|a| a.next).min(),
+            next: next.chain(self.intake.poll_timeout()).min(),
         })
     }
 
@@ -387,7 +419,7 @@ impl Front {
     /// its results has no longer for it than after a signal.
     fn watch_draining(&mut self, now: Now) {
         let is_draining = self.intake.is_draining();
-        if is_draining && self.intake.progress().pending == 0 {
+        if is_draining && !self.intake.has_jobs() {
             self.stop(now);
         }
         if is_draining == self.is_draining {
@@ -430,10 +462,59 @@ impl Front {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),
             },
-            Output::Store { .. } | Output::Settle { .. } | Output::Fetch { .. } => {
-                unreachable!("intake asks for a journal only where there is one")
+            Output::Store {
+                job,
+                source,
+                is_generated,
+                line,
+            } => {
+                let verdict = self.spool().store(now, &job, source, is_generated, &line);
+                let stored = Input::Stored {
+                    job,
+                    is_generated,
+                    line,
+                    verdict,
+                };
+                self.intake.handle_input(now, stored);
+                if let Some(spool) = &mut self.spool {
+                    spool.tell_refusal(now, &mut self.intake);
+                }
             }
+            Output::Settle { key, how } => self.spool().settle(now, key, how),
+            Output::Fetch { key } => self.spool().fetch(now, key),
         }
+    }
+
+    fn spool(&mut self) -> &mut Spool {
+        let spool = self.spool.as_mut();
+        spool.expect("who is asked for jobs on disk has a spool")
+    }
+
+    /// What the disk has done, and what it is to do.
+    fn run_spool(&mut self, now: Now) {
+        if let Some(spool) = &mut self.spool {
+            spool.run(now, &mut self.intake);
+        }
+    }
+
+    /// Whether all is on disk that the spool was told; that is waited for, but not for ever.
+    fn is_safe(&mut self, now: Now) -> bool {
+        let Some(spool) = &mut self.spool else {
+            return true;
+        };
+        let give_up_at = *self.closing.get_or_insert(now.mono + GIVE_UP_AFTER);
+        spool.flush(now);
+        spool.run(now, &mut self.intake);
+        if spool.is_flushed() {
+            return true;
+        }
+        let is_over = now.mono >= give_up_at;
+        if is_over {
+            log::error!(
+                "spool: the end of some jobs could not be written: they will be delivered again"
+            );
+        }
+        is_over
     }
 
     fn clients(&mut self) -> &mut Clients {
@@ -458,6 +539,10 @@ impl Front {
     fn hand_up(&mut self, now: Now, number: usize, upward: Upward) {
         let engine = EngineId(u16::try_from(number).expect("there are at most 65,535 workers"));
         let input = match upward {
+            Upward::Attempted { key, attempt } => {
+                return self.spool().attempted(now, key, *attempt);
+            }
+            Upward::Postponed(job) => Input::Postponed { job },
             Upward::Done { job, ending } => Input::Done {
                 engine,
                 job,
@@ -515,6 +600,12 @@ impl Front {
         let is_finished = self.intake.is_finished();
         if !is_finished {
             log::error!("results are left that nobody took");
+        }
+        if let Some(spool) = &self.spool
+            && spool.pending() > 0
+        {
+            let pending = spool.pending();
+            log::info!("spool: {pending} jobs stay for the next start");
         }
         if self.results.is_gone() {
             return Ended::SinkGone;

@@ -6,7 +6,6 @@
 pub mod cgroup;
 pub mod clients;
 pub mod clock;
-#[cfg_attr(not(test), expect(dead_code, reason = "the spool has no user yet"))]
 pub mod disk;
 #[cfg(test)]
 mod disk_tests;
@@ -21,6 +20,7 @@ pub mod progress;
 pub mod results;
 pub mod signal;
 pub mod socket;
+pub mod spool;
 pub mod stdio;
 pub mod stream;
 pub mod sys;

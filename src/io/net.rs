@@ -19,6 +19,7 @@ use conduit::engine::Engine;
 use conduit::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
 use conduit::wire::job::Job;
 use conduit::wire::report::Ending;
+use conduit::wire::spool::{Attempt, JobKey};
 use conduit::wire::url::Origin;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -40,6 +41,15 @@ pub enum Upward {
         /// Its ending.
         ending: Ending,
     },
+    /// A job that is in the spool waits for another attempt.
+    Attempted {
+        /// Which.
+        key: JobKey,
+        /// How far it is.
+        attempt: Box<Attempt>,
+    },
+    /// A job that is in the spool comes back until its next attempt is due.
+    Postponed(Box<Job>),
     /// An origin's breaker has opened, or closed again.
     Origin {
         /// Whose.
@@ -275,9 +285,10 @@ impl Net {
                 }
             }
             Output::Query { sock, server } => self.query(sock, server),
-            Output::Attempted { .. } | Output::Postponed { .. } => {
-                unreachable!("no job that an engine got is in a spool")
+            Output::Attempted { key, attempt } => {
+                self.upward.push(Upward::Attempted { key, attempt });
             }
+            Output::Postponed { job } => self.upward.push(Upward::Postponed(job)),
             Output::Done { job, ending } => self.upward.push(Upward::Done { job, ending }),
             Output::Origin { origin, held } => self.upward.push(Upward::Origin { origin, held }),
             Output::OriginRetired { origin } => self.upward.push(Upward::Retired(origin)),

@@ -28,6 +28,7 @@ mod retries;
 mod shutdown;
 mod sink;
 mod socket;
+mod spool;
 mod submit;
 mod systemd;
 mod tls;

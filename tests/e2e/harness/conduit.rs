@@ -59,10 +59,12 @@ const KINDS: [&str; 17] = [
     "cancelled",
 ];
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "id",
     "line",
     "outcome",
+    "known",
+    "samePayload",
     "status",
     "attempts",
     "durationMs",
@@ -320,7 +322,13 @@ impl JobResult {
             assert!(KEYS.contains(&key.as_str()), "unknown key {key}: {line}");
         }
         assert!(OUTCOMES.contains(&result.outcome()), "{line}");
-        assert!(result.line() > 0, "{line}");
+        // Only a job that an earlier run has read has none.
+        assert!(result.value.get("line").is_none() || result.line() > 0);
+        assert_eq!(
+            result.outcome() == "duplicate",
+            result.value.get("samePayload").is_some() && result.value.get("known").is_some(),
+            "{line}"
+        );
         let duration = result.value["durationMs"].as_f64().expect("a duration");
         assert!(duration >= 0.0, "{line}");
         assert_eq!(
@@ -355,6 +363,18 @@ impl JobResult {
     /// The line's number.
     pub(crate) fn line(&self) -> u64 {
         self.value["line"].as_u64().expect("a line number")
+    }
+
+    /// Whether an earlier run has read its line.
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.value.get("line").is_none()
+    }
+
+    /// As what a duplicate is known, and whether it says the same.
+    pub(crate) fn known(&self) -> (&str, bool) {
+        let known = self.value["known"].as_str().expect("a duplicate");
+        let same = self.value["samePayload"].as_bool().expect("a duplicate");
+        (known, same)
     }
 
     /// The outcome's name.
