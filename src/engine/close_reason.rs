@@ -43,6 +43,10 @@ pub enum CloseReason {
     Stale,
     /// Its place was needed elsewhere.
     Evicted,
+    /// New settings allow fewer connections.
+    Surplus,
+    /// New settings forbid where it leads, or want another client certificate.
+    Policy,
     /// The process ends.
     Shutdown,
 }
@@ -70,6 +74,8 @@ impl CloseReason {
             CloseReason::Reset => "reset",
             CloseReason::Stale => "stale",
             CloseReason::Evicted => "evicted",
+            CloseReason::Surplus => "surplus",
+            CloseReason::Policy => "policy",
             CloseReason::Shutdown => "shutdown",
         }
     }

@@ -10,6 +10,7 @@
 //! Methods take facts and return a [`Turn`]; they never call up. Not here: sockets (`io/stream`), which
 //! connection a job gets (`pool`), what becomes of the job (`outcome`).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::time::Instant;
@@ -30,7 +31,11 @@ pub struct Connection {
     pub sock: Option<SockId>,
     /// Its entry in the wheel, and when that fires: never later than [`Connection::deadline`].
     pub alarm: Option<(TimerId, Instant)>,
+    /// Whom it leads to, once it is up.
+    pub addr: Option<SocketAddr>,
     state: State,
+    /// Why it carries no further request, whatever its clocks say.
+    doomed: Option<CloseReason>,
     /// Not reused from then on.
     lifetime_ends: Instant,
     /// Requests begun on it.
@@ -104,7 +109,9 @@ impl Connection {
         Connection {
             sock: None,
             alarm: None,
+            addr: None,
             state: State::Dialing(dial),
+            doomed: None,
             lifetime_ends: Instant::FAR_FUTURE,
             requests: 0,
             uses_left: None,
@@ -114,6 +121,7 @@ impl Connection {
 
     /// It is up: idle from now, and for `lifetime` from now fit for reuse.
     pub fn on_up(&mut self, now: Instant, lifetime: Duration, endpoint: &Endpoint) {
+        self.addr = self.dial().and_then(Dial::addr);
         self.idle_max = endpoint.idle_timeout;
         self.lifetime_ends = now + lifetime;
         self.on_idle(now, self.idle_max);
@@ -125,6 +133,29 @@ impl Connection {
             since: now,
             limit: self.idle_max.min(learnt),
         };
+    }
+
+    /// Its origin has other settings from now on: they hold for it as if it had come up under them, but for what the
+    /// server has said of its idle time. `learnt` is how long it may be idle by the new ones.
+    pub fn on_revised(&mut self, before: &Endpoint, after: &Endpoint, learnt: Duration) {
+        if self.dial().is_some() {
+            return;
+        }
+        let (old, new) = (before.connection_lifetime, after.connection_lifetime);
+        self.lifetime_ends = self.lifetime_ends + new.saturating_sub(old) - old.saturating_sub(new);
+        self.idle_max = if self.idle_max < before.idle_timeout {
+            self.idle_max.min(after.idle_timeout)
+        } else {
+            after.idle_timeout
+        };
+        if let State::Idle { limit, .. } = &mut self.state {
+            *limit = self.idle_max.min(learnt);
+        }
+    }
+
+    /// It carries no further request.
+    pub fn doom(&mut self, reason: CloseReason) {
+        self.doomed = Some(reason);
     }
 
     /// A request goes out on it. Says whether to look before writing.
@@ -339,11 +370,20 @@ impl Connection {
     /// Why an idle connection may not carry another request after all.
     #[must_use]
     pub fn unfit(&self, now: Instant) -> Option<CloseReason> {
+        if self.doomed.is_some() {
+            return self.doomed;
+        }
         match self.state {
             State::Idle { since, limit } if now >= since + limit => Some(CloseReason::Idle),
             _ if now >= self.lifetime_ends => Some(CloseReason::Lifetime),
             _ => None,
         }
+    }
+
+    /// Why it carries no further request, whatever its clocks say.
+    #[must_use]
+    pub const fn doomed(&self) -> Option<CloseReason> {
+        self.doomed
     }
 
     /// Its dial, while it is on its way up.

@@ -256,6 +256,15 @@ impl Dial {
         self.racers().count() == RACERS_MAX
     }
 
+    /// The address that TCP is up with.
+    #[must_use]
+    pub const fn addr(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::Securing { addr, .. } | Stage::Up { addr, .. } => Some(*addr),
+            Stage::Resolving { .. } | Stage::Connecting { .. } => None,
+        }
+    }
+
     /// The address that has won, if there were others.
     #[must_use]
     pub const fn winner(&self) -> Option<SocketAddr> {

@@ -25,6 +25,9 @@ use crate::wire::url::Host;
 impl Engine {
     /// Dials while more jobs wait than dials are on their way, and there is room.
     pub(super) fn dial_more(&mut self, now: Now, origin: Key) {
+        if self.origins[origin].is_forbidden {
+            return self.refuse_waiting(now, origin);
+        }
         for _ in 0..STEPS_A_CALL {
             let entry = &self.origins[origin];
             let room = entry.pool.len() < entry.endpoint.max_connections as usize;
@@ -185,18 +188,18 @@ impl Engine {
         };
         let loser = dial.on_connected(now.mono, sock, secure);
         connection.sock = Some(sock);
-        if secure {
-            self.outputs.push_back(Output::Secure {
-                sock,
-                origin: Arc::clone(&origin.name),
-            });
-        }
         if let Some(sock) = loser {
             self.sockets.remove(sock.0);
             self.outputs.push_back(Output::Close { sock });
             self.give_back_racer();
         }
-        if !secure {
+        if self.refuse_in_time(now, place) {
+            return;
+        }
+        if secure {
+            let origin = Arc::clone(&self.origins[place.origin].name);
+            self.outputs.push_back(Output::Secure { sock, origin });
+        } else {
             self.on_up(now, place);
         }
     }
@@ -209,7 +212,9 @@ impl Engine {
             return;
         };
         dial.on_secured(now.mono);
-        self.on_up(now, place);
+        if !self.refuse_in_time(now, place) {
+            self.on_up(now, place);
+        }
     }
 
     /// An address of a dial did not work; the shell has closed its socket.
@@ -239,7 +244,7 @@ impl Engine {
     }
 
     /// The guard refuses a dial: the log says which address and why, the result does not.
-    fn refuse_dial(&mut self, now: Now, place: Place, ip: IpAddr, rule: guard::Rule) {
+    pub(super) fn refuse_dial(&mut self, now: Now, place: Place, ip: IpAddr, rule: guard::Rule) {
         let entry = &mut self.origins[place.origin];
         let purpose = entry.pool[place.connection].dial().map(Dial::purpose);
         if let Some(waiting) = purpose.and_then(|purpose| entry.queue.get_mut(purpose.job())) {
@@ -321,7 +326,13 @@ impl Engine {
         };
         match next.and_then(|job| self.dequeue(place.origin, job)) {
             Some(waiting) => self.start(now, place, waiting, spent),
-            None => self.set_idle(now, place),
+            None => {
+                self.set_idle(now, place);
+                let doomed = self.origins[place.origin].pool[place.connection].doomed();
+                if let Some(reason) = doomed.or_else(|| self.surplus(place.origin)) {
+                    self.close(place, reason);
+                }
+            }
         }
     }
 

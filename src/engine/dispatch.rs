@@ -17,6 +17,7 @@ use crate::engine::connection::{Connection, Then, Turn};
 use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
+use crate::engine::guard::Rule;
 use crate::engine::origin::{Counted, Origin, REMEMBERED};
 use crate::engine::outcome::Happened;
 use crate::engine::places::Idle;
@@ -35,8 +36,7 @@ impl Engine {
             return self.conclude(now, None, job, None, Happened::Cancelled);
         }
         if let Err(rule) = guard::check_scheme(&self.policy, job.origin.scheme) {
-            self.note_refused(&job, None, rule.to_string());
-            return self.conclude(now, None, job, None, Happened::Forbidden);
+            return self.refuse(now, None, job, None, rule);
         }
         let origin = self.origin_named(now, &job.origin);
         let entry = &mut self.origins[origin];
@@ -55,6 +55,9 @@ impl Engine {
     /// A job may have a connection from now on: a new one, or one whose next attempt is due.
     pub(super) fn admit(&mut self, now: Now, origin: Key, waiting: Waiting) {
         let entry = &self.origins[origin];
+        if entry.is_forbidden {
+            return self.refuse(now, Some(origin), waiting.job, None, Rule::Scheme);
+        }
         if entry.fails_jobs(now.mono) {
             let happened = Happened::CircuitOpen;
             return self.conclude(now, Some(origin), waiting.job, None, happened);
@@ -70,6 +73,19 @@ impl Engine {
         }
         self.enqueue(origin, waiting);
         self.feed(now, origin);
+    }
+
+    /// A job goes nowhere that is forbidden.
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        origin: Option<Key>,
+        job: Box<Job>,
+        attempt: Option<Attempt>,
+        rule: Rule,
+    ) {
+        self.note_refused(&job, None, rule.to_string());
+        self.conclude(now, origin, job, attempt, Happened::Forbidden);
     }
 
     pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
@@ -146,7 +162,11 @@ impl Engine {
         if self.phase != Phase::Running {
             return;
         }
-        if self.origins[origin].fails_jobs(now.mono) {
+        let entry = &self.origins[origin];
+        if entry.is_forbidden {
+            return self.refuse_waiting(now, origin);
+        }
+        if entry.fails_jobs(now.mono) {
             self.fail_held(now, origin);
         }
         for _ in 0..STEPS_A_CALL {
@@ -180,7 +200,9 @@ impl Engine {
 
     /// Whether there is a place for one more socket, or an idle connection that gives way.
     pub(super) fn has_place(&mut self) -> bool {
-        self.places.taken() < self.policy.max_connections_total || self.evict_longest_idle()
+        let max = self.policy.max_connections_total;
+        // After new settings there may be more than one too many.
+        (self.places.taken() < max || self.evict_longest_idle()) && self.places.taken() < max
     }
 
     /// Whether there is a place for one more socket; else the origin waits for one.
@@ -287,7 +309,8 @@ impl Engine {
             return self.close(place, CloseReason::Shutdown);
         }
         let entry = &self.origins[place.origin];
-        if let Some(reason) = entry.pool[place.connection].unfit(now.mono) {
+        let unfit = entry.pool[place.connection].unfit(now.mono);
+        if let Some(reason) = unfit.or_else(|| self.surplus(place.origin)) {
             self.close(place, reason);
             return self.dial_more(now, place.origin);
         }

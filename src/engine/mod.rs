@@ -12,10 +12,10 @@
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
 //! ignored. Every job handed in comes back in exactly one [`Output::Done`] or [`Output::Postponed`].
 //!
-//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Five rooms
+//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Six rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each
-//! other), `dialing` (connections come up), `queries` (names are looked up) and `conclude` (what becomes of a
-//! job). Start reading at `connection`.
+//! other), `dialing` (connections come up), `queries` (names are looked up), `conclude` (what becomes of a
+//! job) and `revision` (new settings take effect). Start reading at `connection`.
 
 mod attempt;
 mod backoff;
@@ -39,6 +39,7 @@ mod preference;
 mod queries;
 mod queue;
 pub mod resolver;
+mod revision;
 pub mod stats;
 mod throttle;
 
@@ -77,6 +78,8 @@ pub struct Engine {
     resolver: Resolver,
     rng: Rng,
     places: Places,
+    /// New settings take effect: the next slot to look at.
+    revised: Option<usize>,
     /// Origins where more can be done than one call may do, each once.
     backlog: VecDeque<Key>,
     phase: Phase,
@@ -174,6 +177,7 @@ impl Engine {
             resolver,
             rng,
             places: Places::default(),
+            revised: None,
             backlog: VecDeque::new(),
             phase: Phase::Running,
             outputs: VecDeque::new(),
@@ -206,7 +210,7 @@ impl Engine {
             Input::Closed { sock, cause } => self.on_closed(now, sock, cause),
             Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
-            Input::Policy(policy) => self.policy = policy,
+            Input::Policy(policy) => self.on_policy(now, policy),
             Input::Drain => {
                 if self.phase == Phase::Running {
                     self.phase = Phase::Draining { swept: 0 };
@@ -248,6 +252,7 @@ impl Engine {
                 self.pass_place_on();
             }
         }
+        self.revise(now);
         self.sweep(now);
     }
 
@@ -279,7 +284,7 @@ impl Engine {
                 self.origins.next_from(swept).is_some()
             }
         };
-        if sweeping || !self.backlog.is_empty() {
+        if sweeping || self.revised.is_some() || !self.backlog.is_empty() {
             return Some(Instant::default());
         }
         self.next_deadline()
@@ -360,13 +365,21 @@ impl Engine {
             let may_go = origin.next_to_dial(self.seen).is_some();
             let waits = origin.queue.in_line() > origin.pool.dials() && may_go;
             let gate_fires = origin.gate.is_some_and(|(_, at)| at <= self.seen);
+            if origin.pool.len() > origin.endpoint.max_connections as usize {
+                assert_eq!(origin.pool.idle_len(), 0, "idle ones that are too many");
+            }
             let gets_place = origin.wants_place.is_some() && (!spare || !self.backlog.is_empty());
-            let excused = gets_place || origin.in_backlog || gate_fires;
+            let excused = gets_place || origin.in_backlog || gate_fires || self.revised.is_some();
             assert!(
                 !(room && waits) || excused || self.phase != Phase::Running,
                 "a job waits without cause"
             );
         }
+        let has_too_many = self.places.taken() > self.policy.max_connections_total;
+        assert!(
+            !has_too_many || idle == 0 || self.revised.is_some(),
+            "idle ones that are too many in all"
+        );
         assert_eq!(jobs, self.jobs, "jobs held");
         assert_eq!(counted, self.counted, "jobs that wait, all in all");
         assert_eq!(excerpt_bytes, self.excerpt_bytes, "excerpts");

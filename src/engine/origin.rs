@@ -59,6 +59,8 @@ pub struct Origin {
     pub last_job: Instant,
     /// Its entry in the wheel for when more may be done, and when that fires.
     pub gate: Option<(TimerId, Instant)>,
+    /// Its scheme is allowed no more: what waits ends, and nothing is dialed.
+    pub is_forbidden: bool,
     /// It waits in `places`, filed under this many connections.
     pub wants_place: Option<u32>,
     /// It waits in the engine's backlog.
@@ -94,6 +96,7 @@ impl Origin {
             counted: Counted::default(),
             last_job: now,
             gate: None,
+            is_forbidden: false,
             wants_place: None,
             in_backlog: false,
         }

@@ -71,28 +71,37 @@ const URLS: [&str; 7] = [
     "http://10.0.0.1:8080/",
 ];
 
+/// Some settings or other.
+fn policy(rng: &mut Rng) -> Policy {
+    let mut policy = Policy {
+        allow_http: rng.below(8) > 0,
+        ..Policy::default()
+    };
+    let v4 = if rng.below(8) > 0 {
+        "127.0.0.0/8"
+    } else {
+        "127.0.0.4/32"
+    };
+    for range in [v4, "::1/128"] {
+        let range = AllowNet::parse(range).expect("a range");
+        policy.allow_net.push(range);
+    }
+    policy.max_connections_total = 2 + rng.below(8) as u32;
+    let endpoint = Arc::make_mut(&mut policy.endpoint);
+    endpoint.max_connections = 1 + rng.below(4) as u32;
+    endpoint.resend_stale = rng.below(4) > 0;
+    endpoint.idle_timeout = Duration::from_secs(rng.below(20));
+    endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
+    endpoint.response_bytes = rng.below(6) as u32;
+    policy
+}
+
 impl World {
     fn new(seed: u64) -> World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = Rng::from_seed(bytes);
-        let mut policy = Policy {
-            allow_http: true,
-            ..Policy::default()
-        };
-        policy
-            .allow_net
-            .push(AllowNet::parse("127.0.0.0/8").expect("a range"));
-        policy
-            .allow_net
-            .push(AllowNet::parse("::1/128").expect("an address"));
-        policy.max_connections_total = 2 + rng.below(8) as u32;
-        let endpoint = Arc::make_mut(&mut policy.endpoint);
-        endpoint.max_connections = 1 + rng.below(4) as u32;
-        endpoint.resend_stale = rng.below(4) > 0;
-        endpoint.idle_timeout = Duration::from_secs(rng.below(20));
-        endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
-        endpoint.response_bytes = rng.below(6) as u32;
+        let policy = policy(&mut rng);
         let hosts = b"127.0.0.4 many.example\n127.0.0.5 many.example\n::1 many.example\n";
         let names = Arc::new(Names::parse(hosts, b"nameserver 192.0.2.53\n"));
         let mono = Instant::from_nanos(0);
@@ -378,6 +387,10 @@ fn play(seed: u64) {
         match world.rng.below(10) {
             0..3 => world.job(),
             3 => world.pass_time(),
+            4 if world.rng.below(30) == 0 => {
+                let policy = Arc::new(policy(&mut world.rng));
+                world.input(Input::Policy(policy));
+            }
             _ => world.happen(),
         }
     }

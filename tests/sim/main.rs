@@ -22,7 +22,7 @@ const SEEDS: u64 = 256;
 const HOURS: u64 = 4;
 
 /// What the short runs must come across: what never happens in them they say nothing of.
-const TO_BE_SEEN: [(&str, &str); 42] = [
+const TO_BE_SEEN: [(&str, &str); 45] = [
     ("closed", "body"),
     ("closed", "close_asked"),
     ("closed", "close_delimited"),
@@ -36,9 +36,11 @@ const TO_BE_SEEN: [(&str, &str); 42] = [
     ("closed", "lifetime"),
     ("closed", "max_requests"),
     ("closed", "peer_closed"),
+    ("closed", "policy"),
     ("closed", "protocol"),
     ("closed", "reset"),
     ("closed", "stale"),
+    ("closed", "surplus"),
     ("closed", "status"),
     ("closed", "timeout"),
     ("closed", "unsolicited"),
@@ -61,6 +63,7 @@ const TO_BE_SEEN: [(&str, &str); 42] = [
     ("outcome", "exhausted"),
     ("outcome", "expired"),
     ("outcome", "rejected"),
+    ("policy", "swap"),
     ("spool", "attempted"),
     ("spool", "postponed"),
     ("wire", "query over tcp"),

@@ -52,6 +52,12 @@ impl Breaker {
         }
     }
 
+    /// Other settings hold from now on, but for how long it is open if it is.
+    pub fn on_swap(&mut self, endpoint: &Endpoint) {
+        self.failures_max = endpoint.breaker_failures;
+        self.lasts = endpoint.breaker_duration;
+    }
+
     /// The engine tells that it has opened, or closed.
     pub fn on_told(&mut self, now: Instant, open_for: Option<Duration>) {
         assert!(self.told.is_none(), "I8: told twice of one change");

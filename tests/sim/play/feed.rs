@@ -129,14 +129,15 @@ impl Feed {
         .into_bytes();
         line.extend_from_slice(&body);
         let endpoint = &plan.policy.endpoint;
-        let (mut ttl, mut timeout) = (endpoint.ttl, endpoint.timeout);
+        let (mut ttl, mut timeout) = (endpoint.ttl, None);
         if plan.own_limits && dice.chance(20) {
             ttl = Duration::from_secs(dice.between(1, 60));
             line.extend_from_slice(format!(",\"ttl\":{}", ttl.as_secs()).as_bytes());
         }
         if plan.own_limits && dice.chance(20) {
-            timeout = Duration::from_secs(dice.between(1, 12));
-            line.extend_from_slice(format!(",\"timeout\":{}", timeout.as_secs()).as_bytes());
+            let own = Duration::from_secs(dice.between(1, 12));
+            line.extend_from_slice(format!(",\"timeout\":{}", own.as_secs()).as_bytes());
+            timeout = Some(own);
         }
         line.extend_from_slice(b"}\n");
         self.lines.extend_from_slice(&line);

@@ -6,7 +6,8 @@ use conduit::base::time::Instant;
 use conduit::engine::Engine;
 
 use super::model::{LATE_MAX, TICK};
-use super::network::Sock;
+use super::network::{Peer, Sock};
+use super::scenario::loosen;
 use super::world::World;
 
 /// Memory of jobs that wait, of results, and one job more (I13).
@@ -36,7 +37,9 @@ impl World {
         let held = held + self.postponed();
         assert_eq!(held, self.intake.progress().pending, "I1: jobs held");
         for (engine, sockets) in self.engines.iter().zip(&self.sockets) {
-            let total = self.plan.policy.max_connections_total;
+            let all = self.plan.policies();
+            let total = all.map(|policy| policy.max_connections_total).max();
+            let total = total.unwrap_or_default();
             assert!(
                 engine.connections() <= total,
                 "I2: {} connections",
@@ -58,7 +61,7 @@ impl World {
 
     /// I2: sockets to one origin, of which one more is opened. Those of a dial may be two for a moment.
     pub(super) fn check_sockets(&self, origin: usize) {
-        let max = self.plan.policy.endpoint.max_connections;
+        let max = self.model.loosest[origin].max_connections;
         let receiver = &self.receivers[origin];
         assert!(receiver.up <= max, "I2: {} connections up", receiver.up);
         assert!(
@@ -76,9 +79,9 @@ impl World {
         idle_since: Option<Instant>,
         is_reused: bool,
     ) {
-        let endpoint = &self.plan.policy.endpoint;
         let now = self.mono;
         let model = &self.model;
+        let endpoint = &model.loosest[origin];
         if is_reused {
             let age = now.since(opened);
             assert!(
@@ -107,7 +110,11 @@ impl World {
         let idle = self.mono.since(since);
         let excused = self.model.pauses_between(since, self.mono) + LATE_MAX;
         // Drained responses end when the engine says so, up to this much later.
-        let max = self.plan.policy.endpoint.idle_timeout + self.plan.policy.endpoint.drain_timeout;
+        let Peer::Origin(origin) = sock.peer else {
+            return;
+        };
+        let endpoint = &self.model.loosest[origin];
+        let max = endpoint.idle_timeout + endpoint.drain_timeout;
         assert!(idle <= max + excused, "I3: idle for {idle:?}");
     }
 
@@ -148,7 +155,12 @@ impl World {
 
     /// I16: once all is healthy, all ends within what retries, holds, breakers, caches and the queue can add up to.
     fn check_liveness(&self) {
-        let endpoint = &self.plan.policy.endpoint;
+        let mut loosest = self.model.loosest.iter().cloned();
+        let first = loosest.next().expect("there is an origin");
+        let endpoint = &loosest.fold(first, |mut all, other| {
+            loosen(&mut all, &other);
+            all
+        });
         let last = self
             .plan
             .arrivals

@@ -4,10 +4,12 @@
 //! looks inside. The breaker has a room of its own (`breaker`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
 use conduit::engine::event::{Next, Note};
+use conduit::engine::policy::Endpoint;
 use conduit::wire::job::Job;
 use conduit::wire::report::{Ending, ErrorKind, Outcome};
 use conduit::wire::spool::{Attempt, JobKey};
@@ -26,7 +28,8 @@ pub struct Book {
     pub origin: usize,
     bytes: u32,
     ttl: Duration,
-    timeout: Duration,
+    /// Its own limit of one attempt.
+    timeout: Option<Duration>,
     /// When its line was there to be read.
     arrived: Instant,
     accepted: Instant,
@@ -64,9 +67,9 @@ pub struct Model {
     pauses: Vec<(Instant, Instant)>,
     /// Attempts may end uncounted: what began when is not known exactly.
     pub is_vague: bool,
-    retries: Vec<Duration>,
-    max_retry_after: Duration,
-    has_resends: bool,
+    /// What holds for each origin now, and the loosest that does at some time.
+    endpoints: Vec<Arc<Endpoint>>,
+    pub loosest: Vec<Endpoint>,
     /// No attempt may last longer.
     pub attempt_max: Duration,
     /// How often each thing happened that has a name: what a run never sees, it does not test.
@@ -74,7 +77,13 @@ pub struct Model {
 }
 
 impl Book {
-    pub fn new(now: Instant, origin: usize, bytes: u32, ttl: Duration, timeout: Duration) -> Book {
+    pub fn new(
+        now: Instant,
+        origin: usize,
+        bytes: u32,
+        ttl: Duration,
+        timeout: Option<Duration>,
+    ) -> Book {
         let never = Instant::from_nanos(0);
         Book {
             origin,
@@ -102,9 +111,10 @@ impl Book {
     }
 
     /// Whether an attempt that lasted so long ended with the job's time, of which waiting had left it little.
-    fn had_scant_time(&self, started: Instant, elapsed: Duration) -> bool {
+    fn had_scant_time(&self, endpoint: &Endpoint, started: Instant, elapsed: Duration) -> bool {
         let left = (self.accepted + self.ttl).since(started);
-        left < self.timeout.min(self.ttl) / 2 && elapsed + TICK >= left
+        let timeout = self.timeout.unwrap_or(endpoint.timeout);
+        left < timeout.min(self.ttl) / 2 && elapsed + TICK >= left
     }
 
     /// From when it could be read to outcome: what holds back the feed counts too.
@@ -120,7 +130,8 @@ impl Book {
 
 impl Model {
     pub fn new(plan: &Scenario) -> Model {
-        let endpoint = &plan.policy.endpoint;
+        let endpoints = plan.endpoints(&plan.policy);
+        let loosest = plan.loosest();
         let own = if plan.own_limits {
             Duration::from_secs(12)
         } else {
@@ -129,10 +140,9 @@ impl Model {
         let fragile = plan.name_servers.iter().any(|phases| !phases.is_empty());
         Model {
             books: Vec::with_capacity(plan.jobs as usize),
-            breakers: plan
-                .origins
+            breakers: endpoints
                 .iter()
-                .map(|_| Breaker::new(endpoint))
+                .map(|endpoint| Breaker::new(endpoint))
                 .collect(),
             no_jobs: 0,
             accepted: 0,
@@ -140,10 +150,9 @@ impl Model {
             results: 0,
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
-            retries: endpoint.retry_schedule.to_vec(),
-            max_retry_after: endpoint.max_retry_after,
-            has_resends: endpoint.resend_stale,
-            attempt_max: endpoint.timeout.max(own),
+            endpoints,
+            attempt_max: loosest.iter().map(|of| of.timeout).fold(own, Duration::max),
+            loosest,
             seen: Seen::new(),
         }
     }
@@ -158,6 +167,15 @@ impl Model {
 
     pub fn on_submitted(&mut self, book: Book) {
         self.books.push(book);
+    }
+
+    /// Other settings hold from now on.
+    pub fn on_swap(&mut self, endpoints: Vec<Arc<Endpoint>>) {
+        for (breaker, endpoint) in self.breakers.iter_mut().zip(&endpoints) {
+            breaker.on_swap(endpoint);
+        }
+        self.endpoints = endpoints;
+        self.see("policy", "swap");
     }
 
     pub fn on_pause(&mut self, now: Instant, lasts: Duration) {
@@ -183,7 +201,10 @@ impl Model {
         assert!(now >= book.due, "I6: j{job} goes out before it is due");
         let is_resend = book.sent > 0;
         if is_resend && !self.is_vague {
-            assert!(self.has_resends, "I5: j{job} is sent again");
+            assert!(
+                self.loosest[origin].resend_stale,
+                "I5: j{job} is sent again"
+            );
             assert_eq!(book.sent, 1, "I5: j{job} is sent again and again");
             assert!(
                 book.was_reused && !is_reused,
@@ -233,7 +254,7 @@ impl Model {
         let counted = book.failed + u32::from(ending.outcome == Outcome::Delivered);
         assert_eq!(progress.attempts, counted, "I5: attempts of j{number}");
         assert!(
-            progress.attempts as usize <= self.retries.len() + 1,
+            progress.attempts as usize <= self.loosest[book.origin].retry_schedule.len() + 1,
             "I5: attempts of j{number}"
         );
         assert!(
@@ -367,7 +388,7 @@ impl Model {
                     elapsed: *elapsed,
                     next: *next,
                 };
-                self.on_attempt_failed(now, plan, job, failure);
+                self.on_attempt_failed(now, job, failure);
                 (
                     "attempt failed",
                     [job.into(), u64::from(*status) << 8 | *kind as u64],
@@ -386,7 +407,7 @@ impl Model {
             Note::Held { origin, delay } => {
                 let origin = self.origin_of(plan, origin);
                 assert!(
-                    *delay <= plan.policy.endpoint.max_retry_after_hold,
+                    *delay <= self.endpoints[origin].max_retry_after_hold,
                     "a hold is bounded"
                 );
                 self.breakers[origin].on_held(now, *delay);
@@ -408,7 +429,7 @@ impl Model {
         }
     }
 
-    fn on_attempt_failed(&mut self, now: Instant, plan: &Scenario, number: u32, failed: Failed) {
+    fn on_attempt_failed(&mut self, now: Instant, number: u32, failed: Failed) {
         let late = self.pauses_between(now - failed.elapsed, now) + LATE_MAX;
         let started = now - failed.elapsed;
         let book = &mut self.books[number as usize];
@@ -419,8 +440,9 @@ impl Model {
             "I5: attempts of j{number} are counted one by one"
         );
         // This machine's own trouble may put off what began long ago.
-        let limit = book.timeout.max(plan.policy.endpoint.drain_timeout)
-            + plan.policy.endpoint.drain_timeout;
+        let (endpoint, loosest) = (&self.endpoints[book.origin], &self.loosest[book.origin]);
+        let timeout = book.timeout.unwrap_or(loosest.timeout);
+        let limit = timeout.max(loosest.drain_timeout) + loosest.drain_timeout;
         assert!(
             failed.elapsed <= limit + late,
             "I14: an attempt of j{number} lasted {:?}",
@@ -437,18 +459,17 @@ impl Model {
                 failed.status
             );
         }
-        let is_final =
-            failed.status != 0 && !plan.policy.endpoint.retry_statuses.contains(failed.status);
+        let is_final = failed.status != 0 && !endpoint.retry_statuses.contains(failed.status);
         match failed.next {
             Next::Retry(wait) => {
                 assert!(!is_final, "{} to j{number} is final", failed.status);
-                let scheduled = self.retries.get(book.failed as usize - 1).copied();
+                let scheduled = endpoint.retry_schedule.get(book.failed as usize - 1);
                 let scheduled =
-                    scheduled.unwrap_or_else(|| panic!("I5: j{number} has no retry left"));
+                    *scheduled.unwrap_or_else(|| panic!("I5: j{number} has no retry left"));
                 let asked = book.asked.filter(|_| matches!(failed.status, 429 | 503));
                 let asked = asked
                     .unwrap_or_default()
-                    .map(|asked| asked.min(self.max_retry_after));
+                    .map(|asked| asked.min(endpoint.max_retry_after));
                 let [least, most] = asked.map(|asked| scheduled.max(asked));
                 assert!(
                     wait >= least && wait <= most * 6 / 5 + TICK,
@@ -460,7 +481,7 @@ impl Model {
                 assert!(is_final, "{} to j{number} is not final", failed.status)
             }
             Next::Ended(Outcome::Exhausted) => {
-                let none_left = book.failed as usize == self.retries.len() + 1;
+                let none_left = book.failed as usize > endpoint.retry_schedule.len();
                 assert!(
                     none_left,
                     "I5: j{number} is given up after {} attempts",
@@ -472,7 +493,7 @@ impl Model {
         }
         let vote = match (failed.status, failed.kind) {
             (429, _) | (_, ErrorKind::Local) => Vote::Neutral,
-            (0, ErrorKind::Timeout) if book.had_scant_time(started, failed.elapsed) => {
+            (0, ErrorKind::Timeout) if book.had_scant_time(endpoint, started, failed.elapsed) => {
                 Vote::Neutral
             }
             _ if is_final => Vote::Success,

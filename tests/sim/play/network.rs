@@ -41,6 +41,8 @@ pub enum Event {
     Pause(u8),
     /// Jobs that were postponed are due.
     Due,
+    /// Other settings begin to hold.
+    Swap(u8),
     /// All faults are over.
     Healed,
 }
@@ -219,7 +221,8 @@ impl Event {
             | Event::NobodyThere(_)
             | Event::Feed
             | Event::Written
-            | Event::Due => true,
+            | Event::Due
+            | Event::Swap(_) => true,
             Event::Heard(_)
             | Event::Bored { .. }
             | Event::Unasked { .. }

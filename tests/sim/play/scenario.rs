@@ -11,7 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::engine::policy::{OnCircuitOpen, Policy};
+use conduit::engine::policy::{Endpoint, OnCircuitOpen, Policy};
+use conduit::wire::endpoints::Endpoints;
+use conduit::wire::url::Url;
 
 use super::dice::Dice;
 use super::dns::NameServerMode;
@@ -23,6 +25,8 @@ pub struct Scenario {
     /// When jobs come: so many, evenly from one time to another; one after the other.
     pub arrivals: Vec<Arrivals>,
     pub policy: Policy,
+    /// Other settings, and when they begin to hold.
+    pub swaps: Vec<(Duration, Policy)>,
     pub engines: u16,
     /// Jobs that intake takes in before the first has ended.
     pub max_pending: usize,
@@ -168,6 +172,7 @@ impl Scenario {
                 arrivals(burst, half + span / 20, span),
             ],
             policy,
+            swaps: Vec::new(),
             engines: dice.between(1, 2) as u16,
             max_pending: if dice.chance(20) {
                 50 + dice.below(500) as usize
@@ -209,6 +214,72 @@ impl Scenario {
                 .map(|wait| *wait + Duration::from_secs(dice.pick(&[0, 55, 90])))
                 .collect();
         }
+        if dice.chance(40) {
+            self.policy = self.with_own_settings(dice, self.policy.clone());
+        }
+        if dice.chance(40) {
+            let last = self.faults_end.as_millis() as u64;
+            let mut times: Vec<u64> = (0..dice.between(1, 4)).map(|_| dice.below(last)).collect();
+            times.sort_unstable();
+            for at in times {
+                let mut policy = self.policy.clone();
+                change(dice, Arc::make_mut(&mut policy.endpoint));
+                policy.max_connections_total = dice.pick(&[2, 10, 40, 1024]);
+                policy.allow_http = !dice.chance(15);
+                policy.endpoints = Endpoints::default();
+                let policy = self.with_own_settings(dice, policy);
+                self.swaps.push((Duration::from_millis(at), policy));
+            }
+            // What is forbidden for a while is no fault that the model could foretell.
+            let end = (self.faults_end, self.policy.clone());
+            self.swaps.push(end);
+        }
+    }
+
+    /// Gives some origins settings of their own.
+    fn with_own_settings(&self, dice: &mut Dice, mut policy: Policy) -> Policy {
+        let mut keys: Vec<String> = (0..self.origins.len()).map(|n| self.url(n)).collect();
+        keys.push("https://*.example".to_owned());
+        keys.push("http://*.example:8080".to_owned());
+        for key in keys {
+            let mut endpoint = Endpoint::clone(&policy.endpoint);
+            if dice.chance(30) {
+                change(dice, &mut endpoint);
+                // Origins of forbidden addresses share one.
+                let (Ok(()) | Err(_)) = policy.endpoints.insert(&key, Arc::new(endpoint));
+            }
+        }
+        policy
+    }
+
+    /// All settings that hold at some time.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let swapped = self.swaps.iter().map(|(_, policy)| policy);
+        std::iter::once(&self.policy).chain(swapped)
+    }
+
+    /// What holds for each origin.
+    pub fn endpoints(&self, policy: &Policy) -> Vec<Arc<Endpoint>> {
+        (0..self.origins.len())
+            .map(|origin| {
+                let url = self.url(origin);
+                let url = Url::parse(&url).expect("origins have URLs");
+                Arc::clone(policy.endpoint_of(&url.to_origin()))
+            })
+            .collect()
+    }
+
+    /// Of each limit of time and number the largest that holds for the origin at some time.
+    pub fn loosest(&self) -> Vec<Endpoint> {
+        let mut all = self.policies().map(|policy| self.endpoints(policy));
+        let first = all.next().unwrap_or_default();
+        let mut loosest: Vec<Endpoint> = first.iter().map(|first| Endpoint::clone(first)).collect();
+        for endpoints in all {
+            for (loosest, other) in loosest.iter_mut().zip(&endpoints) {
+                loosen(loosest, other);
+            }
+        }
+        loosest
     }
 
     /// The addresses that the origin's name has, forbidden ones included.
@@ -308,6 +379,7 @@ impl Scenario {
             && self.local_trouble.is_empty()
             && self.pauses.is_empty()
             && !self.own_limits
+            && (plan.secure || self.policies().all(|policy| policy.allow_http))
     }
 }
 
@@ -397,6 +469,53 @@ fn policy(dice: &mut Dice, swarm: Swarm) -> Policy {
     }
     endpoint.response_bytes = dice.pick(&[1024, 1024, 64, 0]);
     policy
+}
+
+/// Other settings, of those whose change a run stands.
+fn change(dice: &mut Dice, endpoint: &mut Endpoint) {
+    let seconds = Duration::from_secs;
+    match dice.below(6) {
+        0 => endpoint.max_connections = dice.between(1, 60) as u32,
+        1 => endpoint.idle_timeout = seconds(dice.below(20)),
+        2 => endpoint.connection_lifetime = seconds(dice.below(60)),
+        3 => {
+            endpoint.timeout = seconds(dice.between(1, 10));
+            endpoint.connect_timeout = seconds(dice.between(1, 5));
+        }
+        4 => {
+            endpoint.breaker_failures = dice.between(1, 8) as u32;
+            endpoint.breaker_duration = seconds(dice.between(1, 60));
+            endpoint.on_circuit_open = dice.pick(&[OnCircuitOpen::Hold, OnCircuitOpen::Fail]);
+        }
+        _ => {
+            let waits = dice.below(4);
+            endpoint.retry_schedule = (0..waits).map(|_| seconds(dice.below(10))).collect();
+            endpoint.max_retry_after_hold = seconds(dice.below(60));
+            endpoint.resend_stale = dice.chance(50);
+        }
+    }
+}
+
+/// Of each limit the larger.
+pub fn loosen(loosest: &mut Endpoint, other: &Endpoint) {
+    let durations = |of: fn(&mut Endpoint) -> &mut Duration, loosest: &mut Endpoint| {
+        let mut other = other.clone();
+        *of(loosest) = (*of(loosest)).max(*of(&mut other));
+    };
+    durations(|endpoint| &mut endpoint.idle_timeout, loosest);
+    durations(|endpoint| &mut endpoint.connection_lifetime, loosest);
+    durations(|endpoint| &mut endpoint.timeout, loosest);
+    durations(|endpoint| &mut endpoint.drain_timeout, loosest);
+    durations(|endpoint| &mut endpoint.max_retry_after_hold, loosest);
+    durations(|endpoint| &mut endpoint.breaker_duration, loosest);
+    loosest.max_connections = loosest.max_connections.max(other.max_connections);
+    loosest.resend_stale |= other.resend_stale;
+    let (ours, others) = (&loosest.retry_schedule, &other.retry_schedule);
+    let longest = (0..ours.len().max(others.len())).map(|index| {
+        let wait = |of: &Arc<[Duration]>| of.get(index).copied().unwrap_or_default();
+        wait(ours).max(wait(others))
+    });
+    loosest.retry_schedule = longest.collect();
 }
 
 fn origin(dice: &mut Dice, swarm: Swarm, faults_end: Duration) -> OriginPlan {

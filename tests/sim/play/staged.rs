@@ -197,6 +197,7 @@ fn empty() -> Stage {
                 allow_http: true,
                 ..Policy::default()
             },
+            swaps: Vec::new(),
             engines: 1,
             max_pending: 100_000,
             origins: Vec::new(),

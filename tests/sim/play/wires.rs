@@ -307,7 +307,12 @@ impl World {
                     self.send(end, Duration::ZERO, What::Unasked(bytes.to_vec()));
                 }
             }
-            Event::Feed | Event::Written | Event::Due | Event::Pause(_) | Event::Healed => {
+            Event::Feed
+            | Event::Written
+            | Event::Due
+            | Event::Swap(_)
+            | Event::Pause(_)
+            | Event::Healed => {
                 unreachable!("nothing of a socket's")
             }
         }

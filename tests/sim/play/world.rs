@@ -116,6 +116,9 @@ impl World {
         for (index, (from, _)) in plan.pauses.iter().enumerate() {
             events.push(mono + *from, Event::Pause(index as u8));
         }
+        for (index, (at, _)) in plan.swaps.iter().enumerate() {
+            events.push(mono + *at, Event::Swap(index as u8));
+        }
         events.push(mono + plan.faults_end, Event::Healed);
         World {
             sockets: engines.iter().map(|_| Sockets::default()).collect(),
@@ -254,6 +257,15 @@ impl World {
                     .note(self.mono, 0, "pause ms", [lasts.as_millis() as u64, 0]);
             }
             Event::Due => self.bring_back(),
+            Event::Swap(index) => {
+                let (_, policy) = &self.plan.swaps[usize::from(index)];
+                self.model.on_swap(self.plan.endpoints(policy));
+                let policy = shared(policy);
+                self.trace.note(self.mono, 0, "swap", [index.into(), 0]);
+                for engine in 0..self.engines.len() {
+                    self.input(engine, Input::Policy(Arc::clone(&policy)));
+                }
+            }
             Event::Healed => self.trace.note(self.mono, 0, "healed", [0, 0]),
             event => self.on_wire(due, event),
         }

@@ -1,0 +1,154 @@
+//! New settings take effect: at all origins that are known, a few in a call.
+//!
+//! Each origin keeps the settings that it has until its turn comes; then its pool grows or shrinks, its connections age
+//! as they now should, and what is no longer allowed ends. No request is cut short: a connection that is one too many,
+//! or leads where none may lead any more, is closed when it comes back.
+//!
+//! Not here: what is forbidden (`guard`), which settings an origin has (`policy`).
+
+use std::sync::Arc;
+
+use crate::base::slab::Key;
+use crate::base::time::Now;
+use crate::engine::close_reason::CloseReason;
+use crate::engine::dial::Dial;
+use crate::engine::guard::Rule;
+use crate::engine::policy::Policy;
+use crate::engine::{Engine, Phase, Place, STEPS_A_CALL, guard};
+
+/// Origins that new settings take effect at in one call.
+const REVISED_A_CALL: usize = 16;
+
+impl Engine {
+    /// There are new settings.
+    pub(super) fn on_policy(&mut self, now: Now, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.revised = Some(0);
+        self.revise(now);
+        // There may be more places than before.
+        self.pass_place_on();
+    }
+
+    /// Has the settings take effect at the next few origins, if that is not done.
+    pub(super) fn revise(&mut self, now: Now) {
+        if self.revised.is_none() || !self.evict_surplus() {
+            return;
+        }
+        for _ in 0..REVISED_A_CALL {
+            let next = self
+                .revised
+                .and_then(|revised| self.origins.next_from(revised));
+            self.revised = next.map(|origin| origin.index() + 1);
+            let Some(origin) = next else {
+                return;
+            };
+            self.revise_origin(now, origin);
+        }
+    }
+
+    /// Closes idle connections beyond `maxConnectionsTotal`, as far as one call may; whether that is done.
+    fn evict_surplus(&mut self) -> bool {
+        for _ in 0..STEPS_A_CALL {
+            if !self.has_too_many() || !self.evict_longest_idle() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn revise_origin(&mut self, now: Now, key: Key) {
+        let policy = Arc::clone(&self.policy);
+        let entry = &mut self.origins[key];
+        let after = Arc::clone(policy.endpoint_of(&entry.name));
+        let before = std::mem::replace(&mut entry.endpoint, Arc::clone(&after));
+        entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();
+        let has_new_tls = before.tls_profile != after.tls_profile;
+        let learnt = entry.idle_time.limit(now.mono, after.idle_timeout);
+        let connections: Vec<Key> = entry.pool.iter().map(|(key, _)| key).collect();
+        for connection in connections {
+            let entry = &mut self.origins[key];
+            let revised = &mut entry.pool[connection];
+            revised.on_revised(&before, &after, learnt);
+            let addr = revised.addr;
+            let leads_astray = addr.is_some_and(|addr| guard::check(&policy, addr).is_err());
+            if entry.is_forbidden || leads_astray || has_new_tls {
+                revised.doom(CloseReason::Policy);
+            }
+            let place = Place {
+                origin: key,
+                connection,
+            };
+            match revised.idle_since().and_then(|_| revised.unfit(now.mono)) {
+                Some(reason) => self.close(place, reason),
+                None => self.arm(place),
+            }
+        }
+        while self.surplus(key).is_some()
+            && let Some((connection, _)) = self.origins[key].pool.oldest_idle()
+        {
+            let place = Place {
+                origin: key,
+                connection,
+            };
+            self.close(place, CloseReason::Surplus);
+        }
+        // Who waits for a place has one when it is its turn, which new settings don't change.
+        let entry = &self.origins[key];
+        if entry.wants_place.is_none() || entry.is_forbidden || entry.fails_jobs(now.mono) {
+            self.revisit(key);
+        }
+    }
+
+    /// Why no further connection may be kept for this origin, nor one given its next request: there are too many.
+    pub(super) fn surplus(&self, origin: Key) -> Option<CloseReason> {
+        let entry = &self.origins[origin];
+        let has_too_many = entry.pool.len() > entry.endpoint.max_connections as usize;
+        if has_too_many || self.has_too_many() {
+            return Some(CloseReason::Surplus);
+        }
+        None
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.places.taken() > self.policy.max_connections_total
+    }
+
+    /// Whether a connection on its way up leads where none may lead any more. Then its dial has failed.
+    pub(super) fn refuse_in_time(&mut self, now: Now, place: Place) -> bool {
+        let entry = &self.origins[place.origin];
+        let dial = entry.pool[place.connection].dial();
+        let Some(addr) = dial.and_then(Dial::addr) else {
+            return false;
+        };
+        let verdict = guard::check_scheme(&self.policy, entry.name.scheme)
+            .and_then(|()| guard::check(&self.policy, addr));
+        match verdict {
+            Ok(_) => false,
+            Err(rule) => {
+                self.refuse_dial(now, place, addr.ip(), rule);
+                true
+            }
+        }
+    }
+
+    /// What waits at an origin that nothing may be sent to any more ends, a few jobs at a time.
+    pub(super) fn refuse_waiting(&mut self, now: Now, origin: Key) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        for _ in 0..STEPS_A_CALL {
+            let Some(job) = self.origins[origin].queue.next_to_dial(true) else {
+                return;
+            };
+            let waiting = self.dequeue(origin, job).expect("it stands in line");
+            self.refuse(
+                now,
+                Some(origin),
+                waiting.job,
+                waiting.attempt,
+                Rule::Scheme,
+            );
+        }
+        self.revisit(origin);
+    }
+}
