@@ -338,18 +338,19 @@ impl Appender {
         }
     }
 
-    /// When [`Appender::poll`] has something to do, if nothing else happens.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    /// When [`Appender::poll`] may have something to do, if nothing else happens: for what is queued, and for what is
+    /// tried again. The one may have passed in vain, for want of a segment, which the other brings.
+    pub(super) fn wakeups(&self) -> [Option<Instant>; 2] {
         if self.busy.is_some() {
-            return None;
+            return [None; 2];
         }
         let is_empty = self.queue.is_empty();
         let due = (!is_empty).then(|| self.due.max(self.departed + GAP));
         match self.trouble {
             // What is to be tried again is the queue, or a segment that could not be made.
-            Some(trouble) if trouble.is_batch => Some(trouble.retry),
-            Some(trouble) => Some(due.map_or(trouble.retry, |due| due.min(trouble.retry))),
-            None => due,
+            Some(trouble) if trouble.is_batch => [None, Some(trouble.retry)],
+            Some(trouble) => [due, Some(trouble.retry)],
+            None => [due, None],
         }
     }
 

@@ -286,9 +286,9 @@ impl Journal {
         if self.is_stale || self.has_more() {
             return Some(self.now);
         }
-        let logs = [&self.jobs, &self.dead].map(|log| log.appender.poll_timeout());
+        let logs = [&self.jobs, &self.dead].map(|log| log.appender.wakeups());
         let cleaner = [self.idle_at(), self.cleaner.retry_at()];
-        let times = logs.into_iter().chain(cleaner).flatten();
+        let times = logs.into_iter().flatten().chain(cleaner).flatten();
         // What was due by now waits for something else than time.
         times.filter(|time| *time > self.now).min()
     }

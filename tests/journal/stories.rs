@@ -60,6 +60,16 @@ fn submit_until_full(world: &mut World) -> u32 {
     }
 }
 
+fn failed_attempt(attempts: u32, due: Wall) -> Attempt {
+    Attempt {
+        attempts,
+        due,
+        status: 503,
+        kind: ErrorKind::Http,
+        message: "the answer was 503".into(),
+    }
+}
+
 /// After a restart, and so soon that nothing is cleaned yet.
 fn submit_another(world: &mut World) {
     world.pull();
@@ -289,6 +299,36 @@ fn a_small_disk_takes_jobs_in() {
 }
 
 #[test]
+fn f96_a_full_disk_is_tried_again_though_nothing_else_happens() {
+    let mut world = World::calm(settings());
+    world.disk.faults.capacity = Some(16 * 1024 * 5);
+    submit_until_full(&mut world);
+    let open: Vec<JobKey> = world.model.jobs.keys().copied().collect();
+    for key in &open {
+        while world.model.jobs[key].state != State::Acknowledged {
+            world.perform_one();
+        }
+    }
+    // Attempts take what room is left, until some of them find none.
+    for attempts in 1..40 {
+        for key in &open {
+            let attempt = failed_attempt(attempts, world.now.wall);
+            let input = Input::Attempted { key: *key, attempt };
+            world.journal.handle_input(world.now, input);
+        }
+        world.pass(Duration::from_millis(300));
+        for _ in 0..20 {
+            world.perform_one();
+        }
+    }
+    assert!(!world.journal.is_flushed());
+    world.disk.faults.capacity = None;
+    world.settle();
+    assert!(world.journal.is_flushed());
+    assert_eq!(world.journal.refusal(100), None);
+}
+
+#[test]
 fn f99_a_failed_sync_is_made_good_in_another_file() {
     let mut world = World::calm(settings());
     world.disk.faults.sync = 1_000;
@@ -351,13 +391,7 @@ fn f86_a_clock_that_jumps_moves_no_job_beyond_its_bounds() {
     let keys = submit_one_by_one(&mut world, 2);
     let due = Wall::from_unix_seconds(world.now.wall.unix_seconds() + 50_000);
     for key in &keys {
-        let attempt = Attempt {
-            attempts: 2,
-            due,
-            status: 503,
-            kind: ErrorKind::Http,
-            message: "the answer was 503".into(),
-        };
+        let attempt = failed_attempt(2, due);
         let key = *key;
         world
             .journal
