@@ -7,6 +7,7 @@
 //! ```text
 //! policy NAME=VALUE …      endpoint settings in seconds or counts, from now on
 //! endpoint KEY NAME=VALUE …    the same for one origin or pattern, on top of what holds in general at that time
+//! headers {…}              the endpoint's header fields; secrets SECRET …: and its secrets
 //! hosts LINE               one more line of /etc/hosts; resolv LINE: of /etc/resolv.conf
 //! job {…}                  a job line, with its id
 //! spooled KEY {…}          the same, and the spool has it under this key
@@ -36,9 +37,10 @@ use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Next, Note, Outp
 use conduit::engine::policy::{AllowNet, Endpoint, OnCircuitOpen, Policy};
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::job::{Job, Source};
-use conduit::wire::job_line::JobLine;
+use conduit::wire::job_line::{Headers, JobLine};
 use conduit::wire::names::Names;
 use conduit::wire::report::{ErrorKind, Failure};
+use conduit::wire::signature::{Secret, Secrets};
 use conduit::wire::spool::JobKey;
 
 /// 2026-01-01T00:00:00Z: where the civil clock of a trace starts.
@@ -196,6 +198,18 @@ impl Player {
                     let endpoint = Arc::clone(endpoint);
                     self.policy.endpoints.insert(key, endpoint).expect("a key");
                 }
+                self.tell_policy();
+            }
+            "headers" => {
+                let headers = Headers::parse(rest).expect("an object of strings");
+                Arc::make_mut(&mut self.policy.endpoint).headers = Arc::new(headers);
+                self.tell_policy();
+            }
+            "secrets" => {
+                let secrets = rest.split(' ').map(Secret::parse);
+                let secrets = secrets.collect::<Result<_, _>>().expect("secrets");
+                let secrets = Secrets::new(secrets).expect("a few");
+                Arc::make_mut(&mut self.policy.endpoint).secrets = secrets;
                 self.tell_policy();
             }
             "hosts" => {

@@ -7,7 +7,9 @@ use conduit::base::time::{Now, Wall};
 use conduit::wire::job::Source;
 use conduit::wire::job_line::{Body, JobLine};
 use conduit::wire::letter_line;
+use conduit::wire::masks::Masks;
 use conduit::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
+use conduit::wire::request::signature_field_len;
 use conduit::wire::spool::{Fetched, Letter, SourceKind};
 
 /// Panics if the promise does not hold for this input.
@@ -79,14 +81,36 @@ fn check_job(line: JobLine<'_>) {
         assert_eq!(job.message.body(), payload.as_bytes());
     }
     let variable = job.target.len() + job.origin.text.len() + job.id.len() + job.headers.len();
-    assert!(job.message.room().len() >= 251 + variable + job.kind.as_deref().map_or(0, str::len));
-    // The worst answer: one that echoes all that was sent.
+    let variable = variable + job.kind.as_deref().map_or(0, str::len);
+    let signature = job.secrets.sign(&job.id, 1, &mut job.message);
+    let signature_bytes = signature.as_deref().map_or(0, str::len);
+    assert_eq!(signature_bytes, job.secrets.signature_len());
+    let room = job.message.room().len();
+    assert!(room >= 251 + variable + signature_field_len(signature_bytes));
+    // The worst answer: one that echoes all that was sent, and more.
+    let mut masks = Masks::default();
+    masks.add_fields(&job.headers);
+    masks.add_secrets(&job.secrets);
+    let secrets: Vec<String> = job.secrets.texts().collect();
+    let echo = [
+        &job.headers,
+        job.message.body(),
+        secrets.concat().as_bytes(),
+    ]
+    .concat();
+    let excerpt = masks.apply(&echo);
+    for secret in secrets {
+        let is_shown = excerpt
+            .windows(secret.len())
+            .any(|shown| shown == secret.as_bytes());
+        assert!(!is_shown, "a secret is shown");
+    }
     let ending = Ending {
         outcome: Outcome::Rejected,
         failure: Some(Box::new(Failure {
             kind: ErrorKind::Http,
             message: "the answer was 400".into(),
-            excerpt: Some([&job.headers, job.message.body()].concat().into()),
+            excerpt: Some(excerpt.into()),
         })),
     };
     check_report(&Report::of_job(&job, &ending, true));

@@ -20,6 +20,7 @@ use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
 use crate::wire::job::{Job, Trouble};
+use crate::wire::masks::Masks;
 use crate::wire::report::{Ending, Failure, Outcome};
 use crate::wire::spool;
 
@@ -87,7 +88,8 @@ impl Engine {
             job.progress.trouble = None;
         }
         let next = self.next(now, origin, &job, judged.verdict, asked);
-        let failure = Box::new(happened.into_failure());
+        let mut failure = Box::new(happened.into_failure());
+        mask(&mut failure, &job, self.endpoint(origin));
         if let Some(attempt) = attempt.filter(|_| counted) {
             let note = Note::AttemptFailed {
                 id: job.id.clone(),
@@ -513,5 +515,19 @@ impl Engine {
         } else {
             Phase::Draining { swept }
         };
+    }
+}
+
+/// Masks in what a receiver answered what it was sent: values of headers, and secrets.
+fn mask(failure: &mut Failure, job: &Job, endpoint: &Endpoint) {
+    if let Some(excerpt) = &failure.excerpt {
+        let mut masks = Masks::default();
+        masks.add_fields(&job.headers);
+        masks.add_fields(&endpoint.headers.fields);
+        masks.add_secrets(&job.secrets);
+        masks.add_secrets(&endpoint.secrets);
+        if !masks.is_empty() {
+            failure.excerpt = Some(masks.apply(excerpt).into());
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::engine::guard::Rule;
 use crate::engine::origin::{Counted, Origin, REMEMBERED};
 use crate::engine::outcome::Happened;
 use crate::engine::places::Idle;
+use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL, guard};
 use crate::wire::job::Job;
@@ -248,13 +249,14 @@ impl Engine {
             None => self.begin(now, place.origin, &waiting),
         };
         let mut job = waiting.job;
-        let connection = &mut self.origins[place.origin].pool[place.connection];
+        let Origin { endpoint, pool, .. } = &mut self.origins[place.origin];
+        let connection = &mut pool[place.connection];
         let reused = connection.is_used();
         job.progress.reused = reused;
         let timings = &mut job.progress.timings;
         timings.queued = attempt.queued;
         (timings.dns, timings.connect, timings.tls) = (spent.dns, spent.connect, spent.tls);
-        let exchange = write_request(now, &mut job, attempt, reused);
+        let exchange = write_request(now, &mut job, endpoint, attempt, reused);
         let look = connection.start(now.mono, job, exchange);
         let sock = connection
             .sock
@@ -415,23 +417,40 @@ fn is_idle(origins: &Slab<Origin>, idle: Idle) -> bool {
 }
 
 /// Writes the head of this attempt in front of the job's body.
-fn write_request(now: Now, job: &mut Job, attempt: Attempt, reused: bool) -> Exchange {
+fn write_request(
+    now: Now,
+    job: &mut Job,
+    endpoint: &Endpoint,
+    attempt: Attempt,
+    reused: bool,
+) -> Exchange {
+    let timestamp = now.wall.unix_seconds();
+    let secrets = if job.secrets.is_empty() {
+        &endpoint.secrets
+    } else {
+        &job.secrets
+    };
+    let signature = secrets.sign(&job.id, timestamp, &mut job.message);
+    let extra = &*endpoint.headers;
+    let has_user_agent = job.has_user_agent || extra.has_user_agent;
+    let content_type = job.content_type.filter(|_| !extra.has_content_type);
     let body_bytes = job.message.body().len() as u64;
     let head = Head {
         method: job.method,
         target: &job.target,
         authority: job.origin.authority(),
-        user_agent: (!job.has_user_agent).then_some(USER_AGENT),
-        content_type: job.content_type,
+        user_agent: (!has_user_agent).then_some(USER_AGENT),
+        content_type,
         content_length: job
             .method
             .content_length((body_bytes > 0).then_some(body_bytes)),
         id: &job.id,
-        timestamp: now.wall.unix_seconds(),
+        timestamp,
         accepted: job.accepted.wall.unix_seconds(),
         kind: job.kind.as_deref(),
-        signature: None,
+        signature: signature.as_deref(),
         fields: &job.headers,
+        endpoint_fields: &extra.fields,
     };
     match head.write_before(job.message.room()) {
         Some(start) => Exchange::new(attempt, reused, &job.message, start),

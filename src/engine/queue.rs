@@ -473,6 +473,7 @@ mod tests {
             headers: Box::default(),
             content_type: None,
             has_user_agent: false,
+            secrets: Default::default(),
             timeout: None,
             ttl: None,
             priority: Priority::Normal,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::time::{Instant, Now};
 use crate::wire::report::Failure;
+use crate::wire::signature::Secrets;
 use crate::wire::spool::JobKey;
 use crate::wire::url::Origin;
 
@@ -82,6 +83,8 @@ pub struct Job {
     pub content_type: Option<&'static str>,
     /// Whether `headers` names a `User-Agent`.
     pub has_user_agent: bool,
+    /// What signs its requests, where the job brings secrets of its own.
+    pub secrets: Secrets,
     /// The limit of one attempt, where the job sets it.
     pub timeout: Option<Duration>,
     /// How long after `accepted` the job is worth delivering, where the job sets it.
@@ -246,6 +249,7 @@ impl Job {
             + self.target.len()
             + self.kind.as_deref().map_or(0, str::len)
             + self.headers.len()
+            + self.secrets.footprint()
             + self.message.weight()
     }
 }

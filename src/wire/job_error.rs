@@ -10,6 +10,7 @@ use std::fmt::{self, Write};
 use crate::wire::base64;
 use crate::wire::json::{self, Kind};
 use crate::wire::request::FieldError;
+use crate::wire::signature::SecretError;
 use crate::wire::url::UrlError;
 
 /// Characters of the line that an error shows.
@@ -110,13 +111,15 @@ pub enum JobError {
     },
     /// Not base64.
     Base64(base64::Error),
-    /// Known, and not there yet.
-    Later {
-        /// The field's name.
-        field: &'static str,
-        /// What is missing.
-        reason: &'static str,
+    /// Not a secret, or not so many.
+    Secret {
+        /// The field, and which of a list, from 0.
+        place: Box<str>,
+        /// Why; it shows nothing of it.
+        error: SecretError,
     },
+    /// An id that could make the signed content mean something else (Standard Webhooks 1.0, "Signature scheme").
+    DottedId,
 }
 
 impl JobError {
@@ -222,7 +225,10 @@ impl fmt::Display for JobError {
             JobError::Url(error) => error.fmt(f),
             JobError::Field { field, error } => write!(f, "{field}: {error}"),
             JobError::Base64(error) => write!(f, "bodyBase64: {error}"),
-            JobError::Later { field, reason } => write!(f, "{field}: {reason}"),
+            JobError::Secret { place, error } => write!(f, "{place}: {error}"),
+            JobError::DottedId => {
+                f.write_str("id: expected none with a dot, for the job is signed, found one")
+            }
         }
     }
 }

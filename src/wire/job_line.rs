@@ -18,7 +18,8 @@ use crate::wire::base64::Base64;
 use crate::wire::job::{Job, Message, Method, Priority, Progress, Source};
 use crate::wire::job_error::{BadLine, JobError, NAMES};
 use crate::wire::json::{self, Kind, Member, Members};
-use crate::wire::request::check_field;
+use crate::wire::request::{check_field, signature_field_len};
+use crate::wire::signature::{Secret, Secrets};
 use crate::wire::url::{Origin, Url};
 
 /// Bytes of an `id`.
@@ -48,6 +49,8 @@ pub struct JobLine<'a> {
     pub method: Method,
     /// Extra header fields.
     pub headers: Headers,
+    /// What signs its requests, if it brings secrets.
+    pub secrets: Secrets,
     /// The limit of one attempt.
     pub timeout: Option<Duration>,
     /// How long after acceptance it is worth delivering.
@@ -109,6 +112,7 @@ struct Draft<'a> {
     kind: Option<Cow<'a, str>>,
     method: Method,
     headers: Headers,
+    secrets: Secrets,
     timeout: Option<Duration>,
     ttl: Option<Duration>,
     priority: Priority,
@@ -163,7 +167,8 @@ impl<'a> JobLine<'a> {
             + origin.text.len()
             + id.len()
             + kind.as_deref().map_or(0, str::len)
-            + self.headers.fields.len();
+            + self.headers.fields.len()
+            + signature_field_len(self.secrets.signature_len());
         let message = self.body.to_message(head_room(variable));
         let content_type = match self.body {
             _ if message.body().is_empty() || self.headers.has_content_type => None,
@@ -180,6 +185,7 @@ impl<'a> JobLine<'a> {
             headers: self.headers.fields.into_boxed_slice(),
             content_type,
             has_user_agent: self.headers.has_user_agent,
+            secrets: self.secrets,
             timeout: self.timeout,
             ttl: self.ttl,
             priority: self.priority,
@@ -192,7 +198,8 @@ impl<'a> JobLine<'a> {
     }
 }
 
-/// The room for a head with `variable` bytes of target, authority, id, type and extra fields.
+/// The room for a head with `variable` bytes of target, authority, id, type, extra fields and the signature, its
+/// name included.
 ///
 /// The rest of a head is at most 251 bytes long: the names, the numbers at 20 digits, our `User-Agent` and the
 /// longer of our two media types. Rounded up, so that buffers come in fewer sizes.
@@ -352,7 +359,7 @@ impl<'a> Draft<'a> {
                 self.ttl = Some(seconds(field, raw, TTL_SECONDS_MAX, expected)?);
             }
             Field::Priority => self.priority = priority(raw)?,
-            Field::Secret => return Err(secret(raw)),
+            Field::Secret => self.secrets = secrets(raw)?,
             Field::Dead if Kind::of(raw) != Kind::Object => {
                 return Err(JobError::kind(field.name(), "an object", raw));
             }
@@ -384,6 +391,10 @@ impl<'a> Draft<'a> {
                 field: field.name(),
             }));
         }
+        let is_dotted = self.id.as_ref().is_some_and(|id| id.contains('.'));
+        if is_dotted && !self.secrets.is_empty() {
+            return Err(self.fail(JobError::DottedId));
+        }
         Ok(JobLine {
             url,
             id: self.id,
@@ -391,6 +402,7 @@ impl<'a> Draft<'a> {
             kind: self.kind,
             method: self.method,
             headers: self.headers,
+            secrets: self.secrets,
             timeout: self.timeout,
             ttl: self.ttl,
             priority: self.priority,
@@ -482,25 +494,33 @@ fn priority(raw: &str) -> Result<Priority, JobError> {
     }
 }
 
-/// What is wrong with a secret. Nothing of its value may show.
-fn secret(raw: &str) -> JobError {
+/// Reads a secret or a list of them. Nothing of them may show in an error.
+fn secrets(raw: &str) -> Result<Secrets, JobError> {
     let field = Field::Secret.name();
     let expected = "a string or an array of strings";
+    let wrong = |place: &str| {
+        let place: Box<str> = place.into();
+        move |error| JobError::Secret { place, error }
+    };
     match Kind::of(raw) {
-        Kind::String => {}
+        Kind::String => {
+            let secret = Secret::parse(&private_string(Field::Secret, raw)?);
+            let secret = secret.map_err(wrong(field))?;
+            Secrets::new(vec![secret]).map_err(wrong(field))
+        }
         Kind::Array => {
-            let strings: Result<Vec<Cow<'_, str>>, _> = serde_json::from_str(raw);
-            if strings.is_err() {
-                return JobError::expected(field, expected, "an array of something else");
-            }
+            let texts: Result<Vec<Cow<'_, str>>, _> = serde_json::from_str(raw);
+            let texts = texts
+                .map_err(|_| JobError::expected(field, expected, "an array of something else"))?;
+            let parsed = texts.iter().enumerate().map(|(index, text)| {
+                Secret::parse(text).map_err(wrong(&format!("{field}[{index}]")))
+            });
+            let secrets = parsed.collect::<Result<Vec<Secret>, JobError>>()?;
+            Secrets::new(secrets).map_err(wrong(field))
         }
         Kind::Object | Kind::Number | Kind::Boolean | Kind::Null => {
-            return JobError::kind(field, expected, raw);
+            Err(JobError::kind(field, expected, raw))
         }
-    }
-    JobError::Later {
-        field,
-        reason: "signing is not available in this version",
     }
 }
 

@@ -11,6 +11,7 @@ pub mod job_error;
 pub mod job_line;
 pub mod json;
 pub mod letter_line;
+pub mod masks;
 pub mod names;
 pub mod report;
 pub mod request;

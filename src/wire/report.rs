@@ -5,14 +5,14 @@
 //! A result line is appended to a buffer by hand: no value is built, nothing is allocated.
 //!
 //! Not here: which ending follows from what happened (`engine/outcome`), whose line it is (`intake`), the
-//! masks of a `response` and the escapes of strings (`text`).
+//! masks of a `response` (`masks`) and the escapes of strings (`text`).
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::wire::job::{Job, Progress};
 use crate::wire::spool::Known;
-use crate::wire::text::{push_json_string, push_masked, push_number};
+use crate::wire::text::{push_json_bytes, push_json_string, push_number};
 
 /// The final word on a job (`outcome` in a result line).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,8 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// What was found, where, and what was expected; lower case, no full stop.
     pub message: Cow<'static, str>,
-    /// The first bytes of the body of a non-2xx answer; none where there was no such answer.
+    /// The first bytes of the body of a non-2xx answer, what went out with the request masked; none where there was
+    /// no such answer.
     pub excerpt: Option<Box<[u8]>>,
 }
 
@@ -188,8 +189,6 @@ pub struct Report<'a> {
     pub origin: Option<&'a str>,
     /// Attempts, status and timings; none where no job was made.
     pub progress: Option<&'a Progress>,
-    /// The job's header fields (`Name: value\r\n`…), whose values a `response` must not repeat.
-    pub headers: &'a [u8],
     /// Whether `timings` and `reused` are told.
     pub timings: bool,
     /// Of a duplicate: as what its id is known, and whether method, URL and body are the same.
@@ -208,7 +207,6 @@ impl<'a> Report<'a> {
             duration: job.age + job.progress.ended.since(job.accepted.mono),
             origin: Some(&job.origin.text),
             progress: Some(&job.progress),
-            headers: &job.headers,
             timings,
             duplicate: None,
         }
@@ -230,7 +228,6 @@ impl<'a> Report<'a> {
             duration: Duration::ZERO,
             origin: None,
             progress: None,
-            headers: &[],
             timings: false,
             duplicate: None,
         }
@@ -291,7 +288,7 @@ impl<'a> Report<'a> {
         out.push(b'}');
         if let Some(excerpt) = &failure.excerpt {
             out.extend_from_slice(b",\"response\":");
-            push_masked(out, excerpt, self.headers);
+            push_json_bytes(out, excerpt);
         }
     }
 }
@@ -404,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_job_shows_what_was_answered_and_hides_what_was_sent() {
+    fn a_failed_job_shows_what_was_answered() {
         let mut job = job();
         job.progress.status = 403;
         let ending = Ending {
@@ -412,14 +409,14 @@ mod tests {
             failure: Some(Box::new(Failure {
                 kind: ErrorKind::Http,
                 message: "the answer was 403".into(),
-                excerpt: Some(b"no \"Bearer s3cret\"\xff".as_slice().into()),
+                excerpt: Some(b"no \"entry\"\xff".as_slice().into()),
             })),
         };
         assert_eq!(
             line(&Report::of_job(&job, &ending, false)),
             "{\"id\":\"a\\\"1\",\"line\":7,\"outcome\":\"rejected\",\"status\":403,\"attempts\":1,\"durationMs\":3.2,\
              \"origin\":\"https://a.example:8443\",\"error\":{\"kind\":\"http\",\"message\":\"the answer was 403\"},\
-             \"response\":\"no \\\"***\\\"\u{fffd}\"}"
+             \"response\":\"no \\\"entry\\\"\u{fffd}\"}"
         );
     }
 

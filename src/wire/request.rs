@@ -3,7 +3,7 @@
 //! A head is written right-aligned into the room before a body, so that both leave in one send; where the room
 //! is too small, the same bytes go into a buffer of their own. The order of the fields is fixed: request line,
 //! `Host`, `User-Agent`, `Content-Type`, `Content-Length`, `webhook-id`, `webhook-timestamp`,
-//! `webhook-signature`, `X-Webhook-Timestamp`, `X-Webhook-Type`, then the job's own.
+//! `webhook-signature`, `X-Webhook-Timestamp`, `X-Webhook-Type`, then the job's own and the endpoint's.
 //!
 //! Invariant: [`Head::len`] is the number of bytes written, to the byte. What stands in a [`Head`] was checked
 //! when the job came in ([`check_field`], `wire/url`): nothing is escaped here.
@@ -16,6 +16,18 @@ use crate::wire::job::Method;
 
 /// The `User-Agent` of a request whose job names no other.
 pub const USER_AGENT: &str = "Conduit-LLM/1.0";
+
+/// The name of the signature's field, with what stands around it.
+const SIGNATURE_NAME: &[u8] = b"\r\nwebhook-signature: ";
+
+/// What a signature of so many bytes adds to a head; one of none adds nothing.
+#[must_use]
+pub const fn signature_field_len(signature_len: usize) -> usize {
+    match signature_len {
+        0 => 0,
+        len => SIGNATURE_NAME.len() + len,
+    }
+}
 
 /// Everything in the head of one attempt's request (RFC 9112 sections 3 and 5, Standard Webhooks 1.0).
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +56,8 @@ pub struct Head<'a> {
     pub signature: Option<&'a str>,
     /// The job's own fields, as they are sent: `Name: value\r\n`, one after the other.
     pub fields: &'a [u8],
+    /// The endpoint's, likewise; those of which `fields` has the name are left out.
+    pub endpoint_fields: &'a [u8],
 }
 
 impl Head<'_> {
@@ -90,11 +104,16 @@ impl Head<'_> {
         }
         put_field(out, b"\r\nwebhook-id: ", Some(self.id));
         put_number(out, b"\r\nwebhook-timestamp: ", self.timestamp);
-        put_field(out, b"\r\nwebhook-signature: ", self.signature);
+        put_field(out, SIGNATURE_NAME, self.signature);
         put_number(out, b"\r\nX-Webhook-Timestamp: ", self.accepted);
         put_field(out, b"\r\nX-Webhook-Type: ", self.kind);
         out.put(b"\r\n");
         out.put(self.fields);
+        for field in fields_of(self.endpoint_fields) {
+            if !has_field(self.fields, name_of(field)) {
+                out.put(field);
+            }
+        }
         out.put(b"\r\n");
     }
 }
@@ -144,6 +163,21 @@ impl Method {
             (Method::Delete | Method::Get, None) => None,
         }
     }
+}
+
+/// Whether one of `fields` (`Name: value\r\n`, one after the other) has this name, in whatever case.
+#[must_use]
+pub fn has_field(fields: &[u8], name: &[u8]) -> bool {
+    fields_of(fields).any(|field| name_of(field).eq_ignore_ascii_case(name))
+}
+
+fn fields_of(fields: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fields.split_inclusive(|byte| *byte == b'\n')
+}
+
+fn name_of(field: &[u8]) -> &[u8] {
+    let colon = field.iter().position(|byte| *byte == b':');
+    &field[..colon.unwrap_or(field.len())]
 }
 
 /// Where a head goes: counted, or written.
@@ -333,6 +367,7 @@ mod tests {
         kind: Some("order.created"),
         signature: Some("v1,abc= v1a,def="),
         fields: b"X-One: 1\r\nX-Two: 2\r\n",
+        endpoint_fields: b"x-ONE: not this\r\nX-Three: 3\r\nX: \r\nX-two: nor this\r\n",
     };
 
     const BARE: Head<'static> = Head {
@@ -348,18 +383,30 @@ mod tests {
         kind: None,
         signature: None,
         fields: b"",
+        endpoint_fields: b"",
     };
 
     const FULL_BYTES: &str = "POST /hook?a=1 HTTP/1.1\r\nHost: example.com:8443\r\n\
         User-Agent: Conduit-LLM/1.0\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\
         webhook-id: msg_1\r\nwebhook-timestamp: 1700000000\r\nwebhook-signature: v1,abc= v1a,def=\r\n\
-        X-Webhook-Timestamp: 1699999990\r\nX-Webhook-Type: order.created\r\nX-One: 1\r\nX-Two: 2\r\n\r\n";
+        X-Webhook-Timestamp: 1699999990\r\nX-Webhook-Type: order.created\r\nX-One: 1\r\nX-Two: 2\r\n\
+        X-Three: 3\r\nX: \r\n\r\n";
 
     const BARE_BYTES: &str = "GET / HTTP/1.1\r\nHost: h\r\nwebhook-id: x\r\nwebhook-timestamp: 0\r\n\
         X-Webhook-Timestamp: 18446744073709551615\r\n\r\n";
 
     #[test]
     fn heads_have_their_fields_in_order() {
+        let unsigned = Head {
+            signature: None,
+            ..FULL
+        };
+        let signature_len = FULL.signature.map_or(0, str::len);
+        assert_eq!(
+            FULL.len() - unsigned.len(),
+            signature_field_len(signature_len)
+        );
+        assert_eq!(signature_field_len(0), 0);
         for (head, expected) in [(FULL, FULL_BYTES), (BARE, BARE_BYTES)] {
             assert_eq!(head.len(), expected.len());
             let mut out = b"before".to_vec();

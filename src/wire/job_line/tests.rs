@@ -110,6 +110,28 @@ fn the_room_takes_the_longest_head() {
 }
 
 #[test]
+fn secrets_sign_and_their_signature_has_room() {
+    let one = r#""secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa\u0053w""#;
+    let two = r#""secret":["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsk_VEVTVFNJR05JTkdLRVlET05PVFVTRVRISVNGT1JBTlk="]"#;
+    let none = job(&format!("{{{URL}}}"));
+    assert!(none.secrets.is_empty());
+    for (field, signature_len) in [(one, 47), (two, 47 + 1 + 92)] {
+        let mut signed = job(&format!("{{{URL},{field}}}"));
+        assert_eq!(signed.secrets.signature_len(), signature_len);
+        let more = signed.message.room().len() - none.message.len();
+        assert!(more + 64 > 21 + signature_len && more < 21 + signature_len + 64);
+        assert!(signed.footprint() > none.footprint() + more);
+        assert!(!format!("{signed:?}").contains("MfKQ"), "{signed:?}");
+    }
+    let dotted = |secret| format!(r#"{{{URL},"id":"a.b"{secret}}}"#);
+    assert_eq!(&*job(&dotted("")).id, "a.b");
+    let expected = "id: expected none with a dot, for the job is signed, found one";
+    let said = bad(dotted(&format!(",{one}")));
+    assert_eq!(said, (Some("a.b".into()), expected.into()));
+}
+
+#[test]
 fn escapes_in_keys_and_urls_mean_what_they_say() {
     let parsed = parse(r#"{"\u0075rl":"https:\/\/a.example\/\u0061?b#c"}"#);
     assert_eq!(parsed.url.target, "/a?b");
@@ -220,11 +242,20 @@ fn f93_mistakes_name_field_found_and_expected() {
         ),
         (
             r#""secret":"whsec_hidden""#,
-            "secret: signing is not available in this version",
+            "secret: behind the prefix expected base64 with padding, so a multiple of 4 characters, found 6",
         ),
         (
-            r#""secret":["whsec_hidden"]"#,
-            "secret: signing is not available in this version",
+            r#""secret":["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","whsk_aGlk"]"#,
+            "secret[1]: expected whsk_ and base64 of 32 bytes (the seed) or 64 (seed and public key), found 3 bytes",
+        ),
+        (
+            r#""secret":"hidden""#,
+            "secret: expected whsec_ (HMAC-SHA256) or whsk_ (Ed25519 private key) and base64, found neither prefix",
+        ),
+        (r#""secret":[]"#, "secret: expected 1 to 8 secrets, found 0"),
+        (
+            r#""secret":"\ud800""#,
+            "secret: expected characters, found half a surrogate pair in a \\u escape",
         ),
         (
             r#""secret":["whsec_hidden",1]"#,
