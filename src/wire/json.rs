@@ -21,6 +21,13 @@ pub struct Members<'a> {
     state: State,
 }
 
+/// The elements of one array, in their order.
+#[derive(Debug)]
+pub struct Elements<'a> {
+    scanner: Scanner<'a>,
+    state: State,
+}
+
 /// One member of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member<'a> {
@@ -158,6 +165,54 @@ impl<'a> Members<'a> {
     }
 
     fn end(&mut self) -> Result<Option<Member<'a>>, Error> {
+        self.scanner.at += 1;
+        self.state = State::AfterLast;
+        self.scanner.expect_end()?;
+        Ok(None)
+    }
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of the array that `text` is expected to be.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Elements<'a> {
+        Elements {
+            scanner: Scanner::new(text),
+            state: State::BeforeFirst,
+        }
+    }
+
+    /// The next element as it stood, without the white space around it. `Ok(None)` says that the array ended and
+    /// nothing but white space follows it. Not to be called again after an error.
+    pub fn next_element(&mut self) -> Result<Option<&'a str>, Error> {
+        let scanner = &mut self.scanner;
+        scanner.skip_space();
+        match self.state {
+            State::BeforeFirst => {
+                scanner.expect(b'[', "an array, '['")?;
+                scanner.skip_space();
+                if scanner.peek() == Some(b']') {
+                    return self.end();
+                }
+            }
+            State::AfterMember => match scanner.peek() {
+                Some(b',') => {
+                    scanner.at += 1;
+                    scanner.skip_space();
+                }
+                Some(b']') => return self.end(),
+                _ => return Err(scanner.error("',' or ']'")),
+            },
+            State::AfterLast => return Ok(None),
+        }
+        let scanner = &mut self.scanner;
+        let start = scanner.at;
+        scanner.skip_value(1)?;
+        self.state = State::AfterMember;
+        Ok(Some(&scanner.text[start..scanner.at]))
+    }
+
+    fn end(&mut self) -> Result<Option<&'a str>, Error> {
         self.scanner.at += 1;
         self.state = State::AfterLast;
         self.scanner.expect_end()?;

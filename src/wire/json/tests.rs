@@ -214,3 +214,41 @@ fn f93_agrees_with_serde_json_on_every_mutation_of_a_line() {
         "both answers are tried: {seen:?}"
     );
 }
+
+fn elements(text: &str) -> Result<Vec<&str>, Error> {
+    let mut elements = Elements::new(text);
+    let mut all = Vec::new();
+    while let Some(element) = elements.next_element()? {
+        all.push(element);
+    }
+    assert_eq!(elements.next_element(), Ok(None), "the end stays the end");
+    Ok(all)
+}
+
+#[test]
+fn elements_are_handed_out_as_they_stood() {
+    for (text, expected) in [
+        ("[]", &[][..]),
+        (" [ ] ", &[]),
+        ("[1]", &["1"]),
+        (
+            "[ 1 , \"a,b\" ,[2,3], {\"k\":[]} ]\n",
+            &["1", "\"a,b\"", "[2,3]", "{\"k\":[]}"],
+        ),
+    ] {
+        assert_eq!(elements(text), Ok(expected.to_vec()), "{text}");
+    }
+    for (text, column) in [
+        ("", 1),
+        ("{}", 1),
+        ("[", 2),
+        ("[1", 3),
+        ("[1,]", 4),
+        ("[1 2]", 4),
+        ("[1}", 3),
+        ("[1] 2", 5),
+    ] {
+        let error = elements(text).expect_err(text);
+        assert_eq!(error.column, column, "{text}: {error}");
+    }
+}
