@@ -103,8 +103,14 @@ impl Answers {
             return write(results);
         };
         if last.is_given {
-            last.last = line;
-            return self.write(self.waiting.len() - 1, write);
+            let before = last.bytes.len();
+            let written = self.write(self.waiting.len() - 1, write);
+            let last = self.waiting.back_mut().expect("it was there above");
+            // Of a line without an answer one may be expected from now on: that is a place of its own.
+            if last.bytes.len() > before {
+                last.last = line;
+            }
+            return written;
         }
         let mut bytes = Vec::new();
         let written = write(&mut bytes);
@@ -179,6 +185,20 @@ mod tests {
         assert!(answers.is_empty() && answers.bytes() == 0);
         tell(&mut answers, 2, &mut results, "r2 ");
         assert!(results.ends_with(b"r2 "));
+    }
+
+    #[test]
+    fn an_answer_that_is_expected_behind_a_given_one_has_its_own_place() {
+        let (mut answers, mut results) = (Answers::default(), Vec::new());
+        answers.expect(1);
+        give(&mut answers, 2, &mut results, "a2 ");
+        give(&mut answers, 3, &mut results, "");
+        answers.expect(3);
+        give(&mut answers, 4, &mut results, "a4 ");
+        give(&mut answers, 3, &mut results, "a3 ");
+        give(&mut answers, 1, &mut results, "a1 ");
+        assert_eq!(results, b"a1 a2 a3 a4 ");
+        assert!(answers.is_empty(), "nothing waits for ever");
     }
 
     #[test]
