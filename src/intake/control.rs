@@ -16,15 +16,29 @@ pub(super) struct Situation {
     pub(super) progress: Progress,
     pub(super) uptime: Duration,
     pub(super) is_draining: bool,
+    pub(super) has_spool: bool,
 }
 
-/// Appends the answer; says whether draining is to begin (or to end).
+/// What follows from a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// It is answered.
+    Nothing,
+    /// No more jobs.
+    Drain,
+    /// Jobs again.
+    Reopen,
+    /// It is about dead letters, and answered later.
+    Letters,
+}
+
+/// Appends the answer, and says what is to be done.
 pub(super) fn answer(
     ctl: &CtlLine,
     access: Access,
     situation: &Situation,
     out: &mut Vec<u8>,
-) -> Option<bool> {
+) -> Order {
     match &ctl.request {
         Err(wrong) => ctl.write_refused(out, ErrorKind::Invalid, wrong),
         Ok(Request::Status) => ctl.write_done(out, |out| status(situation, out)),
@@ -41,8 +55,18 @@ pub(super) fn answer(
                 push_count(out, "pending", pending);
                 out.push(b'}');
             });
-            return Some(is_draining);
+            return if is_draining {
+                Order::Drain
+            } else {
+                Order::Reopen
+            };
         }
+        Ok(
+            Request::DeadList(_)
+            | Request::DeadExport(_)
+            | Request::DeadReplay(_)
+            | Request::DeadPurge(_),
+        ) if situation.has_spool => return Order::Letters,
         Ok(
             Request::DeadList(_)
             | Request::DeadExport(_)
@@ -60,7 +84,7 @@ pub(super) fn answer(
             | Request::Reload,
         ) => ctl.write_refused(out, ErrorKind::Invalid, "this conduit does not know how to"),
     }
-    None
+    Order::Nothing
 }
 
 fn status(situation: &Situation, out: &mut Vec<u8>) {

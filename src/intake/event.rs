@@ -10,7 +10,9 @@ use std::sync::Arc;
 use crate::base::slab::Key;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
-use crate::wire::spool::{Fetched, How, JobKey, Pending, Refusal, SourceKind, Verdict};
+use crate::wire::spool::{
+    Fetched, FoundLetters, How, JobKey, LetterQuery, Pending, Refusal, SourceKind, Verdict,
+};
 use crate::wire::url::Origin;
 
 /// A client's name.
@@ -134,6 +136,8 @@ pub enum Input {
     /// A job that was found on disk at start, one for each time that [`super::Intake::wants_found`] says so; `None`:
     /// there is no more.
     Found(Option<Pending>),
+    /// What the journal says to an [`Output::FindLetters`].
+    LettersFound(Box<FoundLetters>),
     /// What an [`Output::Fetch`] wanted. `None`: it can't be read.
     Fetched {
         /// Which.
@@ -175,8 +179,15 @@ pub enum Output {
         /// How.
         how: How,
     },
-    /// Have the journal read a job that is on disk ([`Input::Fetched`]).
+    /// Have the journal read a job that is on disk, or a dead letter ([`Input::Fetched`]).
     Fetch {
+        /// Which.
+        key: JobKey,
+    },
+    /// Ask the journal which dead letters there are, and hand in at once what it says ([`Input::LettersFound`]).
+    FindLetters(Box<LetterQuery>),
+    /// Tell the journal that a dead letter is not wanted any more.
+    Forget {
         /// Which.
         key: JobKey,
     },

@@ -25,7 +25,9 @@ pub mod ledger;
 mod admission;
 mod answers;
 mod control;
+mod dead;
 mod ids;
+mod letters;
 mod limits;
 mod parking;
 mod reading;
@@ -44,6 +46,7 @@ use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
 use self::admission::{Admission, Candidate};
 use self::client::Client;
+use self::dead::Dead;
 use self::event::{ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
 use self::limits::Limit;
@@ -131,6 +134,8 @@ pub struct Intake {
     admission: Admission,
     ledger: Ledger,
     spool: Option<Box<Spooled>>,
+    /// What is asked about dead letters.
+    dead: Dead,
     /// Who gets the results of jobs that an earlier process took from its feed.
     feed: Option<ClientId>,
     phase: Phase,
@@ -167,6 +172,7 @@ impl Intake {
             admission: Admission::new(settings.max_job_bytes, rng),
             ledger: Ledger::new(&settings, seed),
             spool: (settings.spools).then(|| Box::new(Spooled::new(settings.max_queued, seed))),
+            dead: Dead::default(),
             feed: None,
             phase: Phase::Open,
             progress: Progress::default(),
@@ -230,6 +236,7 @@ impl Intake {
             Input::Durable { up_to } => self.on_durable(up_to),
             Input::Spool { refusal } => self.on_refusal(refusal),
             Input::Found(pending) => self.on_found(now, pending),
+            Input::LettersFound(found) => self.dead.on_found(*found),
             Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),
             Input::Stop => self.on_stop(now),
             Input::Abort => self.on_abort(),
@@ -265,6 +272,10 @@ impl Intake {
             if is_stopped || !matches!(served, Served::Nothing) {
                 return served;
             }
+            let served = self.serve_letters(now);
+            if !matches!(served, Served::Nothing) {
+                return served;
+            }
         }
         let first = self.turn;
         self.turn = 1 - first;
@@ -294,7 +305,7 @@ impl Intake {
         let [feed, socket] = &self.queues;
         let may_read = || !socket.is_empty() || feed.front().is_some_and(|id| self.may_feed(*id));
         let may_serve = || self.phase != Phase::Stopped && self.may_store() && may_read();
-        !self.outputs.is_empty() || may_serve() || self.has_spool_work()
+        !self.outputs.is_empty() || may_serve() || self.has_spool_work() || self.has_letter_work()
     }
 
     /// When to pull again even if nothing happens.
@@ -453,6 +464,7 @@ impl Intake {
             return;
         };
         client.is_deaf = true;
+        self.dead.on_gone(id);
         self.progress.result_bytes -= client.unwritten();
         self.progress.results_dropped += client.drop_results();
         if client.kind == Kind::Feed {
@@ -545,6 +557,7 @@ impl Intake {
     fn on_stop(&mut self, now: Now) {
         self.phase = Phase::Stopped;
         self.cancel_held(now);
+        self.stop_letters();
         for queue in &mut self.queues {
             for id in std::mem::take(queue) {
                 if let Some(client) = self.clients.get_mut(id.0) {

@@ -5,7 +5,7 @@
 use crate::base::slab::Key;
 use crate::base::time::Now;
 use crate::intake::admission::{self, Admitted, Storage};
-use crate::intake::control;
+use crate::intake::control::{self, Order};
 use crate::intake::event::{Access, ClientId, Kind, Output};
 use crate::intake::ledger::Feed;
 use crate::intake::spooled::Spooled;
@@ -155,6 +155,7 @@ impl Intake {
             progress: self.progress(),
             uptime: now.mono.since(self.started),
             is_draining: self.phase == Phase::Draining,
+            has_spool: self.spool.is_some(),
         };
         let client = &mut self.clients[id.0];
         let access = match client.kind {
@@ -163,15 +164,16 @@ impl Intake {
         };
         let before = client.unwritten();
         let line = client.line();
-        let drain = client.answer(line, |out| control::answer(ctl, access, &situation, out));
+        let order = client.answer(line, |out| control::answer(ctl, access, &situation, out));
         self.on_results(id, before);
-        match drain {
-            None => {}
-            Some(true) => {
+        match order {
+            Order::Nothing => {}
+            Order::Drain => {
                 self.phase = Phase::Draining;
                 self.cancel_held(now);
             }
-            Some(false) => self.phase = Phase::Open,
+            Order::Reopen => self.phase = Phase::Open,
+            Order::Letters => self.ask_letters(id, ctl),
         }
     }
 

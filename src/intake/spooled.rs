@@ -44,7 +44,7 @@ pub(super) struct Spooled {
     pub(super) parking: Parking,
     /// There may be jobs that were found at start and are not known here.
     is_recovering: bool,
-    /// Jobs that were found at start.
+    /// Jobs that were found at start or replayed: no line brought them.
     pub(super) recovered: u64,
     /// What is not safe yet is not waited for.
     is_aborted: bool,
@@ -77,6 +77,16 @@ impl Spooled {
             None => Storage::Open,
             Some(refusal) => Storage::Refuses(refusal),
         }
+    }
+
+    /// The last job that is safe.
+    pub(super) const fn durable(&self) -> JobKey {
+        self.durable
+    }
+
+    /// Why no jobs are stored.
+    pub(super) const fn refusal(&self) -> Option<Refusal> {
+        self.refusal
     }
 
     /// Lines that wait for the result of another line's job.
@@ -161,13 +171,13 @@ impl Intake {
     /// The journal has said what it makes of a job.
     pub(super) fn on_stored(&mut self, now: Now, candidate: Candidate, verdict: Verdict) {
         let source = candidate.job.source;
+        if source.line == 0 {
+            return self.on_replay_stored(candidate, verdict);
+        }
         let id = ClientId(Key::from_bits(source.client));
         match verdict {
             Verdict::New(key) => {
-                let mut job = candidate.job;
-                job.spooled = Some(key);
-                self.ledger.on_storing(&job);
-                self.spool().storing.push_back((key, Storing::Job(job)));
+                self.on_new(key, candidate.job);
                 if let Some(client) = self.clients.get_mut(id.0) {
                     client.pending += 1;
                     if client.kind != Kind::Feed {
@@ -196,6 +206,13 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// A job is on its way to disk.
+    pub(super) fn on_new(&mut self, key: JobKey, mut job: Box<Job>) {
+        job.spooled = Some(key);
+        self.ledger.on_storing(&job);
+        self.spool().storing.push_back((key, Storing::Job(job)));
     }
 
     fn on_duplicate(&mut self, id: ClientId, job: &Job, known: Known, same_payload: bool) {
@@ -373,6 +390,9 @@ impl Intake {
 
     /// A job was read from disk.
     pub(super) fn on_fetched(&mut self, now: Now, key: JobKey, fetched: Option<Box<Fetched>>) {
+        let Some(fetched) = self.dead.on_fetched(key, fetched) else {
+            return;
+        };
         let spool = self.spool.as_deref_mut().expect("something was to be read");
         let Some(fetch) = spool.parking.on_fetched(key, &self.ledger) else {
             self.progress.stale_inputs += 1;
@@ -441,8 +461,8 @@ impl Intake {
         Ok(job)
     }
 
-    /// Whom to tell of a job that was found at start: no line of this process's brought it.
-    fn source_of(&self, kind: SourceKind) -> Source {
+    /// Whom to tell of a job that no line of this process's has brought: it was found at start, or replayed.
+    pub(super) fn source_of(&self, kind: SourceKind) -> Source {
         let client = match kind {
             SourceKind::Stdin => self.feed.map_or(0, |feed| feed.0.to_bits()),
             SourceKind::Socket => 0,

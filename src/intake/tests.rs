@@ -24,6 +24,7 @@ const SETTINGS: Settings = Settings {
 };
 
 mod chance;
+mod letters;
 mod pretend;
 mod sockets;
 mod spool;
@@ -78,6 +79,7 @@ impl World {
     /// All that was stored up to this key is safe.
     fn durable(&mut self, up_to: u64) {
         let up_to = JobKey(up_to);
+        self.pretend.durable(up_to);
         self.input(Input::Durable { up_to });
         self.settle();
     }
@@ -135,6 +137,12 @@ impl World {
                 }
                 Some(Output::Settle { key, how }) => self.pretend.settle(key, &how),
                 Some(Output::Fetch { key }) => self.pretend.wanted.push(key),
+                Some(Output::FindLetters(query)) => {
+                    let found = Box::new(self.pretend.find_letters(&query));
+                    let found = Input::LettersFound(found);
+                    self.intake.handle_input(self.now, found);
+                }
+                Some(Output::Forget { key }) => self.pretend.forget(key),
                 None if self.intake.wants_found() => {
                     let found = self.pretend.next_pending(self.now);
                     self.intake.handle_input(self.now, Input::Found(found));

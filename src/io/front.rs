@@ -482,6 +482,12 @@ impl Front {
             }
             Output::Settle { key, how } => self.spool().settle(now, key, how),
             Output::Fetch { key } => self.spool().fetch(now, key),
+            Output::FindLetters(query) => {
+                let found = Box::new(self.spool().find_letters(&query));
+                let found = Input::LettersFound(found);
+                self.intake.handle_input(now, found);
+            }
+            Output::Forget { key } => self.spool().forget(now, key),
         }
     }
 

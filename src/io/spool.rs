@@ -15,7 +15,8 @@ use conduit::journal::event::{DiskError, DiskErrorKind, Input, Output, Stream};
 use conduit::journal::{Journal, Settings};
 use conduit::wire::job::Job;
 use conduit::wire::spool::{
-    Attempt, How, JobKey, Letter, Refusal, SourceKind, Submission, Verdict,
+    Attempt, FoundLetters, How, JobKey, Letter, LetterQuery, Refusal, SourceKind, Submission,
+    Verdict,
 };
 
 use crate::io::disk::{Directory, Disk, OpenError, Report};
@@ -135,6 +136,17 @@ impl Spool {
     /// Intake wants a job read.
     pub fn fetch(&mut self, now: Now, key: JobKey) {
         self.journal.handle_input(now, Input::Fetch { key });
+    }
+
+    /// Which dead letters there are.
+    #[must_use]
+    pub fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
+        self.journal.find_letters(query)
+    }
+
+    /// A dead letter is not wanted any more.
+    pub fn forget(&mut self, now: Now, key: JobKey) {
+        self.journal.handle_input(now, Input::Forget { key });
     }
 
     /// Takes what the disk has done, and hands out what follows.

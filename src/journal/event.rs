@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::base::time::Instant;
 
 pub use crate::wire::spool::{
-    Attempt, Fetched, How, Identity, JobKey, Known, Letter, Pending, Refusal, SourceKind,
-    Submission, Verdict,
+    Attempt, Fetched, FoundLetters, How, Identity, JobKey, Known, Letter, LetterQuery, Pending,
+    Refusal, SourceKind, Submission, Verdict,
 };
 
 /// Which of the two logs a file belongs to.

@@ -83,6 +83,11 @@ impl Letters {
         self.by_key.range(beyond).map(|(key, dead)| (*key, *dead))
     }
 
+    /// The last key there is.
+    pub(super) fn last(&self) -> Option<JobKey> {
+        self.by_key.last_key_value().map(|(key, _)| *key)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }

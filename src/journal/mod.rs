@@ -47,8 +47,8 @@ use self::appender::{Appender, Haste, Purpose};
 use self::cleaner::Cleaner;
 use self::delivered::Memory;
 use self::event::{
-    Action, Attempt, DiskError, DiskErrorKind, How, Identity, Input, JobKey, Known, Letter, OpId,
-    Output, Pending, Performed, Refusal, Stream, Submission, Verdict,
+    Action, Attempt, DiskError, DiskErrorKind, FoundLetters, How, Identity, Input, JobKey, Known,
+    Letter, LetterQuery, OpId, Output, Pending, Performed, Refusal, Stream, Submission, Verdict,
 };
 use self::identity::Seeds;
 use self::index::{Entry, Index, Place, Slot};
@@ -329,6 +329,33 @@ impl Journal {
     pub fn letters(&self, after: JobKey, max: usize) -> Vec<JobKey> {
         let letters = self.letters.after(after).take(max);
         letters.map(|(key, _)| key).collect()
+    }
+
+    /// Which dead letters are meant.
+    #[must_use]
+    pub fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
+        let mut found = FoundLetters {
+            last: self.letters.last().unwrap_or_default(),
+            ..FoundLetters::default()
+        };
+        match query {
+            LetterQuery::After { after, max } => {
+                let mut letters = self.letters.after(*after).map(|(key, _)| key);
+                found.keys = letters.by_ref().take(*max).collect();
+                found.has_more = letters.next().is_some();
+            }
+            LetterQuery::Ids(ids) => {
+                for id in ids {
+                    match self.letters.by_id(self.seeds.of_id(id)) {
+                        Some(key) => found.keys.push(key),
+                        None => found.missing.push(id.clone()),
+                    }
+                }
+                found.keys.sort_unstable();
+                found.keys.dedup();
+            }
+        }
+        found
     }
 
     /// What ids and payloads are hashed with.

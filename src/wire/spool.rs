@@ -159,3 +159,30 @@ pub struct Pending {
     /// Bytes of its line.
     pub line_bytes: u32,
 }
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetterQuery {
+    /// Those after a key, the oldest first.
+    After {
+        /// The key.
+        after: JobKey,
+        /// At most so many.
+        max: usize,
+    },
+    /// Those of these jobs.
+    Ids(Vec<Box<str>>),
+}
+
+/// The dead letters that were meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundLetters {
+    /// Their keys, the oldest first, each once.
+    pub keys: Vec<JobKey>,
+    /// The last key that any letter has; 0: there are none.
+    pub last: JobKey,
+    /// There are more of them.
+    pub has_more: bool,
+    /// The ids that no letter has.
+    pub missing: Vec<Box<str>>,
+}

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::wire::spool::{
-    Attempt, Fetched, How, JobKey, Known, Pending, Refusal, SourceKind, Verdict,
+    Attempt, Fetched, FoundLetters, How, JobKey, Known, Letter, LetterQuery, Pending, Refusal,
+    SourceKind, Verdict,
 };
 
 /// What is on disk.
@@ -12,6 +13,8 @@ pub(super) struct Pretend {
     /// Ends, in their order: key and how.
     pub(super) ends: Vec<(JobKey, &'static str)>,
     pub(super) delivered: Vec<String>,
+    /// Dead letters, the oldest first.
+    pub(super) letters: Vec<(Entry, Letter)>,
     pub(super) refusal: Option<Refusal>,
     /// What is to be read.
     pub(super) wanted: Vec<JobKey>,
@@ -70,6 +73,42 @@ impl Pretend {
         Verdict::New(key)
     }
 
+    /// Up to this key all is safe: who was a letter and is a job again is no letter any more.
+    pub(super) fn durable(&mut self, up_to: JobKey) {
+        let safe = self.entries.iter().filter(|entry| entry.key <= up_to);
+        let safe: Vec<&str> = safe.map(|entry| entry.id.as_str()).collect();
+        self.letters
+            .retain(|(entry, _)| !safe.contains(&entry.id.as_str()));
+    }
+
+    pub(super) fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
+        let keys = self.letters.iter().map(|(entry, _)| entry.key);
+        let mut found = FoundLetters {
+            last: keys.clone().last().unwrap_or_default(),
+            ..FoundLetters::default()
+        };
+        match query {
+            LetterQuery::After { after, .. } => {
+                found.keys = keys.filter(|key| key > after).collect();
+            }
+            LetterQuery::Ids(ids) => {
+                for id in ids {
+                    let letter = self.letters.iter().find(|(entry, _)| *entry.id == **id);
+                    match letter {
+                        Some((entry, _)) => found.keys.push(entry.key),
+                        None => found.missing.push(id.clone()),
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn forget(&mut self, key: JobKey) {
+        let at = self.letters.iter().position(|(entry, _)| entry.key == key);
+        self.letters.remove(at.expect("it is a letter"));
+    }
+
     pub(super) fn settle(&mut self, key: JobKey, how: &How) {
         let at = self.entries.iter().position(|entry| entry.key == key);
         let entry = self.entries.remove(at.expect("it is pending"));
@@ -79,19 +118,25 @@ impl Pretend {
                 "delivered"
             }
             How::Ended => "ended",
-            How::Dead(letter) => letter.outcome.name(),
+            How::Dead(letter) => {
+                self.letters.push((entry, Letter::clone(letter)));
+                letter.outcome.name()
+            }
         };
         self.ends.push((key, how));
     }
 
     pub(super) fn fetch(&self, key: JobKey) -> Option<Box<Fetched>> {
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let mut letters = self.letters.iter();
+        let letter = letters.find(|(entry, _)| entry.key == key);
+        let job = || self.entries.iter().find(|entry| entry.key == key);
+        let entry = letter.map(|(entry, _)| entry).or_else(job)?;
         Some(Box::new(Fetched {
             accepted: entry.accepted,
             source: entry.source,
             generated_id: entry.is_generated.then(|| entry.id.as_str().into()),
             attempt: entry.attempt.clone(),
-            letter: None,
+            letter: letter.map(|(_, letter)| Box::new(letter.clone())),
             line: entry.line.clone(),
         }))
     }

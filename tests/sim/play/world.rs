@@ -306,6 +306,8 @@ impl World {
             }
             IntakeOutput::Store { .. }
             | IntakeOutput::Settle { .. }
+            | IntakeOutput::FindLetters(_)
+            | IntakeOutput::Forget { .. }
             | IntakeOutput::Fetch { .. } => {
                 unreachable!("there is no spool")
             }
