@@ -165,7 +165,8 @@ pub enum Output {
         /// What.
         action: Action,
     },
-    /// Every job up to this key is safe: only now may it be acknowledged or sent.
+    /// Every job up to this key is safe: only now may it be acknowledged or sent. Those found at start are from the
+    /// start.
     Durable {
         /// The last one.
         up_to: JobKey,

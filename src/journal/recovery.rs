@@ -23,7 +23,7 @@ use crate::journal::appender::{Appender, Setup};
 use crate::journal::cleaner::Cleaner;
 use crate::journal::delivered::{Memory, keep_last};
 use crate::journal::event::{
-    Action, Corruption, DiskError, FileId, JobKey, OpId, Performed, Stream,
+    Action, Corruption, DiskError, FileId, JobKey, OpId, Output, Performed, Stream,
 };
 use crate::journal::identity::Seeds;
 use crate::journal::index::{Entry, Index, Place};
@@ -529,6 +529,11 @@ impl Books {
         };
         journal.settle(&self.forgotten);
         found.retain(|slot| journal.index.is_used(*slot));
+        if !found.is_empty() {
+            // Duplicates of them can be told so.
+            let up_to = journal.found_to;
+            journal.outputs.push_back(Output::Durable { up_to });
+        }
         journal.found = found;
         journal
     }

@@ -202,6 +202,9 @@ fn what_a_killed_process_has_not_synced_is_safe_once_it_was_found() {
         assert!(pending(&mut world).contains(&key), "it is there");
         let again = world.submit("written", vec![b'x'; 3_000], false);
         assert!(matches!(again, Verdict::Duplicate { .. }), "{again:?}");
+        world.pull();
+        let state = world.model.jobs[&key].state;
+        assert_eq!(state, State::Acknowledged, "it may be told so");
         world.cut_power();
         world.restart();
         assert!(pending(&mut world).contains(&key), "seed {seed}");
