@@ -20,6 +20,7 @@ mod figures;
 mod haproxy;
 mod harness;
 mod httpbin;
+mod letters;
 mod local_trouble;
 mod network;
 mod nginx;
