@@ -509,7 +509,8 @@ impl Player {
                 let state = if held { "held" } else { "free" };
                 format!("origin {state} {}", origin.text)
             }
-            Output::OriginRetired { origin } => format!("retired {}", origin.text),
+            Output::OriginRetired { origin, .. } => format!("retired {}", origin.text),
+            Output::Rows(rows) => format!("rows {}", rows.rows.len()),
             Output::Appetite(appetite) => render_appetite(&appetite),
             Output::Note(note) => render_note(&note),
         }

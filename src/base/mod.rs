@@ -2,7 +2,9 @@
 //!
 //! Each file stands alone: they name `std` and, where they need it, [`time`].
 
+pub mod counts;
 pub mod finder;
+pub mod histogram;
 pub mod lines;
 pub mod map;
 pub mod queue;

@@ -17,6 +17,8 @@ pub struct Attempt {
     pub deadline: Instant,
     /// The limit that `deadline` comes from, and which it is.
     pub limit: Limit,
+    /// When the head of the response was there.
+    pub answered: Option<Instant>,
     /// How long the job waited before it.
     pub queued: Duration,
     /// Its request has gone out a second time, after a kept-alive connection died under it.
@@ -68,6 +70,7 @@ impl Attempt {
             started: now,
             deadline,
             limit,
+            answered: None,
             queued: now.since(since),
             resent: false,
             is_retry: job.progress.attempts > 0,

@@ -16,23 +16,13 @@ use std::time::Duration;
 
 use crate::base::time::Instant;
 use crate::engine::outcome::Vote;
+pub use crate::wire::endpoint_row::BreakerState;
 
 /// The breaker of one origin.
 #[derive(Debug, Default)]
 pub struct Breaker {
     state: State,
     epoch: u32,
-}
-
-/// What a breaker says to somebody who looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Attempts may begin.
-    Closed,
-    /// One attempt may be under way.
-    HalfOpen,
-    /// None may.
-    Open,
 }
 
 /// What an attempt's end did to the breaker.
@@ -154,18 +144,6 @@ impl Breaker {
         match self.state {
             State::Open { until } => Some(until),
             State::Closed { .. } | State::Probing => None,
-        }
-    }
-}
-
-impl BreakerState {
-    /// The stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            BreakerState::Closed => "closed",
-            BreakerState::HalfOpen => "half-open",
-            BreakerState::Open => "open",
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::wire::job::{Job, Trouble};
 use crate::wire::masks::Masks;
 use crate::wire::report::{Ending, Failure, Outcome};
 use crate::wire::spool;
+use crate::wire::tally::AttemptEnd;
 
 /// This machine's own trouble is told of at once, then once in so long.
 const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -68,6 +69,10 @@ impl Engine {
         let asked = happened.retry_after(now.wall);
         if let (Some(origin), Some(attempt)) = (origin, &attempt) {
             self.on_attempt_over(now, origin, attempt, judged, asked);
+            if judged.accounting == Accounting::Counted {
+                let tally = &mut self.origins[origin].tally;
+                tally.on_attempt(happened.attempt_end(attempt), attempt.is_retry);
+            }
         }
         if judged.verdict == Verdict::Delivered {
             job.progress.attempts += 1;
@@ -77,11 +82,16 @@ impl Engine {
         if judged.verdict == Verdict::Deferred
             && let Some(wait) = self.local_wait(now, origin, &mut job)
         {
+            self.note_put_off(now, &happened);
             self.tell_trouble(now, &job, happened);
             return self.wait_for(now, origin, job, wait);
         }
         let put_off_for_long = judged.verdict == Verdict::Deferred && self.phase == Phase::Running;
         let counted = judged.accounting == Accounting::Counted || put_off_for_long;
+        if let (true, Some(origin), Some(attempt)) = (put_off_for_long, origin, &attempt) {
+            let tally = &mut self.origins[origin].tally;
+            tally.on_attempt(AttemptEnd::Error, attempt.is_retry);
+        }
         if counted {
             job.progress.attempts += 1;
             job.progress.status = happened.status();
@@ -203,6 +213,7 @@ impl Engine {
             Change::None => {}
             Change::Opened(until) => {
                 let open_for = Some(until.since(now.mono));
+                entry.tally.trips += 1;
                 self.tell_breaker(origin, open_for);
             }
             Change::Closed => {
@@ -412,6 +423,7 @@ impl Engine {
             .arm(deadline, Alarm::Waiting { origin, job: key });
         self.set_timer(origin, key, timer);
         self.stats.resends += u64::from(fresh);
+        self.origins[origin].tally.resends += u64::from(fresh);
         if has_place {
             self.dial(now, origin, Purpose::Apart(key));
         } else {

@@ -305,6 +305,7 @@ impl Engine {
             pool,
             queue,
             preference,
+            tally,
             ..
         } = &mut self.origins[place.origin];
         let dial = pool[place.connection].dial().expect("it was on its way up");
@@ -319,6 +320,7 @@ impl Engine {
         let lifetime = lifetime - Duration::from_millis(self.rng.below(spread + 1));
         pool[place.connection].on_up(now.mono, lifetime, endpoint);
         self.stats.connections_opened += 1;
+        tally.opened += 1;
         let next = if queue.get_mut(purpose.job()).is_some() {
             Some(purpose.job())
         } else {

@@ -248,10 +248,20 @@ impl Engine {
             Some(attempt) => attempt.resumed(now.mono, waiting.expires),
             None => self.begin(now, place.origin, &waiting),
         };
+        // What is sent once more, or lost its connection before it was sent, has waited for one before.
+        if !attempt.resent && waiting.since <= attempt.started {
+            self.totals.waits.add(now.mono.since(waiting.since));
+        }
         let mut job = waiting.job;
-        let Origin { endpoint, pool, .. } = &mut self.origins[place.origin];
+        let Origin {
+            endpoint,
+            pool,
+            tally,
+            ..
+        } = &mut self.origins[place.origin];
         let connection = &mut pool[place.connection];
         let reused = connection.is_used();
+        tally.reused += u64::from(reused);
         job.progress.reused = reused;
         let timings = &mut job.progress.timings;
         timings.queued = attempt.queued;
@@ -383,6 +393,7 @@ impl Engine {
         }
         // One that never came up is told of by the attempt that failed with it.
         if connection.dial().is_none() {
+            entry.tally.closed.add(reason.name(), 1);
             let note = Note::ConnectionClosed {
                 origin: Arc::clone(&entry.name),
                 reason: reason.name(),

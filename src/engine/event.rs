@@ -13,10 +13,12 @@ use std::time::Duration;
 use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::engine::policy::Policy;
+use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
 use crate::wire::report::{Ending, ErrorKind, Outcome};
 use crate::wire::spool::{Attempt, JobKey};
+use crate::wire::tally::Tally;
 use crate::wire::url::Origin;
 
 /// A socket's name: the shell indexes its streams by [`Key::index`] and packs the whole into a mio `Token`.
@@ -89,6 +91,11 @@ pub enum Input<'a> {
     Names(Arc<Names>),
     /// New settings, checked whole.
     Policy(Arc<Policy>),
+    /// How do some of the origins stand? Answered by one [`Output::Rows`].
+    Ask {
+        /// The slot to begin at: 0, then what the last answer said.
+        from: u32,
+    },
     /// Finish what is in flight, start nothing; what waits ends `cancelled`.
     Drain,
     /// Cut what is left.
@@ -157,6 +164,10 @@ pub enum Output {
     OriginRetired {
         /// Which.
         origin: Arc<Origin>,
+        /// The slot that it had: who asks for rows knows by it whether it was told of already.
+        slot: u32,
+        /// What was counted there.
+        tally: Box<Tally>,
     },
     /// An origin's breaker has opened, or closed again.
     Origin {
@@ -167,6 +178,8 @@ pub enum Output {
     },
     /// The engine's hunger has changed (at most one a call of `handle_input`, the newest counts).
     Appetite(Appetite),
+    /// How some of the origins stand, as [`Input::Ask`] asks.
+    Rows(Box<Rows>),
     /// Something worth a log line.
     Note(Box<Note>),
 }
@@ -307,9 +320,12 @@ impl Input<'_> {
             | Input::Received { sock, .. }
             | Input::Closed { sock, .. }
             | Input::Answer { sock, .. } => Some(*sock),
-            Input::Job(_) | Input::Names(_) | Input::Policy(_) | Input::Drain | Input::Abort => {
-                None
-            }
+            Input::Job(_)
+            | Input::Names(_)
+            | Input::Policy(_)
+            | Input::Ask { .. }
+            | Input::Drain
+            | Input::Abort => None,
         }
     }
 }

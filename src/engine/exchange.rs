@@ -177,7 +177,7 @@ impl Exchange {
                 interim_bytes,
             } if partial.is_empty() => {
                 let read = read_head(bytes, interim_bytes, endpoint)?;
-                self.on_head_read(endpoint, read);
+                self.on_head_read(now, endpoint, read);
             }
             Response::Head {
                 partial,
@@ -189,20 +189,21 @@ impl Exchange {
                 if *interim_bytes + partial.len() > limit || is_worth_parsing(partial, tried) {
                     let joined = std::mem::take(partial);
                     let read = read_head(&joined, interim_bytes, endpoint)?;
-                    self.on_head_read(endpoint, read);
+                    self.on_head_read(now, endpoint, read);
                 }
             }
         }
         Ok(())
     }
 
-    fn on_head_read(&mut self, endpoint: &Endpoint, read: HeadRead<'_>) {
+    fn on_head_read(&mut self, now: Instant, endpoint: &Endpoint, read: HeadRead<'_>) {
         match (read, &mut self.response) {
             (HeadRead::Partial(rest), Response::Head { partial, .. }) => *partial = rest.to_vec(),
             (HeadRead::Final(head, rest), response) => {
                 let mut body = Body::new(&head, endpoint);
                 body.on_received(endpoint, rest);
                 *response = Response::Body(body);
+                self.attempt.answered = Some(now);
                 self.answered_early = !self.is_sent();
             }
             (HeadRead::Partial(_), Response::Body(_)) => unreachable!("heads come before the body"),

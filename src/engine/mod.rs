@@ -12,11 +12,13 @@
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
 //! ignored. Every job handed in comes back in exactly one [`Output::Done`] or [`Output::Postponed`].
 //!
-//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Six rooms
+//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Seven rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each
 //! other), `dialing` (connections come up), `queries` (names are looked up), `conclude` (what becomes of a
-//! job) and `revision` (new settings take effect). Start reading at `connection`.
+//! job), `revision` (new settings take effect) and `asking` (how the origins stand). Start reading at
+//! `connection`.
 
+mod asking;
 mod attempt;
 mod backoff;
 pub mod breaker;
@@ -61,6 +63,7 @@ use crate::engine::places::Places;
 use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
 use crate::engine::stats::Stats;
+use crate::wire::endpoint_row::Totals;
 use crate::wire::names::Names;
 use crate::wire::report::Failure;
 
@@ -101,6 +104,8 @@ pub struct Engine {
     /// What was last said of [`Output::Appetite`]; none: jobs have come in since.
     reported: Option<Appetite>,
     stats: Stats,
+    /// What it counts for all origins together, beside each one's own tally.
+    totals: Totals,
 }
 
 /// What was told of this machine's own trouble.
@@ -190,6 +195,7 @@ impl Engine {
             excused_until: Instant::default(),
             reported: Some(Appetite::default()),
             stats: Stats::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -211,6 +217,7 @@ impl Engine {
             Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
             Input::Policy(policy) => self.on_policy(now, policy),
+            Input::Ask { from } => self.on_ask(now, from),
             Input::Drain => {
                 if self.phase == Phase::Running {
                     self.phase = Phase::Draining { swept: 0 };
@@ -335,6 +342,7 @@ impl Engine {
         let mut excerpt_bytes = 0;
         for (_, origin) in self.origins.iter() {
             origin.pool.check_invariants();
+            origin.queue.check_invariants();
             jobs += origin.queue.len();
             assert_eq!(origin.counted, origin.count(), "jobs that wait");
             counted.waiting += origin.counted.waiting;
@@ -517,6 +525,8 @@ impl Engine {
         }
         self.outputs.push_back(Output::OriginRetired {
             origin: origin.name,
+            slot: key.index() as u32,
+            tally: Box::new(origin.tally),
         });
     }
 

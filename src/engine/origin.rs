@@ -25,6 +25,7 @@ use crate::engine::preference::Preference;
 use crate::engine::queue::Queue;
 use crate::engine::throttle::{Throttle, retries_max};
 use crate::wire::job::Priority;
+use crate::wire::tally::Tally;
 use crate::wire::url;
 
 /// How long an origin is remembered that has neither jobs nor connections.
@@ -49,6 +50,8 @@ pub struct Origin {
     pub preference: Preference,
     /// How long its connections may be idle.
     pub idle_time: IdleTime,
+    /// What was counted here.
+    pub tally: Tally,
     /// Attempts under way.
     attempts: u32,
     /// Of these, retries.
@@ -91,6 +94,7 @@ impl Origin {
             throttle: Throttle::default(),
             preference: Preference::default(),
             idle_time: IdleTime::default(),
+            tally: Tally::default(),
             attempts: 0,
             retries: 0,
             counted: Counted::default(),
@@ -193,6 +197,24 @@ impl Origin {
             held,
             later,
         }
+    }
+
+    /// Jobs in line that could be sent now if connections were free.
+    #[must_use]
+    pub fn pending(&self, now: Instant, endpoint: &Endpoint) -> u32 {
+        let (begun, retries) = (self.queue.begun_in_line(), self.queue.retries_to_begin());
+        let firsts = self.queue.in_line() - begun - retries;
+        let retries = retries.min(retries_max(endpoint).saturating_sub(self.retries));
+        let allowed = match (self.breaker.is_closed(), self.breaker.may_begin(now)) {
+            (_, false) => 0,
+            (true, true) => self
+                .throttle
+                .attempts_max(now)
+                .saturating_sub(self.attempts),
+            // The probe.
+            (false, true) => 1,
+        };
+        begun + (firsts + retries).min(allowed)
     }
 
     /// When more may be done here, if the clock alone decides.

@@ -12,10 +12,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::time::Wall;
+use crate::engine::attempt::Attempt;
 use crate::engine::event::{Cause, CauseKind};
 use crate::engine::policy::Statuses;
 use crate::wire::report::{ErrorKind, Failure};
 use crate::wire::response::RetryAfter;
+use crate::wire::tally::AttemptEnd;
 
 /// What happened to an attempt.
 #[derive(Debug)]
@@ -236,6 +238,30 @@ impl Happened {
         match self {
             Happened::Answered { status, .. } => *status,
             _ => 0,
+        }
+    }
+
+    /// How an attempt that counts is counted, if it ended so.
+    #[must_use]
+    pub fn attempt_end(&self, attempt: &Attempt) -> AttemptEnd {
+        match self {
+            Happened::Answered { status, .. } => {
+                let answered = attempt.answered.expect("an answer has a head");
+                AttemptEnd::Status(*status, answered.since(attempt.started))
+            }
+            Happened::TimedOut(_) => AttemptEnd::Timeout,
+            _ => AttemptEnd::Error,
+        }
+    }
+
+    /// What this machine's own trouble is, in words.
+    #[must_use]
+    pub fn put_off_by(&self) -> String {
+        match self {
+            Happened::TimedOut(clock) => clock.to_string(),
+            Happened::Unresolved(message) => message.to_string(),
+            Happened::ConnectFailed(cause) | Happened::Broken(cause) => cause.to_string(),
+            _ => "this machine's own trouble".to_owned(),
         }
     }
 

@@ -83,6 +83,10 @@ impl Line {
     const fn index(self) -> usize {
         self.0 as usize
     }
+
+    const fn is_again(self) -> bool {
+        self.index() < 2 * PRIORITIES && self.0 % 2 == 1
+    }
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +107,11 @@ pub struct Queue {
     /// By priority.
     turns: [Turns; PRIORITIES],
     in_line: u32,
+    /// Jobs that wait, wherever they stand, by priority.
+    by_priority: [u32; PRIORITIES],
+    /// Jobs in line for which a dial is on its way, and those of them whose attempt is a retry.
+    dialed: u32,
+    dialed_again: u32,
 }
 
 /// What a priority has had of its turns.
@@ -180,6 +189,7 @@ impl Queue {
     /// Keeps a job that leaves only with the dial that is made for it.
     pub fn insert_apart(&mut self, mut waiting: Waiting) -> Key {
         waiting.place = Place::Apart;
+        self.by_priority[waiting.job.priority as usize] += 1;
         self.entries.insert(waiting)
     }
 
@@ -191,11 +201,12 @@ impl Queue {
     /// Takes a job from wherever it stands; `None` if it has left.
     pub fn remove(&mut self, key: Key) -> Option<Waiting> {
         let waiting = self.entries.remove(key)?;
+        self.by_priority[waiting.job.priority as usize] -= 1;
         if let Place::Line {
             line,
             before,
             after,
-            ..
+            has_dial,
         } = waiting.place
         {
             if self.lines[line.index()].undialed == Some(key) {
@@ -211,6 +222,9 @@ impl Queue {
             }
             self.lines[line.index()].len -= 1;
             self.in_line -= u32::from(line != Line::LATER);
+            let was_dialed = has_dial && line != Line::RESUMED;
+            self.dialed -= u32::from(was_dialed);
+            self.dialed_again -= u32::from(was_dialed && line.is_again());
         }
         Some(waiting)
     }
@@ -250,8 +264,10 @@ impl Queue {
         else {
             unreachable!("a dial is made for a job in line")
         };
-        *has_dial = true;
+        let is_news = !std::mem::replace(has_dial, true) && *line != Line::RESUMED;
         let (line, after) = (*line, *after);
+        self.dialed += u32::from(is_news);
+        self.dialed_again += u32::from(is_news && line.is_again());
         if self.lines[line.index()].undialed == Some(key) {
             self.lines[line.index()].undialed = self.next_undialed(after);
         }
@@ -285,6 +301,25 @@ impl Queue {
     #[must_use]
     pub const fn later(&self) -> u32 {
         self.lines[Line::LATER.index()].len
+    }
+
+    /// Jobs in line, apart, and for later, by priority: high, normal, low.
+    #[must_use]
+    pub const fn by_priority(&self) -> [u32; PRIORITIES] {
+        self.by_priority
+    }
+
+    /// Jobs in line whose attempt has begun: a dial is on its way for them, or they had a connection.
+    #[must_use]
+    pub const fn begun_in_line(&self) -> u32 {
+        self.dialed + self.head(Line::RESUMED).len
+    }
+
+    /// Jobs in line whose next attempt, a retry, has not begun.
+    #[must_use]
+    pub fn retries_to_begin(&self) -> u32 {
+        let again = (0..PRIORITIES).map(|priority| self.head(Line::again(priority)).len);
+        again.sum::<u32>() - self.dialed_again
     }
 
     /// Jobs in line, apart, and for later.
@@ -368,6 +403,24 @@ impl Queue {
         self.entries.iter().filter(begun).count() as u32
     }
 
+    /// Panics if the counts do not hold: for tests, after every step. Walks all.
+    pub fn check_invariants(&self) {
+        let mut by_priority = [0; PRIORITIES];
+        let (mut dialed, mut again) = (0, 0);
+        for waiting in self.iter() {
+            by_priority[waiting.job.priority as usize] += 1;
+            if let Place::Line { line, has_dial, .. } = waiting.place
+                && has_dial
+                && line != Line::RESUMED
+            {
+                dialed += 1;
+                again += u32::from(line.is_again());
+            }
+        }
+        assert_eq!(by_priority, self.by_priority, "jobs by priority");
+        assert_eq!((dialed, again), (self.dialed, self.dialed_again), "dials");
+    }
+
     /// Of the jobs that `of` shows of each line the one whose turn it is.
     fn turn(&self, may_retry: bool, of: impl Fn(&Ends) -> Option<Key>) -> Option<Key> {
         let mut out_of_turn = None;
@@ -399,6 +452,7 @@ impl Queue {
             after: None,
             has_dial: false,
         };
+        self.by_priority[waiting.job.priority as usize] += 1;
         let key = self.entries.insert(waiting);
         match last {
             Some(last) => self.link(last).1.replace(key),

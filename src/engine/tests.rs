@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::engine::conclude::EXCERPT_BYTES_MAX;
 use crate::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
 use crate::engine::policy::{AllowNet, Policy};
+use crate::wire::endpoint_row::{EndpointRow, Rows};
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
@@ -32,6 +33,8 @@ struct World {
     questions: BTreeMap<u64, Vec<u8>>,
     jobs: u64,
     done: BTreeMap<String, u32>,
+    /// Rows told.
+    rows: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -118,6 +121,7 @@ impl World {
             questions: BTreeMap::new(),
             jobs: 0,
             done: BTreeMap::new(),
+            rows: 0,
         }
     }
 
@@ -176,7 +180,24 @@ impl World {
                 | Output::OriginRetired { .. }
                 | Output::Appetite(_)
                 | Output::Note(_) => {}
+                Output::Rows(rows) => self.check_rows(&rows),
             }
+        }
+    }
+
+    /// What is told of origins can be true.
+    fn check_rows(&mut self, rows: &Rows) {
+        self.rows += rows.rows.len() as u64;
+        for EndpointRow { state, tally, .. } in &rows.rows {
+            assert!(state.active + state.idle <= state.max, "{state:?}");
+            assert!(state.pending <= state.queued.iter().sum(), "{state:?}");
+            let up = tally.opened - tally.closed.total();
+            assert!(
+                (u64::from(state.idle)..=u64::from(state.active + state.idle)).contains(&up),
+                "{up} connections are up: {state:?}"
+            );
+            let answered = tally.statuses.total();
+            assert_eq!(tally.durations.count(), answered, "a time for each answer");
         }
     }
 
@@ -393,7 +414,9 @@ fn play(seed: u64) {
             }
             _ => world.happen(),
         }
+        world.input(Input::Ask { from: 0 });
     }
+    assert!(world.rows > 0, "nothing was told of any origin");
     // Every job has a time to live: without any further answer all of them end.
     if seed.is_multiple_of(3) {
         world.input(Input::Drain);
@@ -500,4 +523,43 @@ fn excerpts_of_answers_to_jobs_that_wait_are_bounded() {
     assert_eq!((kept.len(), whole), (fits + 2, fits));
     assert_eq!(kept.iter().filter(|bytes| **bytes == 0).count(), 2);
     engine.check_invariants();
+}
+
+#[test]
+fn origins_are_told_of_a_few_at_a_time_and_each_once() {
+    let mut world = World::new(1);
+    for number in 0..100 {
+        let url = format!("http://127.0.1.{number}:8080/");
+        let line = format!(r#"{{"id":"{number}","url":"{url}","priority":"low"}}"#);
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        let origin = Arc::new(line.url.to_origin());
+        let job = line.into_job("id".into(), Source::default(), origin, world.now());
+        world.engine.handle_input(world.now(), Input::Job(job));
+    }
+    let mut names = Vec::new();
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let now = world.now();
+        world.engine.handle_input(now, Input::Ask { from });
+        let rows =
+            std::iter::from_fn(|| world.engine.poll_output()).find_map(|output| match output {
+                Output::Rows(rows) => Some(rows),
+                _ => None,
+            });
+        let rows = rows.expect("an answer");
+        assert!(rows.rows.len() <= 32, "{} at a time", rows.rows.len());
+        for row in &rows.rows {
+            let dials = row.state.active;
+            assert_eq!(
+                (row.state.queued, row.state.pending),
+                ([0, 0, 1], dials.max(1))
+            );
+        }
+        names.extend(rows.rows.iter().map(|row| row.origin.text.clone()));
+        next = rows.next;
+    }
+    let told = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!((told, names.len()), (100, 100));
 }

@@ -8,11 +8,13 @@
 use std::sync::Arc;
 
 use crate::base::slab::Key;
+use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
 use crate::wire::spool::{
     Fetched, FoundLetters, How, JobKey, LetterQuery, Pending, Refusal, SourceKind, Verdict,
 };
+use crate::wire::tally::Tally;
 use crate::wire::url::Origin;
 
 /// A client's name.
@@ -110,6 +112,17 @@ pub enum Input {
         engine: EngineId,
         /// Which origin.
         origin: Arc<Origin>,
+        /// The slot that it had there.
+        slot: u32,
+        /// What was counted there.
+        tally: Box<Tally>,
+    },
+    /// The answer to an [`Output::Ask`].
+    Rows {
+        /// Whose.
+        engine: EngineId,
+        /// Some of its origins.
+        rows: Box<Rows>,
     },
     /// What the journal says to an [`Output::Store`], whose job and line come back: handed in before the next output
     /// is pulled.
@@ -190,6 +203,13 @@ pub enum Output {
     Forget {
         /// Which.
         key: JobKey,
+    },
+    /// Ask this engine how some of its origins stand; it answers with [`Input::Rows`].
+    Ask {
+        /// Which.
+        engine: EngineId,
+        /// The slot to begin at.
+        from: u32,
     },
     /// Read the client's next chunk. At most as many are asked for as fit the read-ahead.
     Read {

@@ -21,6 +21,7 @@
 pub mod client;
 pub mod event;
 pub mod ledger;
+pub mod survey;
 
 mod admission;
 mod answers;
@@ -52,6 +53,7 @@ use self::ledger::{Feed, Ledger};
 use self::limits::Limit;
 use self::reading::Served;
 use self::spooled::Spooled;
+use self::survey::Survey;
 
 /// Lines that one [`Intake::poll_output`] reads at most when none of them yields an output.
 pub const LINES_PER_POLL: u32 = 64;
@@ -138,6 +140,7 @@ pub struct Intake {
     dead: Dead,
     /// Who gets the results of jobs that an earlier process took from its feed.
     feed: Option<ClientId>,
+    survey: Survey,
     phase: Phase,
     progress: Progress,
 }
@@ -174,6 +177,7 @@ impl Intake {
             spool: (settings.spools).then(|| Box::new(Spooled::new(settings.max_queued, seed))),
             dead: Dead::default(),
             feed: None,
+            survey: Survey::new(settings.engines, seed),
             phase: Phase::Open,
             progress: Progress::default(),
         }
@@ -218,7 +222,16 @@ impl Intake {
                 origin,
                 held,
             } => self.ledger.on_origin(engine, &origin, held),
-            Input::OriginRetired { engine, origin } => self.ledger.on_retired(engine, &origin),
+            Input::OriginRetired {
+                engine,
+                origin,
+                slot,
+                tally,
+            } => {
+                self.ledger.on_retired(engine, &origin);
+                self.survey.on_retired(engine, &origin, slot, &tally);
+            }
+            Input::Rows { engine, rows } => self.survey.on_rows(now, engine, *rows),
             Input::Stored {
                 job,
                 is_generated,
@@ -248,6 +261,16 @@ impl Intake {
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
+        }
+        if self
+            .survey
+            .poll_timeout()
+            .is_some_and(|due| due <= now.mono)
+        {
+            self.survey.handle_timeout(now);
+        }
+        if let Some((engine, from)) = self.survey.poll_ask() {
+            return Some(Output::Ask { engine, from });
         }
         if self.phase == Phase::Stopped && self.spool.is_none() {
             return None;
@@ -305,7 +328,8 @@ impl Intake {
         let [feed, socket] = &self.queues;
         let may_read = || !socket.is_empty() || feed.front().is_some_and(|id| self.may_feed(*id));
         let may_serve = || self.phase != Phase::Stopped && self.may_store() && may_read();
-        !self.outputs.is_empty() || may_serve() || self.has_spool_work() || self.has_letter_work()
+        let has_outputs = !self.outputs.is_empty() || self.survey.has_asks();
+        has_outputs || may_serve() || self.has_spool_work() || self.has_letter_work()
     }
 
     /// When to pull again even if nothing happens.
@@ -316,7 +340,13 @@ impl Intake {
         let pace = is_held.then(|| self.ledger.pace_end());
         let spool = self.spool.as_ref().filter(|_| self.phase != Phase::Stopped);
         let due = spool.and_then(|spool| spool.parking.poll_timeout());
-        pace.into_iter().chain(due).min()
+        let survey = self.survey.poll_timeout();
+        [pace, due, survey].into_iter().flatten().min()
+    }
+
+    /// How all origins stand: asked of the engines, a few rows at a time.
+    pub fn survey(&mut self) -> &mut Survey {
+        &mut self.survey
     }
 
     /// Whether no jobs are taken in because a client has asked for that.

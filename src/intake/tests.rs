@@ -149,6 +149,7 @@ impl World {
                 }
                 Some(Output::Write { client }) => self.writes.push(client),
                 Some(Output::Close { client }) => self.closed.push(client),
+                Some(Output::Ask { .. }) => unreachable!("nobody has asked"),
                 None if self.intake.has_work() => {}
                 None => break,
             }
@@ -452,6 +453,8 @@ fn origins_are_shared_out_and_stay_until_they_are_retired() {
     let retired = |origin: &std::sync::Arc<_>| Input::OriginRetired {
         engine: EngineId(1),
         origin: std::sync::Arc::clone(origin),
+        slot: 0,
+        tally: Box::default(),
     };
     world.input(retired(&origin));
     assert_eq!(

@@ -420,7 +420,7 @@ mod tests {
                     Some(Output::Read { client, .. }) => clients.ask(client),
                     Some(Output::Write { client }) => clients.handle_results(client),
                     Some(Output::Close { client }) => clients.close(client),
-                    Some(Output::Deliver { .. }) => {}
+                    Some(Output::Deliver { .. } | Output::Ask { .. }) => {}
                     Some(other) => panic!("{other:?} without a spool"),
                 }
             }

@@ -458,6 +458,10 @@ impl Front {
             Output::Read { client, .. } => self.clients().ask(client),
             Output::Write { client } => self.clients().handle_results(client),
             Output::Close { client } => self.clients().close(client),
+            Output::Ask { engine, from } => match engine.0.checked_sub(1) {
+                None => self.turn.net.handle_input(now, EngineInput::Ask { from }),
+                Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Ask { from }),
+            },
             Output::Deliver { engine, job } => match engine.0.checked_sub(1) {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),
@@ -559,7 +563,17 @@ impl Front {
                 origin,
                 held,
             },
-            Upward::Retired(origin) => Input::OriginRetired { engine, origin },
+            Upward::Retired {
+                origin,
+                slot,
+                tally,
+            } => Input::OriginRetired {
+                engine,
+                origin,
+                slot,
+                tally,
+            },
+            Upward::Rows(rows) => Input::Rows { engine, rows },
             Upward::Appetite(appetite) => {
                 self.appetites[number] = appetite;
                 Input::Appetite {

@@ -17,9 +17,11 @@ use std::sync::Arc;
 use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
 use conduit::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
+use conduit::wire::endpoint_row::Rows;
 use conduit::wire::job::Job;
 use conduit::wire::report::Ending;
 use conduit::wire::spool::{Attempt, JobKey};
+use conduit::wire::tally::Tally;
 use conduit::wire::url::Origin;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -58,7 +60,16 @@ pub enum Upward {
         held: bool,
     },
     /// An origin was forgotten.
-    Retired(Arc<Origin>),
+    Retired {
+        /// Which.
+        origin: Arc<Origin>,
+        /// The slot that it had.
+        slot: u32,
+        /// What was counted there.
+        tally: Box<Tally>,
+    },
+    /// How some of the origins stand.
+    Rows(Box<Rows>),
     /// The hunger has changed.
     Appetite(Appetite),
 }
@@ -291,7 +302,16 @@ impl Net {
             Output::Postponed { job } => self.upward.push(Upward::Postponed(job)),
             Output::Done { job, ending } => self.upward.push(Upward::Done { job, ending }),
             Output::Origin { origin, held } => self.upward.push(Upward::Origin { origin, held }),
-            Output::OriginRetired { origin } => self.upward.push(Upward::Retired(origin)),
+            Output::OriginRetired {
+                origin,
+                slot,
+                tally,
+            } => self.upward.push(Upward::Retired {
+                origin,
+                slot,
+                tally,
+            }),
+            Output::Rows(rows) => self.upward.push(Upward::Rows(rows)),
             Output::Appetite(appetite) => self.appetite = Some(appetite),
             Output::Note(note) => (self.note)(&note),
         }

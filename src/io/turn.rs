@@ -83,6 +83,11 @@ pub enum ToWorker {
     Job(Box<Job>),
     /// Names are resolved by these from now on.
     Names(Arc<Names>),
+    /// How do some of the origins stand, from this slot on?
+    Ask {
+        /// The slot.
+        from: u32,
+    },
     /// Finish what is in flight.
     Drain,
     /// Cut what is left.
@@ -287,6 +292,7 @@ fn work(mut turn: Turn, inbox: &Mailbox<ToWorker>, outbox: &Mailbox<FromWorker>)
             let input = match message {
                 ToWorker::Job(job) => Input::Job(job),
                 ToWorker::Names(names) => Input::Names(names),
+                ToWorker::Ask { from } => Input::Ask { from },
                 ToWorker::Drain => Input::Drain,
                 ToWorker::Abort => Input::Abort,
                 ToWorker::Quit => {

@@ -212,7 +212,12 @@ fn an_origin_that_was_forgotten_is_not_held_back_any_more() {
     world.held("dead", true);
     assert_eq!(world.intake.progress().origins_held, 1);
     let (engine, origin) = (world.out[0].0, world.out[0].1.origin.clone());
-    world.input(Input::OriginRetired { engine, origin });
+    world.input(Input::OriginRetired {
+        engine,
+        origin,
+        slot: 0,
+        tally: Box::default(),
+    });
     assert_eq!(world.intake.progress().origins_held, 0);
     world.chunk(line("dead", "d"));
     assert_eq!(world.hosts("dead"), 2);

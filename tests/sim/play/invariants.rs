@@ -59,6 +59,18 @@ impl World {
         assert!(settled, "I8: a change that no attempt's end explains");
     }
 
+    /// What is counted never goes back, and each attempt is counted at most once.
+    pub(super) fn check_counters(&mut self) {
+        let endpoints = self.intake.survey().endpoints();
+        let shown: u64 = endpoints.iter().map(|one| one.tally.attempts()).sum();
+        assert!(
+            shown >= self.attempts_shown,
+            "counters go back from {} to {shown}",
+            self.attempts_shown
+        );
+        self.attempts_shown = shown;
+    }
+
     /// I2: sockets to one origin, of which one more is opened. Those of a dial may be two for a moment.
     pub(super) fn check_sockets(&self, origin: usize) {
         let max = self.model.loosest[origin].max_connections;
@@ -151,6 +163,12 @@ impl World {
             .sum();
         assert_eq!(left, 0, "P5: receivers agree");
         self.check_liveness();
+        // Every origin is forgotten by now, and has handed over what was counted there.
+        self.check_counters();
+        assert_eq!(
+            self.attempts_shown, self.model.attempts,
+            "each attempt is counted once"
+        );
     }
 
     /// I16: once all is healthy, all ends within what retries, holds, breakers, caches and the queue can add up to.

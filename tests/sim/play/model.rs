@@ -63,6 +63,8 @@ pub struct Model {
     pub accepted: u64,
     pub ended: u64,
     pub results: u64,
+    /// Attempts of all jobs that have ended.
+    pub attempts: u64,
     /// When the driver stood still, and until when.
     pauses: Vec<(Instant, Instant)>,
     /// Attempts may end uncounted: what began when is not known exactly.
@@ -147,6 +149,7 @@ impl Model {
             no_jobs: 0,
             accepted: 0,
             ended: 0,
+            attempts: 0,
             results: 0,
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
@@ -252,6 +255,7 @@ impl Model {
         book.ended = now;
         let progress = &job.progress;
         let counted = book.failed + u32::from(ending.outcome == Outcome::Delivered);
+        self.attempts += u64::from(progress.attempts);
         assert_eq!(progress.attempts, counted, "I5: attempts of j{number}");
         assert!(
             progress.attempts as usize <= self.loosest[book.origin].retry_schedule.len() + 1,

@@ -64,6 +64,8 @@ pub struct World {
     postponed: Vec<(Instant, usize, Box<Job>)>,
     step_count: u64,
     calls_at_once: u32,
+    /// Attempts that the survey last showed.
+    pub(super) attempts_shown: u64,
 }
 
 /// What follows from an output, performed once all outputs are.
@@ -141,6 +143,7 @@ impl World {
             postponed: Vec::new(),
             step_count: 0,
             calls_at_once: 0,
+            attempts_shown: 0,
         }
     }
 
@@ -168,6 +171,9 @@ impl World {
             self.step_count += 1;
             if self.step_count.is_multiple_of(steps_per_check) {
                 self.check_everything();
+                self.check_counters();
+                let now = self.now();
+                self.intake.survey().ask(now);
             }
             self.check_bounds();
         }
@@ -311,6 +317,9 @@ impl World {
             | IntakeOutput::Fetch { .. } => {
                 unreachable!("there is no spool")
             }
+            IntakeOutput::Ask { engine, from } => {
+                self.input(usize::from(engine.0), Input::Ask { from })
+            }
             IntakeOutput::Deliver { engine, mut job } => {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
@@ -371,11 +380,25 @@ impl World {
                 };
                 self.intake.handle_input(self.now(), input);
             }
-            Output::OriginRetired { origin } => {
+            Output::OriginRetired {
+                origin,
+                slot,
+                tally,
+            } => {
                 self.trace.note(now, engine, "retired", [0, 0]);
                 let engine = EngineId(engine as u16);
-                let retired = IntakeInput::OriginRetired { engine, origin };
+                let retired = IntakeInput::OriginRetired {
+                    engine,
+                    origin,
+                    slot,
+                    tally,
+                };
                 self.intake.handle_input(self.now(), retired);
+            }
+            Output::Rows(rows) => {
+                let engine = EngineId(engine as u16);
+                let rows = IntakeInput::Rows { engine, rows };
+                self.intake.handle_input(self.now(), rows);
             }
             Output::Appetite(appetite) => {
                 let input = IntakeInput::Appetite {
