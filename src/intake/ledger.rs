@@ -185,8 +185,7 @@ impl Ledger {
         if bytes >= self.bytes_max {
             return Some(Limit::PendingBytes(self.bytes_max));
         }
-        let is_low = priority == Priority::Low;
-        if is_low && (is_scarce(self.jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max)) {
+        if priority == Priority::Low && self.is_scarce(result_bytes) {
             return Some(Limit::LowPriority);
         }
         let (queued_max, connections_max) = (self.queued_max, self.connections_max);
@@ -198,11 +197,15 @@ impl Ledger {
 
     /// The same where there is a spool: whatever finds no room in memory goes to disk, but for those of low priority.
     pub(super) fn limit_of_spool(&self, priority: Priority, result_bytes: usize) -> Option<Limit> {
+        let is_refused = priority == Priority::Low && self.is_scarce(result_bytes);
+        is_refused.then_some(Limit::LowPriority)
+    }
+
+    /// Whether jobs of low priority of the socket are kept out, while `result_bytes` of results wait to be written.
+    pub(super) fn is_scarce(&self, result_bytes: usize) -> bool {
         let jobs = self.jobs + self.storing_jobs;
         let bytes = self.bytes + self.storing_bytes + result_bytes;
-        let is_low = priority == Priority::Low;
-        let is_scarce = is_scarce(jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max);
-        (is_low && is_scarce).then_some(Limit::LowPriority)
+        is_scarce(jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max)
     }
 
     /// The limit that keeps a job of the feed out: that of an origin which is held back.

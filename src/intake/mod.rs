@@ -27,6 +27,7 @@ mod admission;
 mod answers;
 mod control;
 mod dead;
+mod health;
 mod ids;
 mod letters;
 mod limits;
@@ -42,6 +43,7 @@ use std::collections::VecDeque;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
+use crate::wire::health::Check;
 use crate::wire::job::{Job, Source};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
@@ -347,6 +349,28 @@ impl Intake {
     /// How all origins stand: asked of the engines, a few rows at a time.
     pub fn survey(&mut self) -> &mut Survey {
         &mut self.survey
+    }
+
+    /// Whether conduit can do its work, as far as intake and the engines know. The pool is that of the survey's last
+    /// round.
+    #[must_use]
+    pub fn health(&self, now: Now) -> Vec<Check> {
+        let (pending, pending_bytes) = (self.ledger.jobs(), self.ledger.bytes());
+        let bytes = pending_bytes + self.progress.result_bytes;
+        let situation = health::Situation {
+            closed: match self.phase {
+                Phase::Open => None,
+                Phase::Draining => Some("draining: no more jobs are taken in"),
+                Phase::Stopped => Some("stopping: no more jobs are taken in"),
+            },
+            serves: self.settings.serves,
+            pending,
+            pending_max: self.settings.max_pending,
+            pending_bytes: bytes,
+            pending_bytes_max: self.settings.max_pending_bytes,
+            is_scarce: self.ledger.is_scarce(self.progress.result_bytes),
+        };
+        health::checks(now.mono, &self.survey, &situation)
     }
 
     /// Whether no jobs are taken in because a client has asked for that.

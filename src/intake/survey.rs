@@ -28,7 +28,7 @@ pub const ENDPOINTS_MAX: usize = 1_000;
 /// From the beginning of one round to that of the next, at least.
 pub const GAP: Duration = Duration::from_millis(100);
 
-/// What a loop has to tell of its origins.
+/// What a loop has to answer, beginning when one last did.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of a round.
@@ -168,6 +168,9 @@ impl Survey {
             // That was of a round that is over.
             return self.ask_engine(engine, 0);
         }
+        self.stage = Stage::Collecting {
+            until: now.mono + ANSWER_TIMEOUT,
+        };
         for row in rows.rows {
             self.on_row(engine, row);
         }

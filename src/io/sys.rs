@@ -19,6 +19,8 @@ pub enum Clock {
     Boot,
     /// Since 1970 (`CLOCK_REALTIME`).
     Real,
+    /// Processor time of this process (`CLOCK_PROCESS_CPUTIME_ID`).
+    Process,
 }
 
 /// What [`wait_ready`] waits for.
@@ -49,6 +51,7 @@ pub fn clock_time(clock: Clock) -> Duration {
     let id = match clock {
         Clock::Boot => libc::CLOCK_BOOTTIME,
         Clock::Real => libc::CLOCK_REALTIME,
+        Clock::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
     };
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the pointer is to writable memory of the right type and size.
@@ -151,18 +154,39 @@ pub fn file_system_bytes(file: BorrowedFd<'_>) -> io::Result<u64> {
 /// # Errors
 /// The system's.
 pub fn raise_open_file_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the pointer is to a live value of the type the call writes.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    let mut limit = open_file_limits()?;
     if limit.rlim_cur < limit.rlim_max {
         limit.rlim_cur = limit.rlim_max;
         // SAFETY: the pointer is to a live value of the type the call reads.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
     }
     Ok(limit.rlim_cur)
+}
+
+/// How many files may be open.
+///
+/// # Errors
+/// The system's.
+pub fn open_file_limit() -> io::Result<u64> {
+    Ok(open_file_limits()?.rlim_cur)
+}
+
+fn open_file_limits() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live value of the type the call writes.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    Ok(limit)
+}
+
+/// Bytes of a page of memory.
+#[must_use]
+pub fn page_bytes() -> u64 {
+    // SAFETY: it takes a number, and is always known (sysconf(3)).
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(0)
 }
 
 /// Blocks signals in this thread, and in those it starts from now on.
@@ -405,6 +429,7 @@ mod tests {
         let limit = raise_open_file_limit().unwrap();
         assert!(limit > 0);
         assert_eq!(raise_open_file_limit().unwrap(), limit);
+        assert_eq!(open_file_limit().unwrap(), limit);
     }
 
     #[test]

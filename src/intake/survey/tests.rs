@@ -142,8 +142,8 @@ fn a_loop_that_does_not_answer_is_missing_and_what_it_last_said_stands() {
     let ticket = survey.ask(at(1_000));
     asks(&mut survey);
     survey.on_rows(at(1_001), EngineId(0), rows(vec![row("a", 2)], None));
-    assert_eq!(survey.poll_timeout(), Some(at(2_000).mono));
-    survey.handle_timeout(at(2_000));
+    assert_eq!(survey.poll_timeout(), Some(at(2_001).mono));
+    survey.handle_timeout(at(2_001));
     assert!(survey.is_over(ticket));
     assert_eq!(survey.missing().collect::<Vec<_>>(), [1]);
     let expected = [("https://a", 2, true), ("https://b", 1, true)];
