@@ -13,6 +13,7 @@ pub mod value;
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub max_spool_bytes: Option<u64>,
     /// Bytes of dead letters in it.
     pub max_dead_bytes: u64,
+    /// Where metrics and health are told.
+    pub listen: Listen,
     /// Event loops; `None`: as many as there are CPUs.
     pub workers: Option<u16>,
     /// What requests in flight get after SIGTERM.
@@ -91,6 +94,20 @@ pub struct Settings {
     /// What a log line looks like.
     pub log_format: Format,
 }
+
+/// Where metrics and health are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At [`LISTEN`], if nobody else is there.
+    Default,
+    /// There.
+    At(SocketAddr),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// The address of [`Listen::Default`].
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
 /// What this machine offers: the defaults of settings that no constant fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +207,18 @@ impl Settings {
     }
 }
 
+impl Listen {
+    /// The address, if there is one.
+    #[must_use]
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Listen::Default => Some(LISTEN),
+            Listen::At(address) => Some(address),
+            Listen::Nowhere => None,
+        }
+    }
+}
+
 impl Default for Settings {
     /// The table's defaults.
     fn default() -> Settings {
@@ -215,6 +244,7 @@ impl Default for Settings {
             spool: None,
             max_spool_bytes: None,
             max_dead_bytes: 0,
+            listen: Listen::Default,
             workers: None,
             shutdown_timeout: Duration::ZERO,
             log_level: log::LevelFilter::Info,

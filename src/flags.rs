@@ -9,6 +9,7 @@
 
 mod clients;
 mod ctl;
+mod health;
 mod sink;
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +21,7 @@ use crate::io::log::quoted;
 
 pub use clients::{SUBMIT_FLAGS, SubmitOptions};
 pub use ctl::{CTL_FLAGS, Choice, CtlOptions, Deed, Order, Verb};
+pub use health::{HEALTH_FLAGS, HealthOptions};
 pub use sink::{SINK_FLAGS, SinkOptions};
 
 /// What the user wants.
@@ -31,6 +33,8 @@ pub enum Command {
     Submit(SubmitOptions),
     /// `conduit ctl`
     Ctl(CtlOptions),
+    /// `conduit health`
+    Health(HealthOptions),
     /// `conduit sink`
     Sink(SinkOptions),
     /// `conduit demo`
@@ -66,6 +70,8 @@ pub enum Topic {
     Submit,
     /// `conduit ctl`
     Ctl,
+    /// `conduit health`
+    Health,
     /// `conduit sink`
     Sink,
     /// `conduit demo`
@@ -95,7 +101,7 @@ pub enum UsageError {
 }
 
 /// The names of the commands, in the order of the help.
-pub const COMMANDS: [&str; 6] = ["run", "submit", "ctl", "sink", "demo", "help"];
+pub const COMMANDS: [&str; 7] = ["run", "submit", "ctl", "health", "sink", "demo", "help"];
 
 /// The settings that `conduit demo` takes, by name.
 pub const DEMO_SETTINGS: [&str; 4] = ["maxConnections", "workers", "logLevel", "logFormat"];
@@ -155,6 +161,7 @@ impl Topic {
             Topic::Run => "run",
             Topic::Submit => "submit",
             Topic::Ctl => "ctl",
+            Topic::Health => "health",
             Topic::Sink => "sink",
             Topic::Demo => "demo",
         }
@@ -165,6 +172,7 @@ impl Topic {
         SETTINGS.iter().filter(move |setting| match self {
             Topic::Run => true,
             Topic::Demo => DEMO_SETTINGS.contains(&setting.name),
+            Topic::Health => setting.name == "listen",
             Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Commands => false,
         })
     }
@@ -175,6 +183,7 @@ impl Topic {
         match self {
             Topic::Submit => &SUBMIT_FLAGS,
             Topic::Ctl => &CTL_FLAGS,
+            Topic::Health => &HEALTH_FLAGS,
             Topic::Sink => &SINK_FLAGS,
             Topic::Commands | Topic::Run | Topic::Demo => &[],
         }
@@ -235,6 +244,7 @@ impl Topic {
             }),
             Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
             Topic::Ctl => Command::Ctl(ctl::ctl_options(typed, words)?),
+            Topic::Health => Command::Health(health::health_options(typed, &settings(typed)?)?),
             Topic::Sink => Command::Sink(sink::sink_options(typed)?),
             Topic::Commands => Command::Help(self),
         })
@@ -256,9 +266,12 @@ impl Topic {
     fn unexpected(self, word: &OsStr) -> UsageError {
         let hint = match self {
             Topic::Run => "jobs are read from standard input (conduit run < FILE)",
-            Topic::Commands | Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Demo => {
-                "every option is a flag"
-            }
+            Topic::Commands
+            | Topic::Submit
+            | Topic::Ctl
+            | Topic::Health
+            | Topic::Sink
+            | Topic::Demo => "every option is a flag",
         };
         let word = quoted(&word.to_string_lossy());
         wrong(format!(
@@ -322,6 +335,7 @@ fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
         Some("run") => Ok(Topic::Run),
         Some("submit") => Ok(Topic::Submit),
         Some("ctl") => Ok(Topic::Ctl),
+        Some("health") => Ok(Topic::Health),
         Some("sink") => Ok(Topic::Sink),
         Some("demo") => Ok(Topic::Demo),
         Some(_) | None => {

@@ -43,6 +43,10 @@ fn execute(command: Command) -> ExitCode {
             install_log(&Settings::default());
             commands::ctl::execute(&options)
         }
+        Command::Health(options) => {
+            install_log(&Settings::default());
+            commands::health::execute(&options)
+        }
         Command::Sink(options) => {
             install_log(&Settings::default());
             commands::sink::execute(options)

@@ -26,6 +26,7 @@ Commands:
   run     deliver jobs from standard input, results to standard output
   submit  send jobs to a running conduit, over its Unix socket
   ctl     steer a running conduit: status, breakers, limits, dead letters
+  health  ask a running conduit whether all is well, for health checks
   sink    receive requests, for trials and tests
   demo    deliver 1,000 webhooks to a receiver of its own, and say how it went
   help    explain a command
@@ -88,6 +89,14 @@ Answers every HTTP request alike, and prints where it listens. Counts by status
 are printed at the end (SIGINT or SIGTERM).
 ";
 
+const HEALTH: &str = "\
+Usage: conduit health [OPTIONS]
+
+Asks /health/ready of a running conduit, and prints the answer.
+
+Exit status: 0 Healthy or Degraded, 1 Unhealthy or no answer, 2 wrong usage.
+";
+
 const DEMO: &str = "\
 Usage: conduit demo [OPTIONS]
 
@@ -97,7 +106,7 @@ Exit status: 0 if all were delivered.
 ";
 
 const NOTHING: &str = "\
-Usage: conduit run|submit|ctl|sink|demo|help [OPTIONS]
+Usage: conduit run|submit|ctl|health|sink|demo|help [OPTIONS]
 Try conduit demo, or conduit --help.
 ";
 
@@ -128,6 +137,11 @@ pub fn text(topic: Topic) -> String {
         Topic::Ctl => {
             out.push_str(CTL);
             section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
+        Topic::Health => {
+            out.push_str(HEALTH);
+            let flags = topic.flags().iter().map(flag_row);
+            section(&mut out, "Options", flags.chain(topic.settings().map(row)));
         }
         Topic::Sink => {
             out.push_str(SINK);
@@ -261,11 +275,12 @@ fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const TOPICS: [Topic; 6] = [
+    const TOPICS: [Topic; 7] = [
         Topic::Commands,
         Topic::Run,
         Topic::Submit,
         Topic::Ctl,
+        Topic::Health,
         Topic::Sink,
         Topic::Demo,
     ];
@@ -291,7 +306,7 @@ mod tests {
                 assert!(line.is_some(), "{flag} is missing");
             }
         }
-        for topic in [Topic::Submit, Topic::Ctl, Topic::Sink] {
+        for topic in [Topic::Submit, Topic::Ctl, Topic::Health, Topic::Sink] {
             let text = text(topic);
             for flag in topic.flags() {
                 assert!(text.contains(&format!("\n  --{} ", flag.name)), "{text}");

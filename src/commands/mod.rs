@@ -2,6 +2,7 @@
 
 pub mod ctl;
 pub mod demo;
+pub mod health;
 pub mod help;
 pub mod peer;
 pub mod run;

@@ -3,6 +3,7 @@
 //! Not here: the loop (`io::turn`), flags (`flags`), which settings there are (`config`).
 
 use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use conduit::base::rng::Rng;
 use conduit::intake;
 
 use crate::commands::exit;
-use crate::config::{Machine, Settings};
+use crate::config::{Listen, Machine, Settings};
 use crate::flags::RunOptions;
 use crate::io::front::{self, Ended, Setup};
 use crate::io::notify::Notify;
@@ -19,7 +20,7 @@ use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::spool::Opened;
 use crate::io::stream::KeepAlive;
-use crate::io::{cgroup, clock, entropy, log as logger, stdio, sys, tls};
+use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys, tls};
 
 /// Why a run could not start.
 #[derive(Debug)]
@@ -87,6 +88,7 @@ fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
     if let Some(path) = &settings.socket {
         setup.socket = Some(listen(path, settings)?);
     }
+    setup.listener = listener(settings)?;
     if has_file && io::stderr().is_terminal() {
         setup.progress = Some(logger::status);
     }
@@ -113,6 +115,30 @@ fn listen(path: &Path, settings: &Settings) -> Result<Socket, Refusal> {
         Socket::bind(path, users).map_err(|error| cannot(&format!("listen at {place}"), &error))?;
     log::info!("listening at {place}");
     Ok(socket)
+}
+
+/// Where metrics and health are told. Nobody named the default address, so a run that ends with its feed does without
+/// where somebody else has it; a daemon is watched, and says at once that it can't be.
+fn listener(settings: &Settings) -> Result<Option<TcpListener>, Refusal> {
+    let Some(address) = settings.listen.address() else {
+        return Ok(None);
+    };
+    match admin::bind(address) {
+        Ok(listener) => {
+            log::info!("metrics and health at http://{}", bound(&listener, address));
+            Ok(Some(listener))
+        }
+        Err(error) if settings.listen == Listen::Default && settings.socket.is_none() => {
+            log::warn!("no metrics, no health (--listen): can't listen at {address}: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(cannot(&format!("listen at {address} (--listen)"), &error)),
+    }
+}
+
+/// Where it listens: of a port 0 the system has made another.
+fn bound(listener: &TcpListener, address: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(address)
 }
 
 /// Everything that a run needs, as the settings say; its feed is empty, and its results go nowhere until the
@@ -153,6 +179,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         sink: Box::new(io::sink()),
         socket: None,
         spool: None,
+        listener: None,
         notify: Notify::default(),
         signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
         note: logger::note,

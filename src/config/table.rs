@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, OnCircuitOpen, Statuses};
 
-use crate::config::{BadValue, Settings, value};
+use crate::config::{BadValue, Listen, Settings, value};
 use crate::io::log::Format;
 
 /// At most so many event loops.
@@ -80,6 +80,8 @@ pub enum Kind {
     File(fn(&mut Settings, PathBuf)),
     /// A place in the file system.
     Path(fn(&mut Settings, PathBuf)),
+    /// An address to listen at, or none.
+    Listen(fn(&mut Settings, Listen)),
     /// One of these words, by its index.
     Choice(&'static [&'static str], fn(&mut Settings, usize)),
 }
@@ -163,6 +165,7 @@ impl Kind {
             Kind::File(_) | Kind::Path(_) => {
                 return Err(value::bad(text, "a file's name".to_owned()));
             }
+            Kind::Listen(put) => put(settings, value::listen(text)?),
             Kind::Choice(words, put) => put(settings, value::choice(text, words)?),
         }
         Ok(())
@@ -183,6 +186,7 @@ impl Kind {
             Kind::Uids(_) => "UID,...",
             Kind::File(_) => "FILE",
             Kind::Path(_) => "PATH",
+            Kind::Listen(_) => "IP:PORT",
             Kind::Choice(..) => "WORD",
         }
     }
@@ -512,6 +516,14 @@ pub const SETTINGS: &[Setting] = &[
         help: "of jobs that were not delivered and are kept there; the oldest go first, 0 keeps none",
     },
     Setting {
+        name: "listen",
+        group: Group::Process,
+        kind: Kind::Listen(|s, v| s.listen = v),
+        // Whether it was named matters: so it is not put in like one that was.
+        default: Default::Machine("127.0.0.1:5000"),
+        help: "where metrics and health are told, over HTTP; none: nowhere",
+    },
+    Setting {
         name: "workers",
         group: Group::Process,
         kind: Kind::Count(1, WORKERS_MAX as u64, |s, v| s.workers = Some(v as u16)),
@@ -582,6 +594,7 @@ mod tests {
                 Kind::Statuses(_) => "404",
                 Kind::Uids(_) => "1000",
                 Kind::File(_) | Kind::Path(_) => "some.file",
+                Kind::Listen(_) => "none",
                 Kind::Choice(words, _) => words[1],
             };
             let mut settings = Settings::default();

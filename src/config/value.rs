@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Statuses};
 
-use crate::config::BadValue;
+use crate::config::{BadValue, Listen};
 use crate::io::log::quoted;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -104,6 +104,20 @@ pub fn uids(text: &OsStr) -> Result<Vec<u32>, BadValue> {
         let uid = count(OsStr::new(entry), 0, u64::from(u32::MAX) - 1)?;
         Ok(u32::try_from(uid).expect("checked against u32::MAX"))
     })
+}
+
+/// An address to listen at, or `none`.
+///
+/// # Errors
+/// What was expected instead.
+pub fn listen(text: &OsStr) -> Result<Listen, BadValue> {
+    let words = text.to_str().unwrap_or_default();
+    if words == "none" {
+        return Ok(Listen::Nowhere);
+    }
+    let expected = || "an IP address and a port, as in 127.0.0.1:5000, or none".to_owned();
+    let address = words.parse().map_err(|_| bad(text, expected()))?;
+    Ok(Listen::At(address))
 }
 
 /// Address ranges, separated by commas; an empty text is the empty list.

@@ -11,6 +11,7 @@ use crate::base::time::Instant;
 use crate::intake::survey::{PoolState, Survey};
 use crate::wire::endpoint_row::PutOff;
 use crate::wire::health::{Check, Status, Value};
+use crate::wire::spool::Refusal;
 
 /// Trouble of this machine's own is shown for so long: jobs that it puts off come again sooner than that.
 const TROUBLE_SHOWN: Duration = Duration::from_secs(60);
@@ -26,6 +27,10 @@ pub(super) struct Situation {
     pub(super) closed: Option<&'static str>,
     /// There is a socket, whose jobs are refused at a limit.
     pub(super) serves: bool,
+    /// There is a spool, to which they go instead.
+    pub(super) spools: bool,
+    /// Why it takes no jobs.
+    pub(super) refusal: Option<Refusal>,
     pub(super) pending: usize,
     pub(super) pending_max: usize,
     pub(super) pending_bytes: usize,
@@ -42,6 +47,7 @@ pub(super) fn checks(now: Instant, survey: &Survey, situation: &Situation) -> Ve
     vec![
         pool(survey.pool(), &missing),
         intake(situation),
+        spool(situation),
         trouble(now, "resolver", names, "names are resolved"),
         trouble(now, "local", local, "this machine puts no job off"),
     ]
@@ -88,6 +94,8 @@ fn intake(situation: &Situation) -> Check {
     let Situation {
         closed,
         serves,
+        spools,
+        refusal: _,
         pending,
         pending_max,
         pending_bytes,
@@ -99,6 +107,7 @@ fn intake(situation: &Situation) -> Check {
         Some(why) => (Status::Unhealthy, why),
         // Of the feed nothing is refused: it is read no faster than its jobs end.
         None if !serves => (Status::Healthy, "jobs are taken in"),
+        None if is_full && spools => (Status::Degraded, "at a limit: jobs wait on disk"),
         None if is_full => (Status::Unhealthy, "at a limit: jobs are refused"),
         None if is_scarce => (
             Status::Degraded,
@@ -116,6 +125,32 @@ fn intake(situation: &Situation) -> Check {
             ("pendingBytes", Value::Number(pending_bytes as u64)),
             ("maxPendingBytes", Value::Number(pending_bytes_max as u64)),
         ],
+    }
+}
+
+/// Whether accepted jobs can be made safe.
+fn spool(situation: &Situation) -> Check {
+    let (status, description) = match (situation.spools, situation.refusal) {
+        (false, _) => (
+            Status::Healthy,
+            "no spool: accepted jobs are in memory alone",
+        ),
+        (true, None) => (Status::Healthy, "jobs are made safe"),
+        (true, Some(Refusal::Behind)) => (
+            Status::Degraded,
+            "the disk is slower than the jobs come, or not ready yet",
+        ),
+        (true, Some(Refusal::Full)) => (
+            Status::Unhealthy,
+            "the disk is full, or maxSpoolBytes reached: no job is taken in",
+        ),
+        (true, Some(Refusal::Trouble)) => (Status::Unhealthy, "the disk fails: no job is taken in"),
+    };
+    Check {
+        name: "spool",
+        status,
+        description: description.to_owned(),
+        data: Vec::new(),
     }
 }
 
@@ -205,6 +240,8 @@ mod tests {
         let open = Situation {
             closed: None,
             serves: true,
+            spools: false,
+            refusal: None,
             pending: 79,
             pending_max: 100,
             pending_bytes: 0,
@@ -249,6 +286,20 @@ mod tests {
             ),
         ] {
             assert_eq!(intake(&situation).status, status, "{situation:?}");
+        }
+        let spools = Situation {
+            spools: true,
+            ..full
+        };
+        assert_eq!(intake(&spools).status, Status::Degraded);
+        for (refusal, status) in [
+            (None, Status::Healthy),
+            (Some(Refusal::Behind), Status::Degraded),
+            (Some(Refusal::Full), Status::Unhealthy),
+            (Some(Refusal::Trouble), Status::Unhealthy),
+        ] {
+            let situation = Situation { refusal, ..spools };
+            assert_eq!(spool(&situation).status, status, "{refusal:?}");
         }
     }
 

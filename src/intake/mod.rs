@@ -364,6 +364,8 @@ impl Intake {
                 Phase::Stopped => Some("stopping: no more jobs are taken in"),
             },
             serves: self.settings.serves,
+            spools: self.settings.spools,
+            refusal: self.refusal(),
             pending,
             pending_max: self.settings.max_pending,
             pending_bytes: bytes,

@@ -7,6 +7,7 @@
 
 use std::io::{self, Read, Write};
 use std::mem;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use conduit::intake::{self, Intake};
 use conduit::wire::names::Names;
 use rustls::RootCertStore;
 
+use crate::io::admin::{Admin, FIRST_TOKEN};
 use crate::io::clients::Clients;
 use crate::io::clock;
 use crate::io::files::NameFiles;
@@ -65,6 +67,8 @@ pub struct Setup {
     pub socket: Option<Socket>,
     /// Where accepted jobs are kept until they end, if anywhere; `intake` says so too.
     pub spool: Option<Opened>,
+    /// Where metrics and health are told, if anywhere.
+    pub listener: Option<TcpListener>,
     /// Told when the run is up, and when its end begins.
     pub notify: Notify,
     /// Signals that were blocked before any thread was started.
@@ -111,6 +115,9 @@ struct Front {
     spool: Option<Spool>,
     /// Until when what the spool was told is waited for, once all else is done.
     closing: Option<Instant>,
+    admin: Option<Admin>,
+    /// What the engine of this loop is to tell of its origins: once a turn, as other engines do.
+    own_ask: Option<u32>,
     is_draining: bool,
     feed: Feed,
     has_feed_ended: bool,
@@ -175,12 +182,18 @@ impl Front {
             .spool
             .map(|opened| Spool::start(opened, turn.bell()))
             .transpose()?;
+        let admin = setup
+            .listener
+            .map(|listener| Admin::open(listener, turn.registry()?, now))
+            .transpose()?;
         Ok(Front {
             intake,
             client,
             clients,
             spool,
             closing: None,
+            admin,
+            own_ask: None,
             is_draining: false,
             feed: Feed::start(setup.source, Arc::clone(&reports))?,
             has_feed_ended: false,
@@ -220,9 +233,13 @@ impl Front {
             self.run_own_timers(now);
             self.read_mail(now, &mut mail)?;
             self.read_clients(now);
+            self.answer_own_ask(now);
             self.run_spool(now);
             self.run_intake(now);
             self.run_spool(now);
+            if let Some(admin) = &mut self.admin {
+                admin.work(now, &mut self.intake);
+            }
             self.watch_draining(now);
             self.post_orders();
             self.flush(now);
@@ -261,10 +278,14 @@ impl Front {
             disk,
         ];
         let own = own.into_iter().min().unwrap_or(Instant::FAR_FUTURE);
-        let mut until = stage.min(feed).min(accept).min(own);
+        let admin = self.admin.as_ref();
+        let deadline = admin.map_or(Instant::FAR_FUTURE, Admin::poll_timeout);
+        let mut until = stage.min(feed).min(accept).min(own).min(deadline);
         let has_results = self.results.are_ready(&self.intake, self.client);
         let has_work = self.has_work || self.intake.has_work();
-        if has_work || has_results || clients.is_some_and(Clients::has_work) {
+        let has_own_work = self.own_ask.is_some() || admin.is_some_and(Admin::has_work);
+        let has_client_work = has_own_work || clients.is_some_and(Clients::has_work);
+        if has_work || has_results || has_client_work {
             until = self.turn.now().mono;
         }
         self.turn.wait(until, &has_mail)
@@ -406,13 +427,23 @@ impl Front {
 
     /// Takes in what clients of the socket have sent, within bounds.
     fn read_clients(&mut self, now: Now) {
-        let Some(clients) = &mut self.clients else {
-            return;
-        };
         for nudge in self.turn.nudges().drain(..) {
-            clients.handle_nudge(nudge);
+            match (&mut self.admin, &mut self.clients) {
+                (Some(admin), _) if nudge.token.0 >= FIRST_TOKEN => admin.handle_nudge(nudge),
+                (_, Some(clients)) => clients.handle_nudge(nudge),
+                (_, None) => {}
+            }
         }
-        clients.read(now, &mut self.intake);
+        if let Some(clients) = &mut self.clients {
+            clients.read(now, &mut self.intake);
+        }
+    }
+
+    /// Has the engine of this loop tell of some of its origins.
+    fn answer_own_ask(&mut self, now: Now) {
+        if let Some(from) = self.own_ask.take() {
+            self.turn.net.handle_input(now, EngineInput::Ask { from });
+        }
     }
 
     /// Says in the log that draining has begun, or was called off. Stops when no job is left: who then does not read
@@ -459,7 +490,7 @@ impl Front {
             Output::Write { client } => self.clients().handle_results(client),
             Output::Close { client } => self.clients().close(client),
             Output::Ask { engine, from } => match engine.0.checked_sub(1) {
-                None => self.turn.net.handle_input(now, EngineInput::Ask { from }),
+                None => self.own_ask = Some(from),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Ask { from }),
             },
             Output::Deliver { engine, job } => match engine.0.checked_sub(1) {

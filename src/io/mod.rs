@@ -3,6 +3,7 @@
 //! [`turn`] is where to start: one turn of the loop, phase by phase. [`front`] is what the first loop has
 //! beside its engine, [`net`] performs what an engine asks for, [`stream`] and [`udp`] are its sockets.
 
+pub mod admin;
 pub mod cgroup;
 pub mod clients;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod log;
 pub mod mailbox;
 pub mod net;
 pub mod notify;
+pub mod process;
 pub mod progress;
 pub mod results;
 pub mod signal;

@@ -178,17 +178,19 @@ fn read_head(head: &[u8], on_loopback: bool) -> Result<Request, Refusal> {
     if on_loopback && !host.is_none_or(is_own) {
         return Err(Refusal::Host);
     }
-    if fields.has_body {
+    let is_get = matches!(method, "GET" | "HEAD");
+    if fields.has_body && is_get {
         return Err(Refusal::Body);
     }
-    let keeps = !fields.says_close && (is_1_1 || fields.says_keep_alive);
-    let target = match (method, path) {
-        ("GET" | "HEAD", "/") => Ok(Target::Index),
-        ("GET" | "HEAD", "/health/live") => Ok(Target::Live),
-        ("GET" | "HEAD", "/health/ready") => Ok(Target::Ready),
-        ("GET" | "HEAD", "/metrics") => Ok(Target::Metrics),
-        ("GET" | "HEAD", _) => Err(Refusal::NotFound),
-        _ => Err(Refusal::Method),
+    // A body is not read: what follows it would be taken for a request.
+    let keeps = !fields.says_close && !fields.has_body && (is_1_1 || fields.says_keep_alive);
+    let target = match path {
+        _ if !is_get => Err(Refusal::Method),
+        "/" => Ok(Target::Index),
+        "/health/live" => Ok(Target::Live),
+        "/health/ready" => Ok(Target::Ready),
+        "/metrics" => Ok(Target::Metrics),
+        _ => Err(Refusal::NotFound),
     };
     Ok(Request {
         target,
@@ -494,6 +496,8 @@ mod tests {
             assert_eq!(request(lines), Err(refusal), "{lines}");
         }
         assert!(request("GET / HTTP/1.1\nHost: localhost\nContent-Length: 0").is_ok());
+        let post = request("POST / HTTP/1.1\nHost: localhost\nContent-Length: 9").expect("one");
+        assert_eq!((post.target, post.keeps), (Err(Refusal::Method), false));
     }
 
     #[test]

@@ -16,9 +16,11 @@ use super::{PATIENCE, Process, wait_for};
 /// The binary that Cargo built beside this test.
 pub(crate) const CONDUIT: &str = env!("CARGO_BIN_EXE_conduit");
 
-/// What lets a run talk to servers of these tests: plain HTTP, on loopback. One attempt a job: stories about
+/// What lets a run talk to servers of these tests: plain HTTP, on loopback. No admin listener: many run at once. One attempt a job: stories about
 /// retries bring a schedule of their own.
-pub(crate) const LOCAL: [&str; 5] = [
+pub(crate) const LOCAL: [&str; 7] = [
+    "--listen",
+    "none",
     "--allow-http",
     "--allow-net",
     "127.0.0.0/8",

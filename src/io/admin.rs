@@ -1,0 +1,636 @@
+//! The admin listener: its connections, read and written through loop 0, and the pages that they wait for.
+//!
+//!   Reading --whole head--> Waiting (for a survey, for its page) --> Writing --> Reading, or Lingering --> closed
+//!
+//! Nobody who asks here can hold up a delivery: a turn makes a bounded number of calls and writes a bounded piece of a
+//! page; a page is written once for all who wait for it; whoever is slow has a deadline, and whoever comes when all
+//! places are taken gets that of the connection which has been idle, else at one thing, for longest.
+//!
+//! Not here: what a request is (`wire/admin`), how all origins stand (`intake/survey`), what is written
+//! (`wire/metrics`, `intake/health`).
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use conduit::base::time::{Instant, Now};
+use conduit::intake::Intake;
+use conduit::intake::survey::Ticket;
+use conduit::wire::admin::{self, HEAD_BYTES_MAX, Head, Parsed, Refusal, Request, Target};
+use conduit::wire::health::{self, Check};
+use conduit::wire::metrics::{Facts, Format, Page};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+use crate::io::process;
+use crate::io::turn::Nudge;
+
+/// Connections at the same time.
+pub const PEERS_MAX: usize = 64;
+
+/// What a client has to send a request, and to take some more of an answer.
+pub const STALL_MAX: Duration = Duration::from_secs(5);
+
+/// What it has to take an answer, however it goes on.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// How long a connection may be without a request.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+
+/// How long a client that is sent away may take to notice.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long no connection is accepted after this machine had no descriptor or memory for one.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connections accepted, system calls made for connections, and bytes of a page written, in one turn.
+const ACCEPTS_PER_TURN: u32 = 4;
+const CALLS_PER_TURN: usize = 16;
+const PAGE_BYTES_PER_TURN: usize = 32 * 1024;
+
+/// Bytes of one call.
+const READ_BYTES: usize = 4 * 1024;
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// The listener's token; a connection's is this and its place beyond it. Clients of the Unix socket have lower ones,
+/// sockets of the engine higher ones.
+pub const FIRST_TOKEN: usize = 1 << 24;
+
+/// The admin listener and its connections.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    on_loopback: bool,
+    registry: Registry,
+    accepting: Accepting,
+    peers: Vec<Option<Peer>>,
+    /// Names for peers: one that takes another's place is not taken for it.
+    names: u64,
+    /// Those that may have something to do, each once.
+    queue: VecDeque<usize>,
+    /// Those that wait for a survey.
+    waiting: Vec<Asked>,
+    rendering: Option<Rendering>,
+    /// No deadline of a connection is before this.
+    wakes_at: Instant,
+    /// The walls around this process.
+    hardening: Check,
+    started: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    /// The next connection will be an event.
+    Waiting,
+    /// There may be more.
+    Ready,
+    /// There may be more, but not before this.
+    Paused(Instant),
+}
+
+#[derive(Debug)]
+struct Peer {
+    name: u64,
+    stream: TcpStream,
+    input: Vec<u8>,
+    stage: Stage,
+    /// When it came to this stage.
+    since: Instant,
+    /// When it last got on there.
+    moved: Instant,
+    is_readable: bool,
+    is_writable: bool,
+    is_queued: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Reading,
+    Waiting,
+    Writing {
+        head: Vec<u8>,
+        body: Rc<[u8]>,
+        written: usize,
+        closes: bool,
+    },
+    /// All is said; what it still sends is read, so that it gets to read the answer.
+    Lingering,
+}
+
+/// Somebody waits for what a survey shows.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    peer: usize,
+    name: u64,
+    request: Request,
+    ticket: Ticket,
+}
+
+/// A page of metrics that is being written, and for whom.
+#[derive(Debug)]
+struct Rendering {
+    page: Page,
+    readers: Vec<Asked>,
+}
+
+/// What a peer is to be after a call.
+enum Next {
+    /// As it is; and whether it may have more to do at once.
+    Stay(bool),
+    Close,
+}
+
+impl Admin {
+    /// Takes connections from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(
+        listener: std::net::TcpListener,
+        registry: Registry,
+        now: Now,
+    ) -> io::Result<Admin> {
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
+        let address = listener.local_addr()?;
+        registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;
+        Ok(Admin {
+            on_loopback: address.ip().to_canonical().is_loopback(),
+            listener,
+            registry,
+            accepting: Accepting::Waiting,
+            peers: Vec::new(),
+            names: 0,
+            queue: VecDeque::new(),
+            waiting: Vec::new(),
+            rendering: None,
+            wakes_at: Instant::FAR_FUTURE,
+            hardening: process::hardening(),
+            started: Duration::from_nanos(now.wall.unix_nanos()),
+        })
+    }
+
+    /// Something can be read or written, or somebody wants to connect.
+    pub fn handle_nudge(&mut self, nudge: Nudge) {
+        let Some(index) = (nudge.token.0 - FIRST_TOKEN).checked_sub(1) else {
+            if self.accepting == Accepting::Waiting {
+                self.accepting = Accepting::Ready;
+            }
+            return;
+        };
+        if let Some(Some(peer)) = self.peers.get_mut(index) {
+            peer.is_readable |= nudge.is_readable;
+            peer.is_writable |= nudge.is_writable;
+            self.enqueue(index);
+        }
+    }
+
+    /// Does a turn's share of what there is to do.
+    pub fn work(&mut self, now: Now, intake: &mut Intake) {
+        self.accept(now);
+        if self.wakes_at <= now.mono {
+            self.close_late(now.mono);
+        }
+        for _ in 0..self.queue.len().min(CALLS_PER_TURN) {
+            let Some(index) = self.queue.pop_front() else {
+                break;
+            };
+            self.serve(now, index, intake);
+        }
+        self.answer_ready(now, intake);
+        self.render(now, intake);
+    }
+
+    /// Whether there is more to do at once.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let is_accepting = self.accepting == Accepting::Ready;
+        is_accepting || !self.queue.is_empty() || self.rendering.is_some()
+    }
+
+    /// When the next deadline is, at the earliest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        match self.accepting {
+            Accepting::Paused(until) => until.min(self.wakes_at),
+            Accepting::Waiting | Accepting::Ready => self.wakes_at,
+        }
+    }
+
+    fn accept(&mut self, now: Now) {
+        if let Accepting::Paused(until) = self.accepting
+            && until <= now.mono
+        {
+            self.accepting = Accepting::Ready;
+        }
+        if self.accepting != Accepting::Ready {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.add(now.mono, stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.accepting = Accepting::Waiting;
+                    return;
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => {
+                    log::warn!("the admin listener can't accept a connection: {error}");
+                    self.accepting = Accepting::Paused(now.mono + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, now: Instant, mut stream: TcpStream) {
+        let index = self.place();
+        let token = Token(FIRST_TOKEN + 1 + index);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(&mut stream, token, interest) {
+            return log::warn!("the admin listener can't watch a connection: {error}");
+        }
+        self.names += 1;
+        self.peers[index] = Some(Peer {
+            name: self.names,
+            stream,
+            input: Vec::new(),
+            stage: Stage::Reading,
+            since: now,
+            moved: now,
+            is_readable: true,
+            is_writable: true,
+            is_queued: false,
+        });
+        self.enqueue(index);
+        self.watch(index);
+    }
+
+    /// A free place, or one whose connection is closed for it.
+    fn place(&mut self) -> usize {
+        if let Some(index) = self.peers.iter().position(Option::is_none) {
+            return index;
+        }
+        if self.peers.len() < PEERS_MAX {
+            self.peers.push(None);
+            return self.peers.len() - 1;
+        }
+        let key = |peer: &Peer| (!peer.is_idle(), peer.since);
+        let held = self.peers.iter().zip(0..);
+        let longest = held
+            .filter_map(|(peer, index)| Some((key(peer.as_ref()?), index)))
+            .min();
+        let (_, index) = longest.expect("all places are taken");
+        self.peers[index] = None;
+        index
+    }
+
+    fn enqueue(&mut self, index: usize) {
+        if let Some(peer) = &mut self.peers[index]
+            && !std::mem::replace(&mut peer.is_queued, true)
+        {
+            self.queue.push_back(index);
+        }
+    }
+
+    fn watch(&mut self, index: usize) {
+        if let Some(peer) = &self.peers[index] {
+            self.wakes_at = self.wakes_at.min(peer.deadline());
+        }
+    }
+
+    fn close_late(&mut self, now: Instant) {
+        self.wakes_at = Instant::FAR_FUTURE;
+        for slot in &mut self.peers {
+            slot.take_if(|peer| peer.deadline() <= now);
+            let next = slot.as_ref().map_or(Instant::FAR_FUTURE, Peer::deadline);
+            self.wakes_at = self.wakes_at.min(next);
+        }
+    }
+
+    /// One call for one connection.
+    fn serve(&mut self, now: Now, index: usize, intake: &mut Intake) {
+        let Some(peer) = &mut self.peers[index] else {
+            return;
+        };
+        peer.is_queued = false;
+        let next = match peer.stage {
+            Stage::Reading => {
+                if let Some(parsed) = peer.parse(self.on_loopback) {
+                    self.take(now, index, parsed, intake);
+                    return self.watch(index);
+                }
+                peer.read(now.mono)
+            }
+            Stage::Waiting => Next::Stay(false),
+            Stage::Writing { .. } => peer.write(now.mono),
+            Stage::Lingering => peer.linger(),
+        };
+        match next {
+            Next::Close => self.peers[index] = None,
+            Next::Stay(more) => {
+                if more {
+                    self.enqueue(index);
+                }
+                self.watch(index);
+            }
+        }
+    }
+
+    /// Answers a request, or has it wait.
+    fn take(&mut self, now: Now, index: usize, parsed: Parsed, intake: &mut Intake) {
+        let request = match parsed {
+            Parsed::Partial => unreachable!("only whole ones are taken"),
+            Parsed::Refused(refusal) => return self.refuse(now, index, refusal, None),
+            Parsed::Request { request, .. } => request,
+        };
+        match request.target {
+            Err(refusal) => self.refuse(now, index, refusal, Some(request)),
+            Ok(Target::Index) => self.answer(
+                now,
+                index,
+                &request,
+                200,
+                admin::PLAIN,
+                admin::INDEX.as_bytes().into(),
+            ),
+            Ok(Target::Live) => self.answer(
+                now,
+                index,
+                &request,
+                200,
+                admin::JSON,
+                admin::LIVE.as_bytes().into(),
+            ),
+            Ok(Target::Ready | Target::Metrics) => {
+                let ticket = intake.survey().ask(now);
+                let Some(peer) = &mut self.peers[index] else {
+                    return;
+                };
+                peer.enter(now.mono, Stage::Waiting);
+                self.waiting.push(Asked {
+                    peer: index,
+                    name: peer.name,
+                    request,
+                    ticket,
+                });
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Now, index: usize, refusal: Refusal, request: Option<Request>) {
+        let body = refusal.text().as_bytes();
+        let request = request.unwrap_or(Request {
+            target: Err(refusal),
+            is_head: false,
+            format: Format::Text,
+            keeps: false,
+            is_told: false,
+        });
+        self.answer(
+            now,
+            index,
+            &request,
+            refusal.status(),
+            admin::PLAIN,
+            body.into(),
+        );
+    }
+
+    fn answer(
+        &mut self,
+        now: Now,
+        index: usize,
+        request: &Request,
+        status: u16,
+        content_type: &str,
+        body: Rc<[u8]>,
+    ) {
+        let Some(peer) = &mut self.peers[index] else {
+            return;
+        };
+        let head = Head {
+            status,
+            content_type,
+            body_bytes: body.len(),
+            closes: !request.keeps,
+            is_told: request.is_told,
+        };
+        let mut bytes = Vec::new();
+        head.write(now.wall, &mut bytes);
+        let stage = Stage::Writing {
+            head: bytes,
+            body: if request.is_head { Rc::default() } else { body },
+            written: 0,
+            closes: head.closes,
+        };
+        peer.enter(now.mono, stage);
+        self.enqueue(index);
+        self.watch(index);
+    }
+
+    fn answer_asked(&mut self, now: Now, asked: &Asked, status: u16, kind: &str, body: Rc<[u8]>) {
+        let peer = self.peers.get(asked.peer).and_then(Option::as_ref);
+        if peer.is_some_and(|peer| peer.name == asked.name) {
+            self.answer(now, asked.peer, &asked.request, status, kind, body);
+        }
+    }
+
+    /// Those that wait and whose survey is over, if `is` holds of their request.
+    fn take_over(&mut self, intake: &mut Intake, is: impl Fn(&Request) -> bool) -> Vec<Asked> {
+        let survey = intake.survey();
+        self.waiting
+            .extract_if(.., |asked| {
+                survey.is_over(asked.ticket) && is(&asked.request)
+            })
+            .collect()
+    }
+
+    fn answer_ready(&mut self, now: Now, intake: &mut Intake) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let readers = self.take_over(intake, |request| request.target == Ok(Target::Ready));
+        if readers.is_empty() {
+            return;
+        }
+        let mut checks = intake.health(now);
+        checks.push(self.hardening.clone());
+        let mut body = Vec::new();
+        health::write(&checks, &mut body);
+        let body: Rc<[u8]> = body.into();
+        let status = health::worst(&checks).http();
+        for asked in readers {
+            self.answer_asked(now, &asked, status, admin::JSON, Rc::clone(&body));
+        }
+    }
+
+    /// Writes on at the page for which the first of those wait whose survey is over.
+    fn render(&mut self, now: Now, intake: &mut Intake) {
+        if self.rendering.is_none() {
+            let survey = intake.survey();
+            let first = self
+                .waiting
+                .iter()
+                .find(|asked| survey.is_over(asked.ticket));
+            let Some(format) = first.map(|asked| asked.request.format) else {
+                return;
+            };
+            let readers = self.take_over(intake, |request| request.format == format);
+            intake.survey().hold();
+            let page = Page::new(format, self.facts(intake));
+            self.rendering = Some(Rendering { page, readers });
+        }
+        let endpoints = intake.survey().endpoints();
+        let is_whole =
+            |rendering: &mut Rendering| rendering.page.write_some(endpoints, PAGE_BYTES_PER_TURN);
+        let Some(Rendering { page, readers }) = self.rendering.take_if(is_whole) else {
+            return;
+        };
+        intake.survey().release(now);
+        let kind = page.format().content_type();
+        let body: Rc<[u8]> = page.into_bytes().into();
+        for asked in readers {
+            self.answer_asked(now, &asked, 200, kind, Rc::clone(&body));
+        }
+    }
+
+    fn facts(&self, intake: &mut Intake) -> Facts {
+        let outcomes = intake.progress().outcomes;
+        let survey = intake.survey();
+        Facts {
+            version: env!("CARGO_PKG_VERSION"),
+            outcomes,
+            waits: survey.waits(),
+            loops_missing: survey.missing().count() as u64,
+            process: process::measure(self.started),
+        }
+    }
+}
+
+impl Peer {
+    fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Reading) && self.input.is_empty()
+    }
+
+    fn deadline(&self) -> Instant {
+        match self.stage {
+            Stage::Reading if self.input.is_empty() => self.since + IDLE_MAX,
+            Stage::Reading => self.since + STALL_MAX,
+            Stage::Waiting => Instant::FAR_FUTURE,
+            Stage::Writing { .. } => (self.moved + STALL_MAX).min(self.since + ANSWER_MAX),
+            Stage::Lingering => self.since + LINGER,
+        }
+    }
+
+    fn enter(&mut self, now: Instant, stage: Stage) {
+        self.stage = stage;
+        (self.since, self.moved) = (now, now);
+    }
+
+    /// The request at the front of what was read, which is then gone; none if there is no whole one.
+    fn parse(&mut self, on_loopback: bool) -> Option<Parsed> {
+        let parsed = admin::parse(&self.input, on_loopback);
+        match parsed {
+            Parsed::Partial => return None,
+            Parsed::Request { bytes, .. } => _ = self.input.drain(..bytes),
+            Parsed::Refused(_) => self.input.clear(),
+        }
+        Some(parsed)
+    }
+
+    fn read(&mut self, now: Instant) -> Next {
+        if !self.is_readable {
+            return Next::Stay(false);
+        }
+        let mut buffer = [0; READ_BYTES];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Next::Close,
+            Ok(bytes) => {
+                if self.input.is_empty() {
+                    self.since = now;
+                }
+                self.input.extend_from_slice(&buffer[..bytes]);
+                debug_assert!(self.input.len() <= HEAD_BYTES_MAX + READ_BYTES);
+                Next::Stay(true)
+            }
+            Err(error) => after_error(&error, &mut self.is_readable),
+        }
+    }
+
+    fn write(&mut self, now: Instant) -> Next {
+        let Stage::Writing {
+            head,
+            body,
+            written,
+            closes,
+        } = &mut self.stage
+        else {
+            unreachable!("only a writer writes")
+        };
+        if !self.is_writable {
+            return Next::Stay(false);
+        }
+        let rest = match head.get(*written..) {
+            Some(rest) if !rest.is_empty() => rest,
+            _ => &body[*written - head.len()..],
+        };
+        let some = &rest[..rest.len().min(WRITE_BYTES)];
+        match self.stream.write(some) {
+            Ok(bytes) => {
+                *written += bytes;
+                self.moved = now;
+                if *written < head.len() + body.len() {
+                    return Next::Stay(true);
+                }
+                if !*closes {
+                    self.enter(now, Stage::Reading);
+                    return Next::Stay(true);
+                }
+                // It may be gone already.
+                if self.stream.shutdown(Shutdown::Write).is_err() {
+                    return Next::Close;
+                }
+                self.enter(now, Stage::Lingering);
+                Next::Stay(true)
+            }
+            Err(error) => after_error(&error, &mut self.is_writable),
+        }
+    }
+
+    fn linger(&mut self) -> Next {
+        if !self.is_readable {
+            return Next::Stay(false);
+        }
+        match self.stream.read(&mut [0; READ_BYTES]) {
+            Ok(0) => Next::Close,
+            Ok(_) => Next::Stay(true),
+            Err(error) => after_error(&error, &mut self.is_readable),
+        }
+    }
+}
+
+fn after_error(error: &io::Error, is_possible: &mut bool) -> Next {
+    match error.kind() {
+        ErrorKind::WouldBlock => {
+            *is_possible = false;
+            Next::Stay(false)
+        }
+        ErrorKind::Interrupted => Next::Stay(true),
+        _ => Next::Close,
+    }
+}
+
+/// Listens at this address.
+///
+/// # Errors
+/// The system's.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    std::net::TcpListener::bind(address)
+}
