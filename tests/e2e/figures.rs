@@ -18,7 +18,7 @@ const CONNECTIONS_MOST: usize = 50;
 /// Bytes of memory for an idle plaintext connection.
 const IDLE_BYTES_MOST: u64 = 6 * 1024;
 
-fn jobs() -> usize {
+pub(crate) fn jobs() -> usize {
     let count = env::var("CONDUIT_JOBS").unwrap_or_else(|_| "100000".to_owned());
     count.parse().expect("CONDUIT_JOBS is a whole number")
 }

@@ -1,7 +1,7 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
 //! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), its socket (`socket`),
-//! networks of their own (`world`), certificates (`certs`), job lines (`feed`).
+//! its admin listener (`monitor`), networks of their own (`world`), certificates (`certs`), job lines (`feed`).
 
 use std::env;
 use std::fs;
@@ -17,6 +17,7 @@ pub(crate) mod certs;
 pub(crate) mod conduit;
 pub(crate) mod feed;
 pub(crate) mod gate;
+pub(crate) mod monitor;
 pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod servers;

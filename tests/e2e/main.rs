@@ -13,10 +13,12 @@
     reason = "the tests stand outside the program: they own clocks and threads, and talk to who runs them"
 )]
 
+mod admin;
 mod binary;
 mod dns;
 mod errors;
 mod figures;
+mod figures_admin;
 mod haproxy;
 mod harness;
 mod httpbin;

@@ -1,0 +1,400 @@
+//! The admin listener: what it tells, whom it refuses, and that nobody who asks can hold up a delivery.
+//!
+//! Not here: figures (`figures`), the grammar of requests (`src/wire/admin`).
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use crate::harness::conduit::{CONDUIT, Run, ask};
+use crate::harness::feed::plain;
+use crate::harness::gate::Gate;
+use crate::harness::monitor::{Monitor, get, metrics};
+use crate::harness::servers::{Node, Sink};
+use crate::harness::socket::Daemon;
+use crate::harness::{TempDir, free_port, is_installed, wait_for, wait_for_port};
+
+/// A run that tells of itself at this port.
+fn watched(flags: &[&str]) -> (u16, Run) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let run = Run::local(&[&["--listen", &listen], flags].concat());
+    wait_for_port(port);
+    (port, run)
+}
+
+#[test]
+fn each_path_is_answered_over_one_connection() {
+    let (port, run) = watched(&[]);
+    let mut monitor = Monitor::connect(port);
+    let index = monitor.get("/", "");
+    assert_eq!(index.status, 200);
+    assert!(index.body.contains("/health/ready"), "{}", index.body);
+    assert_eq!(monitor.get("/health/live", "").status, 200);
+    let ready = monitor.get("/health/ready", "");
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    let ready = ready.json();
+    assert_eq!(ready["status"], "Healthy");
+    let pool = &ready["checks"]["http_connection_pool"];
+    assert_eq!(pool["description"], "Connections: 0/0 (0.0%)");
+    for check in ["intake", "resolver", "spool", "hardening"] {
+        assert!(ready["checks"][check]["status"].is_string(), "{ready}");
+    }
+    let metrics = monitor.get("/metrics", "");
+    assert!(
+        metrics
+            .head
+            .contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n")
+    );
+    let open = "Accept: application/openmetrics-text; version=1.0.0\r\n";
+    let metrics = monitor.get("/metrics", open);
+    assert!(
+        metrics
+            .head
+            .contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0")
+    );
+    assert!(metrics.body.ends_with("\n# EOF\n"), "{}", metrics.body);
+    assert_eq!(monitor.get("/nothing", "").status, 404);
+    monitor.send("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(monitor.answer(false).status, 200);
+    // Two at once, the second of which is the last.
+    monitor.send(
+        "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n\
+         GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(monitor.answer(true).status, 200);
+    let last = monitor.answer(true);
+    assert!(
+        last.head.contains("\r\nConnection: close\r\n"),
+        "{}",
+        last.head
+    );
+    assert!(monitor.is_at_end());
+    run.finish().assert_all_delivered(0);
+}
+
+#[test]
+fn whom_it_is_not_for_it_refuses() {
+    let (port, run) = watched(&[]);
+    for (request, status) in [
+        (
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+            405,
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n",
+            403,
+        ),
+        ("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+        ("GET /metrics HTTP/1.1\r\n\r\n", 400),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", 400),
+        ("GET /metrics HTTP/2.0\r\nHost: localhost\r\n\r\n", 505),
+    ] {
+        let mut monitor = Monitor::connect(port);
+        monitor.send(request);
+        let answer = monitor.answer(true);
+        assert_eq!(answer.status, status, "{request}: {}", answer.body);
+    }
+    let mut monitor = Monitor::connect(port);
+    monitor.send(&format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(8 * 1024)));
+    assert_eq!(monitor.answer(true).status, 431);
+    assert!(monitor.is_at_end());
+    run.finish().assert_all_delivered(0);
+}
+
+#[test]
+fn a_busy_pool_is_measured_and_unhealthy() {
+    let gate = Gate::start();
+    let (port, mut run) = watched(&["--max-connections", "2"]);
+    for id in ["a", "b", "c"] {
+        run.write(&plain(id, &gate.url()));
+    }
+    gate.wait_for_requests(2);
+    let ready = wait_for("the third job to wait", || {
+        let ready = get(port, "/health/ready");
+        let data = &ready.json()["checks"]["http_connection_pool"]["data"];
+        (data["pendingRequests"] == 1).then_some(ready)
+    });
+    assert_eq!(ready.status, 503);
+    let pool = &ready.json()["checks"]["http_connection_pool"];
+    assert_eq!(pool["description"], "Connections: 2/2 (100.0%)");
+    assert_eq!(pool["data"]["activeConnections"], 2);
+    assert_eq!(pool["data"]["idleConnections"], 0);
+    assert_eq!(pool["data"]["utilization"], "100.0%");
+    let (status, stdout, _) = ask(&["health", "--url", &format!("http://localhost:{port}")]);
+    assert_eq!(status, Some(1), "{stdout}");
+    assert!(stdout.contains("100.0%"), "{stdout}");
+    let live = ["health", "--live", "--listen", &format!("0.0.0.0:{port}")];
+    assert_eq!(ask(&live).0, Some(0));
+    let metrics = metrics(port);
+    assert_eq!(metrics.count("conduit_webhook_active_requests", &[]), 2);
+    assert_eq!(
+        metrics.count("conduit_http_pool_active_connections", &[]),
+        2
+    );
+    assert_eq!(
+        metrics.count("conduit_webhook_queued", &[("priority", "normal")]),
+        1
+    );
+    gate.open();
+    run.finish().assert_all_delivered(3);
+    assert_eq!(ask(&live).0, Some(1), "nobody listens");
+}
+
+#[test]
+fn from_sigterm_on_it_is_alive_and_not_ready() {
+    let gate = Gate::start();
+    let (port, mut run) = watched(&[]);
+    run.write(&plain("a", &gate.url()));
+    gate.wait_for_requests(1);
+    run.process().signal("TERM");
+    run.wait_for_log(&["SIGTERM"]);
+    let ready = get(port, "/health/ready");
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    let intake = &ready.json()["checks"]["intake"];
+    assert_eq!(intake["status"], "Unhealthy", "{intake}");
+    assert_eq!(get(port, "/health/live").status, 200);
+    assert_eq!(
+        metrics(port).count("conduit_webhook_active_requests", &[]),
+        1
+    );
+    gate.open();
+    let finished = run.finish();
+    assert_eq!(finished.count("delivered"), 1);
+}
+
+#[test]
+fn a_port_that_is_taken_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let (status, _, stderr) = ask(&["run", "--listen", &address]);
+    assert_eq!(status, Some(3), "{stderr}");
+    assert!(
+        stderr.contains(&address) && stderr.contains("--listen"),
+        "{stderr}"
+    );
+    let (status, _, stderr) = ask(&["run", "--listen", "localhost:5000"]);
+    assert_eq!(status, Some(2), "{stderr}");
+    // Whoever has it, somebody else or we do.
+    let default = TcpListener::bind("127.0.0.1:5000");
+    let (status, _, stderr) = ask(&["run"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stderr.contains("127.0.0.1:5000"), "{stderr}");
+    let dir = TempDir::new();
+    let socket = dir.join("socket");
+    let socket = socket.to_str().expect("UTF-8");
+    let (status, _, stderr) = ask(&["run", "--socket", socket]);
+    assert_eq!(status, Some(3), "a daemon is watched: {stderr}");
+    drop(default);
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_but_the_guides_name() {
+    let sink = Sink::start(2, &[]);
+    let (port, mut run) = watched(&[]);
+    for url in &sink.urls {
+        run.write(&plain(url, url));
+        assert!(run.next_result().is_delivered());
+    }
+    let page = metrics(port).page().to_owned();
+    for family in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = family.split_once(' ').expect("a name and a type");
+        assert!(page.contains(&format!("# HELP {name} ")), "{name}");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+    }
+    run.finish();
+    if !is_installed("promtool", "prometheus") {
+        return;
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it is installed");
+    let mut stdin = promtool.stdin.take().expect("it is piped");
+    stdin.write_all(page.as_bytes()).expect("promtool reads");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let complaints: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
+    let [complaint] = complaints[..] else {
+        panic!("{said}");
+    };
+    assert!(
+        complaint.starts_with("conduit_webhook_duration_ms "),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_daemon_tells_of_jobs_of_its_socket() {
+    let sink = Sink::start(1, &[]);
+    let port = free_port();
+    let daemon = Daemon::start(&["--listen", &format!("127.0.0.1:{port}")]);
+    let mut client = daemon.connect();
+    client.send(plain("a", &sink.urls[0]));
+    wait_for("the delivery to be counted", || {
+        let metrics = metrics(port);
+        (metrics.count(
+            "conduit_webhook_outcomes_total",
+            &[("outcome", "delivered")],
+        ) == 1)
+            .then_some(())
+    });
+    daemon.stop();
+}
+
+/// A receiver that answers, stalls and breaks off by turns, and counts what it has done, also at `/counts`.
+const FAULTY: &str = "\
+    const counts = {};
+    const count = what => { counts[what] = (counts[what] || 0) + 1; };
+    let turn = 0;
+    const answers = [200, 200, 204, 503, 'reset', 200, 429, 500, 'stall', 202, 404, 'garbage', 201];
+    const server = net.createServer(socket => {
+      let text = '';
+      socket.on('error', () => {});
+      socket.on('data', data => {
+        text += data.toString('latin1');
+        for (;;) {
+          const end = text.indexOf('\\r\\n\\r\\n');
+          if (end < 0) return;
+          const head = text.slice(0, end);
+          const length = Number((/content-length: (\\d+)/i.exec(head) || [0, 0])[1]);
+          if (text.length < end + 4 + length) return;
+          text = text.slice(end + 4 + length);
+          if (head.startsWith('GET /counts')) {
+            const body = JSON.stringify(counts);
+            socket.write(`HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\n\\r\\n${body}`);
+            continue;
+          }
+          const answer = answers[turn++ % answers.length];
+          if (answer === 'reset') { count('error'); socket.write('HTTP/1.1 2'); socket.end(); return; }
+          if (answer === 'garbage') { count('error'); socket.end('nonsense\\r\\n\\r\\n'); return; }
+          if (answer === 'stall') { count('timeout'); return; }
+          count(String(answer));
+          socket.write(`HTTP/1.1 ${answer} X\\r\\nContent-Length: 0\\r\\n\\r\\n`);
+        }
+      });
+    });";
+
+/// Delivers so many jobs through faults, and compares what conduit counts with what the receiver has, to the unit.
+pub(crate) fn counters_agree(jobs: usize) {
+    let Some(node) = Node::start(FAULTY) else {
+        return;
+    };
+    let flags = [
+        "--retry-schedule",
+        "0.01,0.01,0.01",
+        "--timeout",
+        "2",
+        "--max-connections",
+        "200",
+        "--breaker-failures",
+        "1000000",
+        "--log-level",
+        "off",
+    ];
+    let (port, mut run) = watched(&flags);
+    let url = node.url("/hook");
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut attempts = 0;
+    let (mut sent, mut ended) = (0, 0);
+    while ended < jobs {
+        // A window, so that neither pipe fills up.
+        while sent < jobs && sent - ended < 400 {
+            run.write(&plain(&sent.to_string(), &url));
+            sent += 1;
+        }
+        let result = run.next_result();
+        *outcomes.entry(result.outcome().to_owned()).or_default() += 1;
+        attempts += result.attempts();
+        ended += 1;
+    }
+    let metrics = metrics(port);
+    let counted = Monitor::connect(node.port).get("/counts", "").json();
+    let counted = counted.as_object().expect("counts");
+    assert!(counted.len() > 8, "{counted:?}");
+    let mut total = 0;
+    for (status, count) in counted {
+        let shown = metrics.count("conduit_webhook_requests_total", &[("status", status)]);
+        assert_eq!(Some(shown), count.as_u64(), "status {status}: {counted:?}");
+        println!("{status}: {shown}");
+        total += shown;
+    }
+    assert_eq!(total, metrics.count("conduit_webhook_requests_total", &[]));
+    assert_eq!(total, attempts, "attempts of all results");
+    assert_eq!(
+        metrics.count("conduit_webhook_retries_total", &[]),
+        total - jobs as u64
+    );
+    let timeouts = metrics.count("conduit_webhook_timeouts_total", &[]);
+    assert_eq!(Some(timeouts), counted["timeout"].as_u64());
+    for (outcome, count) in &outcomes {
+        let shown = metrics.count("conduit_webhook_outcomes_total", &[("outcome", outcome)]);
+        assert_eq!(shown, *count, "{outcome}");
+    }
+    let answers = total - timeouts - counted["error"].as_u64().expect("a number");
+    assert_eq!(
+        metrics.count("conduit_webhook_duration_ms_count", &[]),
+        answers
+    );
+    println!("{total} attempts of {jobs} jobs: {outcomes:?}");
+    run.finish();
+}
+
+#[test]
+fn counters_agree_with_a_receivers_own() {
+    counters_agree(2_000);
+}
+
+#[test]
+fn clients_that_never_read_hold_up_nobody() {
+    let sink = Sink::start(1, &[]);
+    let (port, mut run) = watched(&[]);
+    // They ask as fast as they can and read nothing; 65 of them push out the first.
+    let rude: Vec<Monitor> = (0..100)
+        .map(|_| {
+            let mut rude = Monitor::connect(port);
+            rude.send(&"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100));
+            rude
+        })
+        .collect();
+    for id in 0..100 {
+        run.write(&plain(&id.to_string(), &sink.urls[0]));
+    }
+    for _ in 0..100 {
+        assert!(run.next_result().is_delivered());
+    }
+    assert_eq!(get(port, "/health/live").status, 200);
+    assert!(
+        run.process().sockets() < 50 + 64 + 20,
+        "{}",
+        run.process().sockets()
+    );
+    drop(rude);
+    run.finish().assert_all_delivered(100);
+}
+
+#[test]
+fn f106_who_does_not_finish_a_request_is_cut_off() {
+    let (port, run) = watched(&[]);
+    let mut slow = Monitor::connect(port);
+    slow.send("GET /metrics HT");
+    let mut quick = Monitor::connect(port);
+    assert_eq!(quick.get("/health/live", "").status, 200);
+    assert!(slow.is_at_end());
+    // Who has asked and been answered may ask again later.
+    assert_eq!(quick.get("/health/live", "").status, 200);
+    run.finish().assert_all_delivered(0);
+}
+
+#[test]
+fn the_demo_listens_nowhere() {
+    let demo = Command::new(CONDUIT).arg("demo").output().expect("it runs");
+    let said = String::from_utf8_lossy(&demo.stderr);
+    assert!(!said.contains("metrics"), "{said}");
+}

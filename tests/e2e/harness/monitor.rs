@@ -1,0 +1,142 @@
+//! A client of the admin listener that speaks HTTP by hand, and what it reads.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Its head, lines ended by CR LF.
+    pub(crate) head: String,
+    /// Its body.
+    pub(crate) body: String,
+}
+
+/// A page of metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    page: String,
+}
+
+impl Monitor {
+    /// Connects.
+    pub(crate) fn connect(port: u16) -> Monitor {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("conduit listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        Monitor {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// Sends this.
+    pub(crate) fn send(&mut self, text: &str) {
+        let sent = self.stream.get_mut().write_all(text.as_bytes());
+        sent.expect("conduit reads");
+    }
+
+    /// Reads an answer; `has_body`: it is not to a HEAD.
+    pub(crate) fn answer(&mut self, has_body: bool) -> Answer {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let bytes = self.stream.read_line(&mut head).expect("conduit answers");
+            assert!(bytes > 0, "the connection ended after {head:?}");
+        }
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .expect("every answer has a length");
+        let length = if has_body {
+            length.parse().expect("a number")
+        } else {
+            0
+        };
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).expect("the whole body");
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        Answer {
+            status: status.expect("a status"),
+            head,
+            body: String::from_utf8(body).expect("text"),
+        }
+    }
+
+    /// Asks for a path with these header lines, each ended by CR LF.
+    pub(crate) fn get(&mut self, path: &str, fields: &str) -> Answer {
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+        ));
+        self.answer(true)
+    }
+
+    /// Whether the connection ends here.
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        let mut rest = Vec::new();
+        // Ended or reset, it is over.
+        self.stream.read_to_end(&mut rest).is_err() || rest.is_empty()
+    }
+}
+
+/// Asks once.
+pub(crate) fn get(port: u16, path: &str) -> Answer {
+    Monitor::connect(port).get(path, "")
+}
+
+/// All metrics as they are now.
+pub(crate) fn metrics(port: u16) -> Metrics {
+    let answer = get(port, "/metrics");
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    Metrics { page: answer.body }
+}
+
+impl Answer {
+    /// The body, which is JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+impl Metrics {
+    /// The page itself.
+    pub(crate) fn page(&self) -> &str {
+        &self.page
+    }
+
+    /// The sum of a metric's samples that have all of these labels.
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let of_name = self.page.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            rest.starts_with(['{', ' ']).then_some(rest)
+        });
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        let of_labels = of_name.filter(|rest| labels.iter().all(|label| rest.contains(label)));
+        let values = of_labels.map(|rest| {
+            let (_, value) = rest.rsplit_once(' ').expect("a sample has a value");
+            value.parse::<f64>().expect("a number")
+        });
+        values.sum()
+    }
+
+    /// The same as a whole number.
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let sum = self.sum(name, labels);
+        assert!(sum >= 0.0 && sum.fract() == 0.0, "{name}: {sum}");
+        sum as u64
+    }
+}
