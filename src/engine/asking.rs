@@ -10,7 +10,6 @@ use crate::engine::Engine;
 use crate::engine::event::Output;
 use crate::engine::origin::Origin;
 use crate::engine::outcome::{Clock, Happened};
-use crate::engine::policy::Endpoint;
 use crate::wire::endpoint_row::{EndpointRow, EndpointState, PutOff, Rows};
 
 /// Origins told of in one call, at most.
@@ -25,7 +24,7 @@ impl Engine {
         let mut rows = Vec::new();
         let mut next = self.origins.next_from(from as usize);
         while let Some(key) = next.filter(|_| rows.len() < ROWS_A_CALL) {
-            rows.push(row(now.mono, &self.origins[key], &self.policy.endpoint));
+            rows.push(row(now.mono, &self.origins[key]));
             next = self.origins.next_from(key.index() + 1);
         }
         let next = next.map(|key| key.index() as u32);
@@ -57,17 +56,18 @@ impl Engine {
     }
 }
 
-fn row(now: Instant, origin: &Origin, endpoint: &Endpoint) -> EndpointRow {
+fn row(now: Instant, origin: &Origin) -> EndpointRow {
     let idle = origin.pool.idle_len();
     EndpointRow {
         origin: Arc::clone(&origin.name),
         state: EndpointState {
             active: origin.pool.len() as u32 - idle,
             idle,
-            max: endpoint.max_connections,
+            max: origin.endpoint.max_connections,
+            timeout: origin.endpoint.timeout,
             attempts: origin.attempts(),
             queued: origin.queue.by_priority(),
-            pending: origin.pending(now, endpoint),
+            pending: origin.pending(now),
             breaker: origin.breaker.state(now),
         },
         tally: origin.tally.clone(),

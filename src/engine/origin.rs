@@ -201,10 +201,10 @@ impl Origin {
 
     /// Jobs in line that could be sent now if connections were free.
     #[must_use]
-    pub fn pending(&self, now: Instant, endpoint: &Endpoint) -> u32 {
+    pub fn pending(&self, now: Instant) -> u32 {
         let (begun, retries) = (self.queue.begun_in_line(), self.queue.retries_to_begin());
         let firsts = self.queue.in_line() - begun - retries;
-        let retries = retries.min(retries_max(endpoint).saturating_sub(self.retries));
+        let retries = retries.min(retries_max(&self.endpoint).saturating_sub(self.retries));
         let allowed = match (self.breaker.is_closed(), self.breaker.may_begin(now)) {
             (_, false) => 0,
             (true, true) => self

@@ -25,6 +25,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use crate::io::process;
+use crate::io::spool::Spool;
 use crate::io::turn::Nudge;
 
 /// Connections at the same time.
@@ -188,7 +189,7 @@ impl Admin {
     }
 
     /// Does a turn's share of what there is to do.
-    pub fn work(&mut self, now: Now, intake: &mut Intake) {
+    pub fn work(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) {
         self.accept(now);
         if self.wakes_at <= now.mono {
             self.close_late(now.mono);
@@ -200,7 +201,7 @@ impl Admin {
             self.serve(now, index, intake);
         }
         self.answer_ready(now, intake);
-        self.render(now, intake);
+        self.render(now, intake, spool);
     }
 
     /// Whether there is more to do at once.
@@ -472,7 +473,7 @@ impl Admin {
     }
 
     /// Writes on at the page for which the first of those wait whose survey is over.
-    fn render(&mut self, now: Now, intake: &mut Intake) {
+    fn render(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) {
         if self.rendering.is_none() {
             let survey = intake.survey();
             let first = self
@@ -484,7 +485,7 @@ impl Admin {
             };
             let readers = self.take_over(intake, |request| request.format == format);
             intake.survey().hold();
-            let page = Page::new(format, self.facts(intake));
+            let page = Page::new(format, self.facts(intake, spool));
             self.rendering = Some(Rendering { page, readers });
         }
         let endpoints = intake.survey().endpoints();
@@ -501,7 +502,7 @@ impl Admin {
         }
     }
 
-    fn facts(&self, intake: &mut Intake) -> Facts {
+    fn facts(&self, intake: &mut Intake, spool: Option<&Spool>) -> Facts {
         let outcomes = intake.progress().outcomes;
         let survey = intake.survey();
         Facts {
@@ -509,6 +510,7 @@ impl Admin {
             outcomes,
             waits: survey.waits(),
             loops_missing: survey.missing().count() as u64,
+            spool: spool.map(Spool::facts),
             process: process::measure(self.started),
         }
     }

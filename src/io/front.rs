@@ -238,7 +238,7 @@ impl Front {
             self.run_intake(now);
             self.run_spool(now);
             if let Some(admin) = &mut self.admin {
-                admin.work(now, &mut self.intake);
+                admin.work(now, &mut self.intake, self.spool.as_ref());
             }
             self.watch_draining(now);
             self.post_orders();

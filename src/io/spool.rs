@@ -14,6 +14,7 @@ use conduit::intake::event::Input as IntakeInput;
 use conduit::journal::event::{DiskError, DiskErrorKind, Input, Output, Stream};
 use conduit::journal::{Journal, Settings};
 use conduit::wire::job::Job;
+use conduit::wire::metrics::Spool as Facts;
 use conduit::wire::spool::{
     Attempt, FoundLetters, How, JobKey, Letter, LetterQuery, Refusal, SourceKind, Submission,
     Verdict,
@@ -205,6 +206,20 @@ impl Spool {
     #[must_use]
     pub fn has_mail(&self) -> bool {
         !self.mailbox.is_empty()
+    }
+
+    /// What metrics say of it.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let status = self.journal.status();
+        Facts {
+            jobs: status.pending as u64,
+            dead_letters: status.letters as u64,
+            file_bytes: status.file_bytes,
+            unsynced_bytes: status.unsynced_bytes as u64,
+            written_bytes: status.written_bytes,
+            syncs: status.syncs,
+        }
     }
 
     /// Jobs that are on disk and have not ended.

@@ -6,6 +6,7 @@
 //! Not here: who asks and adds up (`intake/survey`), how it is written (`metrics`, `ctl`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::time::Instant;
 use crate::wire::tally::{Tally, Waits};
@@ -31,6 +32,8 @@ pub struct EndpointState {
     pub idle: u32,
     /// `maxConnections`.
     pub max: u32,
+    /// What an attempt may take.
+    pub timeout: Duration,
     /// Attempts under way.
     pub attempts: u32,
     /// Jobs that wait, for a connection or for their next attempt, by priority: high, normal, low.
@@ -116,7 +119,7 @@ impl EndpointState {
         self.active + self.idle > 0 || self.queued.iter().any(|count| *count > 0)
     }
 
-    /// How several origins stand together: sums, and the breaker that is furthest from closed.
+    /// How several origins stand together: sums, the longest timeout, and the breaker that is furthest from closed.
     #[must_use]
     pub fn and(self, other: EndpointState) -> EndpointState {
         let breakers = [self.breaker, other.breaker];
@@ -125,6 +128,7 @@ impl EndpointState {
             active: self.active + other.active,
             idle: self.idle + other.idle,
             max: self.max.saturating_add(other.max),
+            timeout: self.timeout.max(other.timeout),
             attempts: self.attempts + other.attempts,
             queued: std::array::from_fn(|priority| self.queued[priority] + other.queued[priority]),
             pending: self.pending + other.pending,

@@ -40,8 +40,27 @@ pub struct Facts {
     pub waits: Waits,
     /// Loops that did not answer in time.
     pub loops_missing: u64,
+    /// What the spool holds, if there is one.
+    pub spool: Option<Spool>,
     /// What the system says of it.
     pub process: Process,
+}
+
+/// What the spool holds, and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spool {
+    /// Jobs that have not ended.
+    pub jobs: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Bytes of its files.
+    pub file_bytes: u64,
+    /// Bytes that are not safe yet.
+    pub unsynced_bytes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// How often something was synced.
+    pub syncs: u64,
 }
 
 /// What the system says of the process; none where it does not.

@@ -14,6 +14,7 @@ const IDLE: EndpointState = EndpointState {
     active: 0,
     idle: 1,
     max: 50,
+    timeout: Duration::from_secs(10),
     attempts: 0,
     queued: [0; 3],
     pending: 0,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::wire::endpoint_row::{Endpoint, EndpointState};
-use crate::wire::metrics::{Facts, Format};
+use crate::wire::metrics::{Facts, Format, Spool};
 use crate::wire::report::Outcome;
 use crate::wire::tally::{Durations, Tally};
 
@@ -46,7 +46,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// All families, in the order of the page.
-pub(super) static FAMILIES: [Family; 26] = [
+pub(super) static FAMILIES: [Family; 33] = [
     Family {
         name: "conduit_webhook_requests_total",
         help: "Attempts that ended, by the status of the answer, timeout or error; a resend is none.",
@@ -173,10 +173,56 @@ pub(super) static FAMILIES: [Family; 26] = [
         shape: PerEndpoint(|samples, one| counter(samples, one, |tally| tally.trips)),
     },
     Family {
+        name: "conduit_webhook_timeout_seconds",
+        help: "What an attempt may take.",
+        kind: Gauge,
+        shape: PerEndpoint(|samples, one| {
+            if let Some(state) = &one.state {
+                samples.seconds(&[("endpoint", &one.name)], state.timeout);
+            }
+        }),
+    },
+    Family {
         name: "conduit_webhook_queued",
         help: "Jobs that wait, for a connection or for their next attempt.",
         kind: Gauge,
         shape: PerEndpoint(queued),
+    },
+    Family {
+        name: "conduit_spool_jobs",
+        help: "Accepted jobs on disk that have not ended.",
+        kind: Gauge,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.jobs)),
+    },
+    Family {
+        name: "conduit_spool_dead_letters",
+        help: "Jobs on disk that were not delivered and are kept.",
+        kind: Gauge,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.dead_letters)),
+    },
+    Family {
+        name: "conduit_spool_bytes",
+        help: "Bytes of the spool's files.",
+        kind: Gauge,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.file_bytes)),
+    },
+    Family {
+        name: "conduit_spool_unsynced_bytes",
+        help: "Bytes that are not safe on disk yet.",
+        kind: Gauge,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.unsynced_bytes)),
+    },
+    Family {
+        name: "conduit_spool_written_bytes_total",
+        help: "Bytes written to the spool.",
+        kind: Counter,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.written_bytes)),
+    },
+    Family {
+        name: "conduit_spool_syncs_total",
+        help: "How often the spool was synced.",
+        kind: Counter,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.syncs)),
     },
     Family {
         name: "conduit_loops_missing",
@@ -273,6 +319,12 @@ fn gauge(samples: &mut Samples<'_>, one: &Endpoint, of: fn(&EndpointState) -> u3
 fn number(samples: &mut Samples<'_>, value: Option<u64>) {
     if let Some(value) = value {
         samples.number(&[], value);
+    }
+}
+
+fn spool(samples: &mut Samples<'_>, facts: &Facts, of: fn(&Spool) -> u64) {
+    if let Some(spool) = &facts.spool {
+        samples.number(&[], of(spool));
     }
 }
 

@@ -11,6 +11,7 @@ const STATE: EndpointState = EndpointState {
     active: 3,
     idle: 2,
     max: 50,
+    timeout: Duration::from_millis(2_500),
     attempts: 4,
     queued: [1, 20, 300],
     pending: 7,
@@ -34,6 +35,11 @@ fn endpoint(name: &str) -> Endpoint {
 fn page(format: Format, endpoints: &[Endpoint], bytes: usize) -> String {
     let facts = Facts {
         version: "1.2.3",
+        spool: Some(Spool {
+            jobs: 7,
+            syncs: 3,
+            ..Spool::default()
+        }),
         process: Process {
             cpu: Some(Duration::from_millis(1_500)),
             open_files: Some(12),
@@ -105,6 +111,9 @@ fn names_and_numbers_are_those_of_the_contract() {
         "conduit_webhook_breaker_state{endpoint=\"https://a\"} 1",
         "conduit_webhook_breaker_trips_total{endpoint=\"https://a\"} 2",
         "conduit_webhook_queued{endpoint=\"https://a\",priority=\"normal\"} 20",
+        "conduit_webhook_timeout_seconds{endpoint=\"https://a\"} 2.5",
+        "conduit_spool_jobs 7",
+        "conduit_spool_syncs_total 3",
         "conduit_build_info{version=\"1.2.3\"} 1",
         "process_cpu_seconds_total 1.5",
         "process_open_fds 12",
