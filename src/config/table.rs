@@ -585,6 +585,7 @@ mod tests {
         let changed = |setting: &Setting| {
             let text = match setting.kind {
                 Kind::Seconds(..) | Kind::Count(..) => "7",
+                Kind::Bytes(MIB, ..) => "77m",
                 Kind::Bytes(..) => "77k",
                 Kind::Switch(_) if setting.default == Default::Value("true") => "false",
                 Kind::Switch(_) => "true",
