@@ -8,6 +8,7 @@
 //!  FLOOR 2   intake: admission -> ledger --job--> engine: origin -> queue -> pool
 //!                 ^                                  |    dial -> connection -> exchange
 //!                 |____________ job, ending _________|    resolver, guard, outcome
+//!                 | job, its end  ^ safe, read back        (with a spool)
 //!            journal: appender -> segments on disk; recovery at start; letters, delivered ids
 //!  FLOOR 1   wire: url  job_line  ctl  request  response  body  dns  names  report
 //!  FLOOR 0   base: time  rng  slab  map  finder  wheel  lines

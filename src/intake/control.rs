@@ -99,6 +99,10 @@ fn status(situation: &Situation, out: &mut Vec<u8>) {
     push_count(out, "accepted", progress.accepted);
     push_count(out, "pending", progress.pending as u64);
     push_count(out, "pendingBytes", progress.pending_bytes as u64);
+    if situation.has_spool {
+        push_count(out, "parked", progress.parked as u64);
+        push_count(out, "storing", progress.storing as u64);
+    }
     push_count(out, "origins", progress.origins as u64);
     push_count(out, "originsHeld", progress.origins_held as u64);
     push_count(out, "resultsDropped", progress.results_dropped);

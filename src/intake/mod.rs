@@ -409,7 +409,8 @@ impl Intake {
             .filter(|outcome| !good.contains(outcome))
             .map(|outcome| self.progress.outcomes[outcome.index()])
             .sum();
-        bad == 0 && self.progress.unread_bytes == 0 && self.progress.read_errors == 0
+        let is_cut = self.spool.as_ref().is_some_and(|spool| spool.is_cut);
+        bad == 0 && !is_cut && self.progress.unread_bytes == 0 && self.progress.read_errors == 0
     }
 
     /// How far things are.

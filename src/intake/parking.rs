@@ -73,6 +73,8 @@ pub(super) struct Parking {
     /// To be read next: when its attempt is due, if that is known.
     waiting: VecDeque<(Stub, Option<Instant>)>,
     fetching: Vec<Fetch>,
+    /// Whether the next to be read is of a backlog: these and those that wait take turns.
+    is_backlogs_turn: bool,
     /// Of an origin's outstanding jobs, so many are enough.
     enough: usize,
     /// How many jobs are here.
@@ -127,6 +129,7 @@ impl Parking {
             postponed: BinaryHeap::new(),
             waiting: VecDeque::new(),
             fetching: Vec::new(),
+            is_backlogs_turn: false,
             enough: (queued_max / 2).max(1),
             jobs: 0,
         }
@@ -194,33 +197,15 @@ impl Parking {
         if self.fetching.len() == FETCHES_MAX || room == Room::Full {
             return None;
         }
+        let is_backlogs_turn = self.is_backlogs_turn;
+        self.is_backlogs_turn = !is_backlogs_turn;
+        if is_backlogs_turn && let Some(key) = self.next_of_backlog(ledger, room) {
+            return Some(key);
+        }
         if let Some((stub, due)) = self.waiting.pop_front() {
             return Some(self.fetch(stub, None, due));
         }
-        for _ in 0..LOOKS_MAX {
-            let key = match self.dry.pop_front() {
-                Some(key) => {
-                    self.backlogs[key].is_dry = false;
-                    key
-                }
-                None if room == Room::Free => {
-                    let key = self.ready.pop_front()?;
-                    self.backlogs[key].is_ready = false;
-                    key
-                }
-                None => return None,
-            };
-            let is_wanted = self.wants(key, ledger) != Wants::Nothing;
-            let backlog = &mut self.backlogs[key];
-            if is_wanted && let Some(stub) = backlog.stubs.pop_front() {
-                backlog.fetching += 1;
-                let job = self.fetch(stub, Some(key), None);
-                self.look(key, ledger);
-                return Some(job);
-            }
-            self.forget_if_empty(key);
-        }
-        None
+        self.next_of_backlog(ledger, room)
     }
 
     /// Whether [`Parking::next_fetch`] may have something.
@@ -317,6 +302,33 @@ impl Parking {
                 assert_eq!(places, usize::from(is_in), "a backlog is listed once");
             }
         }
+    }
+
+    fn next_of_backlog(&mut self, ledger: &Ledger, room: Room) -> Option<JobKey> {
+        for _ in 0..LOOKS_MAX {
+            let key = match self.dry.pop_front() {
+                Some(key) => {
+                    self.backlogs[key].is_dry = false;
+                    key
+                }
+                None if room == Room::Free => {
+                    let key = self.ready.pop_front()?;
+                    self.backlogs[key].is_ready = false;
+                    key
+                }
+                None => return None,
+            };
+            let is_wanted = self.wants(key, ledger) != Wants::Nothing;
+            let backlog = &mut self.backlogs[key];
+            if is_wanted && let Some(stub) = backlog.stubs.pop_front() {
+                backlog.fetching += 1;
+                let job = self.fetch(stub, Some(key), None);
+                self.look(key, ledger);
+                return Some(job);
+            }
+            self.forget_if_empty(key);
+        }
+        None
     }
 
     fn fetch(&mut self, stub: Stub, backlog: Option<Key>, due: Option<Instant>) -> JobKey {

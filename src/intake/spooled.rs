@@ -48,6 +48,8 @@ pub(super) struct Spooled {
     pub(super) recovered: u64,
     /// What is not safe yet is not waited for.
     is_aborted: bool,
+    /// Jobs that were found at start have had no turn.
+    pub(super) is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Spooled {
             is_recovering: true,
             recovered: 0,
             is_aborted: false,
+            is_cut: false,
         }
     }
 
@@ -281,6 +284,7 @@ impl Intake {
     pub(super) fn on_found(&mut self, now: Now, pending: Option<Pending>) {
         let is_stopped = self.phase == Phase::Stopped;
         let spool = self.spool();
+        spool.is_cut |= is_stopped && pending.is_some();
         let Some(pending) = pending.filter(|_| !is_stopped) else {
             spool.is_recovering = false;
             return;

@@ -282,7 +282,7 @@ impl Front {
         let deadline = admin.map_or(Instant::FAR_FUTURE, Admin::poll_timeout);
         let mut until = stage.min(feed).min(accept).min(own).min(deadline);
         let has_results = self.results.are_ready(&self.intake, self.client);
-        let has_work = self.has_work || self.intake.has_work();
+        let has_work = self.has_work || self.intake.has_work() || self.intake.wants_found();
         let has_own_work = self.own_ask.is_some() || admin.is_some_and(Admin::has_work);
         let has_client_work = has_own_work || clients.is_some_and(Clients::has_work);
         if has_work || has_results || has_client_work {

@@ -27,6 +27,9 @@ use crate::io::mailbox::{Bell, Mailbox};
 /// Trouble is told of at once, then once in so long.
 const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
+/// Jobs that were found at start are handed over so many at a time.
+const FOUND_PER_RUN: u32 = 256;
+
 /// Corrupt places that are named in the log; the others are counted.
 const CORRUPTIONS_TOLD: usize = 20;
 
@@ -163,7 +166,10 @@ impl Spool {
         while let Some(output) = self.journal.poll_output() {
             self.perform(now, output, intake);
         }
-        while intake.wants_found() {
+        for _ in 0..FOUND_PER_RUN {
+            if !intake.wants_found() {
+                break;
+            }
             let found = self.journal.next_pending(now);
             intake.handle_input(now, IntakeInput::Found(found));
         }

@@ -17,6 +17,8 @@ const STATUS_GROUPS: [&[&str]; 3] = [
         "accepted",
         "pending",
         "pendingBytes",
+        "parked",
+        "storing",
         "resultsDropped",
     ],
     &["origins", "originsHeld"],

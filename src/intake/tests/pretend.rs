@@ -34,6 +34,11 @@ pub(super) struct Entry {
 }
 
 impl Pretend {
+    /// The last key that was given out.
+    pub(super) const fn last(&self) -> u64 {
+        self.last
+    }
+
     pub(super) fn store(
         &mut self,
         now: Now,
