@@ -29,6 +29,7 @@ mod nginx;
 mod node;
 mod retries;
 mod shutdown;
+mod signatures;
 mod sink;
 mod socket;
 mod spool;

@@ -14,6 +14,15 @@ pub(crate) struct Gate {
     shared: Arc<Shared>,
 }
 
+/// What came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Its head, line by line.
+    head: Vec<String>,
+    /// Its body.
+    pub(crate) body: Vec<u8>,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -22,7 +31,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    requests: usize,
+    requests: Vec<Request>,
     is_open: bool,
 }
 
@@ -54,7 +63,7 @@ impl Gate {
             .shared
             .changed
             .wait_timeout_while(self.shared.state(), PATIENCE, |state| {
-                state.requests < count
+                state.requests.len() < count
             })
             .expect("no thread of the gate panics");
         assert!(!waited.timed_out(), "{state:?}, not {count} requests");
@@ -62,13 +71,29 @@ impl Gate {
 
     /// Requests that came in so far.
     pub(crate) fn requests(&self) -> usize {
-        self.shared.state().requests
+        self.shared.state().requests.len()
+    }
+
+    /// These requests, in their order.
+    pub(crate) fn received(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
     }
 
     /// Answers all requests, those to come too.
     pub(crate) fn open(&self) {
         self.shared.state().is_open = true;
         self.shared.changed.notify_all();
+    }
+}
+
+impl Request {
+    /// A header field's value; the field must be there, once.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        let fields = self.head.iter().filter_map(|line| line.split_once(": "));
+        let mut values = fields.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value);
+        assert!(values.next().is_none(), "{name} twice: {:?}", self.head);
+        value.unwrap_or_else(|| panic!("no {name}: {:?}", self.head))
     }
 }
 
@@ -82,9 +107,9 @@ impl Shared {
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut answers = stream.try_clone().expect("a socket can be cloned");
     let mut requests = BufReader::new(stream);
-    while read_request(&mut requests).is_some() {
+    while let Some(request) = read_request(&mut requests) {
         let mut state = shared.state();
-        state.requests += 1;
+        state.requests.push(request);
         shared.changed.notify_all();
         let state = shared.changed.wait_while(state, |state| !state.is_open);
         drop(state.expect("no thread of the gate panics"));
@@ -98,8 +123,8 @@ fn serve(stream: TcpStream, shared: &Shared) {
 }
 
 /// Reads a request with a Content-Length; `None` at the end of the connection.
-fn read_request(requests: &mut BufReader<TcpStream>) -> Option<()> {
-    let mut body_bytes = 0;
+fn read_request(requests: &mut BufReader<TcpStream>) -> Option<Request> {
+    let (mut head, mut body_bytes) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
         if requests.read_line(&mut line).ok()? == 0 {
@@ -113,7 +138,9 @@ fn read_request(requests: &mut BufReader<TcpStream>) -> Option<()> {
         {
             body_bytes = value.trim().parse().expect("conduit sends a length");
         }
+        head.push(line.trim_end().to_owned());
     }
     let mut body = vec![0; body_bytes];
-    requests.read_exact(&mut body).ok()
+    requests.read_exact(&mut body).ok()?;
+    Some(Request { head, body })
 }
