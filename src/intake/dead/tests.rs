@@ -64,7 +64,7 @@ impl World {
 
     fn find(&self, query: &LetterQuery) -> FoundLetters {
         let all = self.letters.keys().copied().map(JobKey);
-        let last = all.clone().last().unwrap_or_default();
+        let last = all.clone().next_back().unwrap_or_default();
         let (keys, missing) = match query {
             LetterQuery::After { after, max } => {
                 let keys = all.filter(|key| key > after).take(*max).collect();
@@ -77,8 +77,8 @@ impl World {
                     .iter()
                     .filter_map(|id| key(id).filter(is_known))
                     .collect();
-                let is_missing = |id: &&Box<str>| key(id).filter(is_known).is_none();
-                let missing = ids.iter().filter(is_missing).cloned().collect();
+                let is_missing = |id: &str| key(id).filter(is_known).is_none();
+                let missing = ids.iter().filter(|id| is_missing(id)).cloned().collect();
                 let mut keys: Vec<JobKey> = known.into_iter().map(JobKey).collect();
                 keys.sort();
                 (keys, missing)

@@ -89,7 +89,7 @@ impl Pretend {
     pub(super) fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
         let keys = self.letters.iter().map(|(entry, _)| entry.key);
         let mut found = FoundLetters {
-            last: keys.clone().last().unwrap_or_default(),
+            last: keys.clone().next_back().unwrap_or_default(),
             ..FoundLetters::default()
         };
         match query {
