@@ -346,11 +346,13 @@ impl World {
             }
             Output::Close { sock } => self.close(end(engine, sock)),
             Output::Query { sock, server } => self.query(engine, sock, server),
-            Output::Done { job, ending } => {
+            Output::Done { mut job, ending } => {
                 let number = self.model.on_done(now, &self.plan, &job, &ending);
                 let outcome = ending.outcome.index() as u64;
                 self.trace
                     .note(now, engine, "done", [number.into(), outcome]);
+                // The world is the spool: intake knows of none.
+                job.spooled = None;
                 let engine = EngineId(engine as u16);
                 let done = IntakeInput::Done {
                     engine,
