@@ -1,13 +1,18 @@
 //! The settings of this process, as values, and what the machines are told of them.
 //!
 //! [`table::SETTINGS`] is the one list of names, ranges, defaults and help; flags, help and README are
-//! rendered from it or checked against it. A [`Settings`] value is whole: every field was in its range when
-//! it was put there. Where the default is a property of the machine, the field is `None` and [`Machine`]
-//! decides.
+//! rendered from it or checked against it. Values come from flags, the environment and a file ([`load`]). A
+//! [`Settings`] value is whole: every field was in its range when it was put there. Where the default is a property
+//! of the machine, the field is `None` and [`Machine`] decides.
 //!
 //! Not here: the words of the command line (`flags`), what the engine does with its part
 //! (`conduit::engine::policy`).
 
+pub mod environment;
+pub mod file;
+pub mod load;
+pub mod source;
+pub mod spelling;
 pub mod table;
 pub mod value;
 
@@ -41,10 +46,16 @@ const TTL_WITH_SPOOL: Duration = Duration::from_secs(24 * 3600);
 /// What the settings say, whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// What holds for an endpoint; its `ttl` is the one below.
+    /// What holds for an endpoint that has no settings of its own; its `ttl` is the one below.
     pub endpoint: Endpoint,
     /// How long after its acceptance a job is worth delivering; `None`: an hour, with a spool a day.
     pub ttl: Option<Duration>,
+    /// Files that the settings of such an endpoint name.
+    pub files: EndpointFiles,
+    /// What holds for the others, whole.
+    pub endpoints: Endpoints<EndpointSettings>,
+    /// Certificates to show with their keys; [`Endpoint::tls_profile`] counts them from 1.
+    pub identities: Vec<Identity>,
     /// Sockets of the whole process; `None`: what the open-file limit suggests.
     pub max_connections_total: Option<u32>,
     /// Idle time after which TCP asks whether the peer is still there.
@@ -108,6 +119,38 @@ pub enum Listen {
 
 /// The address of [`Listen::Default`].
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+/// What holds for one endpoint, or for the endpoints of a pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSettings {
+    /// What engines obey.
+    pub endpoint: Endpoint,
+    /// Jobs that may wait there.
+    pub max_queued: u32,
+    /// Idle time after which TCP asks whether the peer is still there.
+    pub keep_alive_delay: Duration,
+    /// How long after that an unanswered connection is given up.
+    pub keep_alive_timeout: Duration,
+}
+
+/// Files that the settings of an endpoint name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointFiles {
+    /// Secrets, one a line.
+    pub secret: Option<PathBuf>,
+    /// The certificate that is shown.
+    pub client_cert: Option<PathBuf>,
+    /// Its private key.
+    pub client_key: Option<PathBuf>,
+}
+
+/// A certificate to show, and its private key, as files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The certificate's file.
+    pub cert: PathBuf,
+    /// The key's.
+    pub key: PathBuf,
+}
 
 /// What this machine offers: the defaults of settings that no constant fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,18 +186,12 @@ impl Settings {
     /// [`Settings::max_connections_total`].
     #[must_use]
     pub fn policy(&self, max_connections_total: u32) -> Policy {
-        let mut endpoint = self.endpoint.clone();
-        endpoint.ttl = match (self.ttl, &self.spool) {
-            (Some(ttl), _) => ttl,
-            (None, Some(_)) => TTL_WITH_SPOOL,
-            (None, None) => endpoint.ttl,
-        };
         Policy {
             allow_http: self.allow_http,
             allow_net: self.allow_net.clone(),
             allow_port: self.allow_port.clone(),
             max_connections_total,
-            endpoint: Arc::new(endpoint),
+            endpoint: Arc::new(self.of_endpoint().endpoint),
             endpoints: Endpoints::default(),
         }
     }
@@ -162,16 +199,35 @@ impl Settings {
     /// What the journal of the spool obeys.
     #[must_use]
     pub fn journal(&self) -> journal::Settings {
-        let longest = self.endpoint.retry_schedule.iter().max().copied();
-        let longest = longest
-            .unwrap_or_default()
-            .max(self.endpoint.max_retry_after);
+        let own = self.endpoints.iter().map(|(_, own)| &own.endpoint);
+        let longest = own.chain([&self.endpoint]).flat_map(|endpoint| {
+            let schedule = endpoint.retry_schedule.iter().copied();
+            schedule.chain([endpoint.max_retry_after])
+        });
+        let longest = longest.max().unwrap_or_default();
         journal::Settings {
             max_spool_bytes: self.max_spool_bytes,
             max_dead_bytes: self.max_dead_bytes,
             // Waits are lengthened by up to a fifth.
             max_wait: longest + longest / 5,
             ..journal::Settings::default()
+        }
+    }
+
+    /// What of this an endpoint may have for itself.
+    #[must_use]
+    pub fn of_endpoint(&self) -> EndpointSettings {
+        let mut endpoint = self.endpoint.clone();
+        endpoint.ttl = match (self.ttl, &self.spool) {
+            (Some(ttl), _) => ttl,
+            (None, Some(_)) => TTL_WITH_SPOOL,
+            (None, None) => endpoint.ttl,
+        };
+        EndpointSettings {
+            endpoint,
+            max_queued: self.max_queued,
+            keep_alive_delay: self.keep_alive_delay,
+            keep_alive_timeout: self.keep_alive_timeout,
         }
     }
 
@@ -225,6 +281,9 @@ impl Default for Settings {
         let mut settings = Settings {
             endpoint: Endpoint::default(),
             ttl: None,
+            files: EndpointFiles::default(),
+            endpoints: Endpoints::default(),
+            identities: Vec::new(),
             max_connections_total: None,
             keep_alive_delay: Duration::ZERO,
             keep_alive_timeout: Duration::ZERO,

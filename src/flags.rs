@@ -14,9 +14,12 @@ mod sink;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
+use crate::config::load::{self, Sources};
+use crate::config::spelling::nearest;
 use crate::config::table::{self, SETTINGS, Setting};
-use crate::config::{BadValue, Settings};
+use crate::config::{BadValue, Settings, value};
 use crate::io::log::quoted;
 
 pub use clients::{SUBMIT_FLAGS, SubmitOptions};
@@ -29,6 +32,8 @@ pub use sink::{SINK_FLAGS, SinkOptions};
 pub enum Command {
     /// `conduit run`
     Run(RunOptions),
+    /// `conduit check`
+    Check(CheckOptions),
     /// `conduit submit`
     Submit(SubmitOptions),
     /// `conduit ctl`
@@ -48,15 +53,24 @@ pub enum Command {
 /// What `conduit run` is to do.
 #[derive(Debug, PartialEq)]
 pub struct RunOptions {
-    /// Every setting.
-    pub settings: Settings,
+    /// Where settings come from, the environment still left out; no value is checked.
+    pub sources: Sources,
+}
+
+/// What `conduit check` is to do.
+#[derive(Debug, PartialEq)]
+pub struct CheckOptions {
+    /// As [`RunOptions::sources`].
+    pub sources: Sources,
+    /// Show what holds, and who said so.
+    pub print: bool,
 }
 
 /// What `conduit demo` is to do.
 #[derive(Debug, PartialEq)]
 pub struct DemoOptions {
     /// Those of [`DEMO_SETTINGS`] as given, the others as built in.
-    pub settings: Settings,
+    pub settings: Box<Settings>,
 }
 
 /// What help is about.
@@ -66,6 +80,8 @@ pub enum Topic {
     Commands,
     /// `conduit run`
     Run,
+    /// `conduit check`
+    Check,
     /// `conduit submit`
     Submit,
     /// `conduit ctl`
@@ -101,7 +117,30 @@ pub enum UsageError {
 }
 
 /// The names of the commands, in the order of the help.
-pub const COMMANDS: [&str; 7] = ["run", "submit", "ctl", "health", "sink", "demo", "help"];
+pub const COMMANDS: [&str; 8] = [
+    "run", "check", "submit", "ctl", "health", "sink", "demo", "help",
+];
+
+const CONFIG: Flag = Flag {
+    name: "config",
+    placeholder: "FILE",
+    help: "settings in JSON, for single endpoints too; SIGHUP has it read again",
+    default: None,
+};
+
+/// The flags of `conduit run` that are no settings.
+pub const RUN_FLAGS: [Flag; 1] = [CONFIG];
+
+/// The flags of `conduit check` that are no settings.
+pub const CHECK_FLAGS: [Flag; 2] = [
+    CONFIG,
+    Flag {
+        name: "print",
+        placeholder: "",
+        help: "show what holds, and where each value comes from",
+        default: None,
+    },
+];
 
 /// The settings that `conduit demo` takes, by name.
 pub const DEMO_SETTINGS: [&str; 4] = ["maxConnections", "workers", "logLevel", "logFormat"];
@@ -159,6 +198,7 @@ impl Topic {
         match self {
             Topic::Commands => "",
             Topic::Run => "run",
+            Topic::Check => "check",
             Topic::Submit => "submit",
             Topic::Ctl => "ctl",
             Topic::Health => "health",
@@ -170,7 +210,7 @@ impl Topic {
     /// The settings that the command takes as flags.
     pub fn settings(self) -> impl Iterator<Item = &'static Setting> {
         SETTINGS.iter().filter(move |setting| match self {
-            Topic::Run => true,
+            Topic::Run | Topic::Check => true,
             Topic::Demo => DEMO_SETTINGS.contains(&setting.name),
             Topic::Health => setting.name == "listen",
             Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Commands => false,
@@ -181,11 +221,13 @@ impl Topic {
     #[must_use]
     pub const fn flags(self) -> &'static [Flag] {
         match self {
+            Topic::Run => &RUN_FLAGS,
+            Topic::Check => &CHECK_FLAGS,
             Topic::Submit => &SUBMIT_FLAGS,
             Topic::Ctl => &CTL_FLAGS,
             Topic::Health => &HEALTH_FLAGS,
             Topic::Sink => &SINK_FLAGS,
-            Topic::Commands | Topic::Run | Topic::Demo => &[],
+            Topic::Commands | Topic::Demo => &[],
         }
     }
 
@@ -237,10 +279,14 @@ impl Topic {
     ) -> Result<Command, UsageError> {
         Ok(match self {
             Topic::Run => Command::Run(RunOptions {
-                settings: settings(typed)?,
+                sources: sources(typed)?,
+            }),
+            Topic::Check => Command::Check(CheckOptions {
+                sources: sources(typed)?,
+                print: is_print(typed)?,
             }),
             Topic::Demo => Command::Demo(DemoOptions {
-                settings: settings(typed)?,
+                settings: settings(typed)?.into(),
             }),
             Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
             Topic::Ctl => Command::Ctl(ctl::ctl_options(typed, words)?),
@@ -267,6 +313,7 @@ impl Topic {
         let hint = match self {
             Topic::Run => "jobs are read from standard input (conduit run < FILE)",
             Topic::Commands
+            | Topic::Check
             | Topic::Submit
             | Topic::Ctl
             | Topic::Health
@@ -333,6 +380,7 @@ fn help(parser: &mut lexopt::Parser) -> Result<Command, UsageError> {
 fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
     match word.to_str() {
         Some("run") => Ok(Topic::Run),
+        Some("check") => Ok(Topic::Check),
         Some("submit") => Ok(Topic::Submit),
         Some("ctl") => Ok(Topic::Ctl),
         Some("health") => Ok(Topic::Health),
@@ -351,44 +399,42 @@ fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
 
 fn settings(typed: &[(Word, OsString)]) -> Result<Settings, UsageError> {
     let mut settings = Settings::default();
-    let mut lists: Vec<(&'static Setting, OsString)> = Vec::new();
-    for (word, value) in typed {
-        let Word::Setting(setting) = *word else {
-            continue;
-        };
-        let text = if setting.kind.is_list() {
-            joined(&mut lists, setting, value)
-        } else {
-            value
-        };
+    for (setting, text) in load::flags(of_settings(typed)) {
         settings
-            .put(setting, text)
+            .put(setting, &text)
             .map_err(|bad| bad_value(&setting.flag(), &bad))?;
     }
     Ok(settings)
 }
 
-/// What a list's flag has given so far; an empty value starts it anew.
-fn joined<'a>(
-    lists: &'a mut Vec<(&'static Setting, OsString)>,
-    setting: &'static Setting,
-    value: &OsStr,
-) -> &'a OsStr {
-    let known = lists.iter().position(|(s, _)| s.name == setting.name);
-    let index = known.unwrap_or_else(|| {
-        lists.push((setting, OsString::new()));
-        lists.len() - 1
-    });
-    let list = &mut lists[index].1;
-    if value.is_empty() {
-        list.clear();
-    } else {
-        if !list.is_empty() {
-            list.push(",");
-        }
-        list.push(value);
+fn sources(typed: &[(Word, OsString)]) -> Result<Sources, UsageError> {
+    let mut words = typed.iter().rev();
+    let file = words.find(|(word, _)| word.name() == CONFIG.name);
+    let file = file.map(|(_, text)| text);
+    if let Some(text) = file.filter(|text| text.is_empty()) {
+        let bad = value::bad(text, "a file's name".to_owned());
+        return Err(bad_value(CONFIG.name, &bad));
     }
-    list
+    Ok(Sources {
+        flags: load::flags(of_settings(typed)),
+        environment: Vec::new(),
+        file: file.map(PathBuf::from),
+    })
+}
+
+fn is_print(typed: &[(Word, OsString)]) -> Result<bool, UsageError> {
+    let mut print = false;
+    for (_, text) in typed.iter().filter(|(word, _)| word.name() == "print") {
+        print = value::switch(text).map_err(|bad| bad_value("print", &bad))?;
+    }
+    Ok(print)
+}
+
+fn of_settings(typed: &[(Word, OsString)]) -> impl Iterator<Item = (&'static Setting, OsString)> {
+    typed.iter().filter_map(|(word, text)| match *word {
+        Word::Setting(setting) => Some((setting, text.clone())),
+        Word::Flag(_) => None,
+    })
 }
 
 fn bad_value(flag: &str, bad: &BadValue) -> UsageError {
@@ -405,44 +451,6 @@ fn dashed(arg: &lexopt::Arg<'_>) -> String {
         lexopt::Arg::Long(name) => format!("--{name}"),
         lexopt::Arg::Value(value) => value.to_string_lossy().into_owned(),
     }
-}
-
-/// The name that was probably meant: the one with the fewest letters to change, if they are few.
-fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody means one of the names with so long a word, and the table below grows with it.
-    const TYPED_MAX: usize = 64;
-    let typed = typed.trim_start_matches('-').to_lowercase();
-    if typed.len() > TYPED_MAX {
-        return None;
-    }
-    names
-        .map(|name| (distance(&typed, name), name))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .map(|(_, name)| name)
-}
-
-/// How many letters to insert, remove, replace or swap with their neighbour (optimal string alignment).
-fn distance(from: &str, to: &str) -> usize {
-    let from: Vec<char> = from.chars().collect();
-    let to: Vec<char> = to.chars().collect();
-    // The rows of the table that are still asked for: the one before the last, the last, and the next.
-    let mut older = vec![0; to.len() + 1];
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    let mut next = vec![0; to.len() + 1];
-    for i in 0..from.len() {
-        next[0] = i + 1;
-        for j in 0..to.len() {
-            let replaced = last[j] + usize::from(from[i] != to[j]);
-            next[j + 1] = replaced.min(last[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && from[i] == to[j - 1] && from[i - 1] == to[j] {
-                next[j + 1] = next[j + 1].min(older[j - 1] + 1);
-            }
-        }
-        std::mem::swap(&mut older, &mut last);
-        std::mem::swap(&mut last, &mut next);
-    }
-    last[to.len()]
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use crate::commands::exit;
 use crate::config::Settings;
+use crate::config::load::Sources;
+use crate::config::source::Problem;
 use crate::flags::{Command, UsageError};
 
 fn main() -> ExitCode {
@@ -28,8 +30,22 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(options) => {
-            install_log(&options.settings);
-            commands::run::execute(options)
+            let sources = with_environment(options.sources);
+            match sources.load() {
+                Ok(loaded) => {
+                    install_log(&loaded.settings);
+                    commands::run::execute(loaded)
+                }
+                Err(problems) => complain_of(&problems),
+            }
+        }
+        Command::Check(options) => {
+            install_log(&Settings::default());
+            let sources = with_environment(options.sources);
+            match sources.load() {
+                Ok(loaded) => commands::check::execute(&sources, &loaded, options.print),
+                Err(problems) => complain_of(&problems),
+            }
         }
         Command::Demo(options) => {
             install_log(&options.settings);
@@ -64,6 +80,21 @@ fn execute(command: Command) -> ExitCode {
 
 fn install_log(settings: &Settings) {
     io::log::install(settings.log_level, settings.log_format);
+}
+
+fn with_environment(sources: Sources) -> Sources {
+    Sources {
+        environment: std::env::vars_os().collect(),
+        ..sources
+    }
+}
+
+/// Says all that is wrong, one line each.
+fn complain_of(problems: &[Problem]) -> ExitCode {
+    let lines = problems
+        .iter()
+        .map(|problem| format!("conduit: {problem}\n"));
+    complain(&lines.collect::<String>())
 }
 
 /// Wrong usage is no event of a running process, so it is no log line.

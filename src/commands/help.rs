@@ -24,6 +24,7 @@ result line for each job.
 
 Commands:
   run     deliver jobs from standard input, results to standard output
+  check   say what is wrong with the configuration, or what holds
   submit  send jobs to a running conduit, over its Unix socket
   ctl     steer a running conduit: status, breakers, limits, dead letters
   health  ask a running conduit whether all is well, for health checks
@@ -46,9 +47,23 @@ input has ended and every job has its result; with --socket, when it is told to.
 
   {\"url\":\"https://example.com/hook\",\"payload\":{\"event\":\"paid\"}}
 
+Every setting is also a key of the --config file, and an environment variable:
+--max-pending is CONDUITLLM__WEBHOOKS__MAX_PENDING. Flags go before variables,
+variables before the file.
+
 Exit status: 0 all delivered, 1 not all, 2 wrong usage, 3 could not start or
 go on, 128 + N ended by a second signal N. With --socket 0 after SIGTERM,
-SIGINT, SIGHUP or ctl drain.
+SIGINT, SIGHUP (unless there is a --config to read again) or ctl drain.
+";
+
+const CHECK: &str = "\
+Usage: conduit check [OPTIONS]
+
+Reads flags, environment and --config file as conduit run would, and says all
+that is wrong with them, each with its place; it starts nothing. Takes every
+flag of conduit run.
+
+Exit status: 0 all is right, 2 something is wrong.
 ";
 
 const SUBMIT: &str = "\
@@ -106,7 +121,7 @@ Exit status: 0 if all were delivered.
 ";
 
 const NOTHING: &str = "\
-Usage: conduit run|submit|ctl|health|sink|demo|help [OPTIONS]
+Usage: conduit run|check|submit|ctl|health|sink|demo|help [OPTIONS]
 Try conduit demo, or conduit --help.
 ";
 
@@ -121,8 +136,13 @@ pub fn text(topic: Topic) -> String {
     let mut out = String::new();
     match topic {
         Topic::Commands => out.push_str(ABOUT),
+        Topic::Check => {
+            out.push_str(CHECK);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
         Topic::Run => {
             out.push_str(RUN);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
             for group in Group::ALL {
                 let settings = topic.settings().filter(|setting| setting.group == group);
                 section(&mut out, group.title(), settings.map(row));
@@ -275,9 +295,10 @@ fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const TOPICS: [Topic; 7] = [
+    const TOPICS: [Topic; 8] = [
         Topic::Commands,
         Topic::Run,
+        Topic::Check,
         Topic::Submit,
         Topic::Ctl,
         Topic::Health,
@@ -306,7 +327,14 @@ mod tests {
                 assert!(line.is_some(), "{flag} is missing");
             }
         }
-        for topic in [Topic::Submit, Topic::Ctl, Topic::Health, Topic::Sink] {
+        for topic in [
+            Topic::Run,
+            Topic::Check,
+            Topic::Submit,
+            Topic::Ctl,
+            Topic::Health,
+            Topic::Sink,
+        ] {
             let text = text(topic);
             for flag in topic.flags() {
                 assert!(text.contains(&format!("\n  --{} ", flag.name)), "{text}");

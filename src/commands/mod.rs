@@ -1,5 +1,6 @@
 //! The commands of the binary, one file each, and what they share: exit statuses, complaints.
 
+pub mod check;
 pub mod ctl;
 pub mod demo;
 pub mod health;

@@ -12,8 +12,8 @@ use conduit::base::rng::Rng;
 use conduit::intake;
 
 use crate::commands::exit;
+use crate::config::load::Loaded;
 use crate::config::{Listen, Machine, Settings};
-use crate::flags::RunOptions;
 use crate::io::front::{self, Ended, Setup};
 use crate::io::notify::Notify;
 use crate::io::signal::Signals;
@@ -33,8 +33,11 @@ pub struct Refusal {
 
 /// Runs until the feed has ended and every job has its result, or a signal says so.
 #[must_use]
-pub fn execute(options: RunOptions) -> ExitCode {
-    let setup = match standard_setup(&options.settings) {
+pub fn execute(loaded: Loaded) -> ExitCode {
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    let setup = match standard_setup(&loaded.settings) {
         Ok(setup) => setup,
         Err(refusal) => return refusal.report(),
     };
@@ -69,13 +72,6 @@ impl Refusal {
 }
 
 fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
-    let names_users = !(settings.allow_uid.is_empty() && settings.control_uid.is_empty());
-    if names_users && settings.socket.is_none() {
-        return Err(Refusal {
-            status: exit::usage(),
-            reason: "--allow-uid, --control-uid: expected --socket beside them, found none".into(),
-        });
-    }
     let mut setup = setup(settings)?;
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
@@ -188,7 +184,10 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
 }
 
 /// What this machine offers, after the open-file limit was raised as far as it goes.
-fn machine() -> Result<Machine, Refusal> {
+///
+/// # Errors
+/// The system's, where the limit can't be read.
+pub fn machine() -> Result<Machine, Refusal> {
     Ok(Machine {
         open_files: sys::raise_open_file_limit()
             .map_err(|error| cannot("raise the open-file limit", &error))?,

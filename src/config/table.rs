@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, OnCircuitOpen, Statuses};
+use conduit::wire::job_line::Headers;
+use conduit::wire::signature::Secrets;
 
 use crate::config::{BadValue, Listen, Settings, value};
 use crate::io::log::Format;
@@ -53,6 +55,8 @@ pub enum Group {
     Process,
     /// Log lines.
     Logging,
+    /// One endpoint: no flag and no variable, only the file says it.
+    Endpoint,
 }
 
 /// What a setting takes, its range, and where the value goes.
@@ -76,6 +80,14 @@ pub enum Kind {
     Ports(fn(&mut Settings, Vec<u16>)),
     /// A list of user ids.
     Uids(fn(&mut Settings, Vec<u32>)),
+    /// A number, with a fraction if need be.
+    Rate(f64, f64, fn(&mut Settings, f64)),
+    /// A word of so many characters at most.
+    Word(usize, fn(&mut Settings, String)),
+    /// An object of header fields, in JSON.
+    Headers(fn(&mut Settings, Headers)),
+    /// One secret or a list of them, in JSON.
+    Secrets(fn(&mut Settings, Secrets)),
     /// A file's name.
     File(fn(&mut Settings, PathBuf)),
     /// A place in the file system.
@@ -98,7 +110,7 @@ pub enum Default {
 }
 
 impl Group {
-    /// All headings, in the order of the help.
+    /// All headings of flags, in the order of the help.
     pub const ALL: [Group; 9] = [
         Group::Delivery,
         Group::Retries,
@@ -124,11 +136,41 @@ impl Group {
             Group::Spool => "Spool",
             Group::Process => "Process",
             Group::Logging => "Logging",
+            Group::Endpoint => "Endpoints",
         }
     }
 }
 
+impl PartialEq for Setting {
+    /// A name stands once in the table.
+    fn eq(&self, other: &Setting) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Setting {}
+
 impl Setting {
+    /// The setting of this name, be it one that only endpoints have.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Setting> {
+        let mut all = SETTINGS.iter().chain(ENDPOINT_SETTINGS);
+        all.find(|setting| setting.name == name)
+    }
+
+    /// Whether an endpoint may have a value of its own.
+    #[must_use]
+    pub fn is_per_endpoint(&self) -> bool {
+        match self.group {
+            Group::Delivery | Group::Retries | Group::Endpoint => true,
+            Group::Connections => self.name != "maxConnectionsTotal",
+            Group::Intake => ["maxQueued", "responseBytes"].contains(&self.name),
+            Group::Security | Group::Socket | Group::Spool | Group::Process | Group::Logging => {
+                false
+            }
+        }
+    }
+
     /// The setting's name as a flag, without the hyphens in front.
     #[must_use]
     pub fn flag(&self) -> String {
@@ -159,7 +201,13 @@ impl Kind {
             Kind::Schedule(least, most, put) => put(settings, value::schedule(text, least, most)?),
             Kind::Statuses(put) => put(settings, value::statuses(text)?),
             Kind::Uids(put) => put(settings, value::uids(text)?),
-            Kind::File(put) | Kind::Path(put) if !text.is_empty() => {
+            Kind::Headers(put) => put(settings, value::headers(text)?),
+            Kind::Secrets(put) => put(settings, value::secrets(text)?),
+            Kind::Rate(least, most, put) => put(settings, value::rate(text, least, most)?),
+            Kind::Word(most, put) => put(settings, value::word(text, most)?),
+            Kind::File(put) | Kind::Path(put)
+                if !text.is_empty() && !text.as_encoded_bytes().contains(&0) =>
+            {
                 put(settings, PathBuf::from(text));
             }
             Kind::File(_) | Kind::Path(_) => {
@@ -184,11 +232,20 @@ impl Kind {
             Kind::Schedule(..) => "SECONDS,...",
             Kind::Statuses(_) => "STATUS,...",
             Kind::Uids(_) => "UID,...",
+            Kind::Rate(..) => "N",
+            Kind::Headers(_) | Kind::Secrets(_) => "JSON",
+            Kind::Word(..) => "WORD",
             Kind::File(_) => "FILE",
             Kind::Path(_) => "PATH",
             Kind::Listen(_) => "IP:PORT",
             Kind::Choice(..) => "WORD",
         }
+    }
+
+    /// Whether the value must not be shown.
+    #[must_use]
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Kind::Headers(_) | Kind::Secrets(_))
     }
 
     /// Whether further values of the same source add to the first.
@@ -553,120 +610,64 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// What only endpoints have, in the file: for all of them in `defaults`, for some in `webhookEndpoints`.
+pub const ENDPOINT_SETTINGS: &[Setting] = &[
+    Setting {
+        name: "headers",
+        group: Group::Endpoint,
+        kind: Kind::Headers(|s, v| s.endpoint.headers = v.into()),
+        default: Default::Nothing,
+        help: "header fields of every request, unless the job has its own of the same name",
+    },
+    Setting {
+        name: "secret",
+        group: Group::Endpoint,
+        kind: Kind::Secrets(|s, v| {
+            s.endpoint.secrets = v;
+            s.files.secret = None;
+        }),
+        default: Default::Nothing,
+        help: "what signs the requests of jobs that bring no secret of their own",
+    },
+    Setting {
+        name: "secretFile",
+        group: Group::Endpoint,
+        kind: Kind::File(|s, v| {
+            s.endpoint.secrets = Secrets::default();
+            s.files.secret = Some(v);
+        }),
+        default: Default::Nothing,
+        help: "the same from a file, a secret a line",
+    },
+    Setting {
+        name: "clientCert",
+        group: Group::Endpoint,
+        kind: Kind::File(|s, v| s.files.client_cert = Some(v)),
+        default: Default::Nothing,
+        help: "the certificate (PEM) that conduit shows, its own first",
+    },
+    Setting {
+        name: "clientKey",
+        group: Group::Endpoint,
+        kind: Kind::File(|s, v| s.files.client_key = Some(v)),
+        default: Default::Nothing,
+        help: "the certificate's private key (PEM)",
+    },
+    Setting {
+        name: "region",
+        group: Group::Endpoint,
+        kind: Kind::Word(64, |s, v| s.endpoint.region = Some(v.into())),
+        default: Default::Nothing,
+        help: "where the endpoint is, for metrics of latency by region",
+    },
+    Setting {
+        name: "rateLimit",
+        group: Group::Endpoint,
+        kind: Kind::Rate(0.001, 1_000_000.0, |s, v| s.endpoint.rate_limit = Some(v)),
+        default: Default::Nothing,
+        help: "requests a second, at most",
+    },
+];
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn find(name: &str) -> &'static Setting {
-        SETTINGS
-            .iter()
-            .find(|setting| setting.name == name)
-            .unwrap()
-    }
-
-    #[test]
-    fn names_are_unique_and_become_flags() {
-        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), SETTINGS.len());
-        for (name, flag) in [
-            ("ttl", "ttl"),
-            ("maxConnections", "max-connections"),
-            ("maxResponseHeaderBytes", "max-response-header-bytes"),
-            ("caFile", "ca-file"),
-        ] {
-            assert_eq!(find(name).flag(), flag);
-        }
-    }
-
-    #[test]
-    fn every_setting_has_its_own_place() {
-        let changed = |setting: &Setting| {
-            let text = match setting.kind {
-                Kind::Seconds(..) | Kind::Count(..) => "7",
-                Kind::Bytes(MIB, ..) => "77m",
-                Kind::Bytes(..) => "77k",
-                Kind::Switch(_) if setting.default == Default::Value("true") => "false",
-                Kind::Switch(_) => "true",
-                Kind::Nets(_) => "10.0.0.0/8",
-                Kind::Ports(_) => "22",
-                Kind::Schedule(..) => "7,7",
-                Kind::Statuses(_) => "404",
-                Kind::Uids(_) => "1000",
-                Kind::File(_) | Kind::Path(_) => "some.file",
-                Kind::Listen(_) => "none",
-                Kind::Choice(words, _) => words[1],
-            };
-            let mut settings = Settings::default();
-            settings.put(setting, OsStr::new(text)).unwrap();
-            settings
-        };
-        let all: Vec<Settings> = SETTINGS.iter().map(changed).collect();
-        for (index, settings) in all.iter().enumerate() {
-            assert_ne!(
-                *settings,
-                Settings::default(),
-                "{} is put nowhere",
-                SETTINGS[index].name
-            );
-            assert!(
-                !all[..index].contains(settings),
-                "{} is put where another is",
-                SETTINGS[index].name
-            );
-        }
-    }
-
-    #[test]
-    fn ranges_hold_at_both_ends() {
-        for (name, inside, outside) in [
-            ("maxConnections", ["1", "65535"], ["0", "65536"]),
-            ("timeout", ["0.001", "3600"], ["0", "3600.001"]),
-            ("ttl", ["0.001", "2592000"], ["0", "2592001"]),
-            ("idleTimeout", ["0", "2592000"], ["-1", "2592001"]),
-            ("keepAliveDelay", ["1", "32767"], ["0.9", "32768"]),
-            ("maxJobBytes", ["1k", "1g"], ["1023", "2g"]),
-            ("maxDrainBytes", ["0", "1g"], ["", "2g"]),
-            ("responseBytes", ["0", "1m"], ["-1", "2m"]),
-            ("workers", ["1", "256"], ["0", "257"]),
-        ] {
-            let setting = find(name);
-            let mut settings = Settings::default();
-            for text in inside {
-                assert_eq!(settings.put(setting, OsStr::new(text)), Ok(()), "{name}");
-            }
-            for text in outside {
-                let refused = settings.put(setting, OsStr::new(text));
-                assert!(refused.is_err(), "{name} took {text:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn choices_and_their_words_go_together() {
-        assert_eq!(LEVELS.len(), LEVEL_FILTERS.len());
-        for (word, filter) in LEVELS.iter().zip(LEVEL_FILTERS) {
-            assert_eq!(filter.as_str().to_lowercase(), *word);
-        }
-        assert_eq!(FORMATS.len(), LOG_FORMATS.len());
-        assert_eq!(ON_CIRCUIT_OPEN, ["hold", "fail"]);
-        assert_eq!(ON_CIRCUIT_OPENS, [OnCircuitOpen::Hold, OnCircuitOpen::Fail]);
-        assert_eq!(FORMATS, ["text", "json"]);
-        assert_eq!(LOG_FORMATS, [Format::Text, Format::Json]);
-    }
-
-    #[test]
-    fn the_readme_names_every_setting_with_its_default() {
-        let readme = include_str!("../../README.md");
-        for setting in SETTINGS {
-            let row = format!(
-                "| `{}` | `--{}` | {} |",
-                setting.name,
-                setting.flag(),
-                setting.default.words().unwrap_or("none")
-            );
-            assert!(readme.contains(&row), "README.md lacks the row {row}");
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,9 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Statuses};
+use conduit::wire::job_line::Headers;
+use conduit::wire::json::{self, Elements, Kind as Shape};
+use conduit::wire::signature::{Secret, SecretError, Secrets};
 
 use crate::config::{BadValue, Listen};
 use crate::io::log::quoted;
@@ -29,6 +32,48 @@ pub fn seconds(text: &OsStr, least: Duration, most: Duration) -> Result<Duration
         .ok_or_else(|| {
             let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
             bad(text, format!("seconds from {least} to {most}"))
+        })
+}
+
+/// A time as [`seconds`], written in minutes.
+///
+/// # Errors
+/// What was expected instead.
+pub fn minutes(text: &OsStr, least: Duration, most: Duration) -> Result<Duration, BadValue> {
+    text.to_str()
+        .and_then(parse_seconds)
+        .and_then(|minutes| minutes.checked_mul(60))
+        .filter(|time| (least..=most).contains(time))
+        .ok_or_else(|| {
+            let (least, most) = (least.as_secs_f64() / 60.0, most.as_secs_f64() / 60.0);
+            bad(text, format!("minutes from {least} to {most}"))
+        })
+}
+
+/// A number within `least..=most`, with a fraction if need be.
+///
+/// # Errors
+/// What was expected instead.
+pub fn rate(text: &OsStr, least: f64, most: f64) -> Result<f64, BadValue> {
+    text.to_str()
+        .filter(|text| parse_seconds(text).is_some())
+        .and_then(|text| text.parse().ok())
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| bad(text, format!("a number from {least} to {most}")))
+}
+
+/// A word of 1 to `most` letters, digits, hyphens, underscores and dots.
+///
+/// # Errors
+/// What was expected instead.
+pub fn word(text: &OsStr, most: usize) -> Result<String, BadValue> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.to_str()
+        .filter(|text| (1..=most).contains(&text.len()) && text.bytes().all(is_plain))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            let expected = "letters, digits, hyphens, underscores and dots";
+            bad(text, format!("1 to {most} {expected}"))
         })
 }
 
@@ -156,6 +201,62 @@ pub fn statuses(text: &OsStr) -> Result<Statuses, BadValue> {
     Ok(statuses)
 }
 
+/// Header fields, as a checked JSON object; `{}` is none of them.
+///
+/// # Errors
+/// What is wrong, without any value.
+pub fn headers(text: &OsStr) -> Result<Headers, BadValue> {
+    let read = text.to_str().filter(|text| json::check(text).is_ok());
+    let wrong = |what: String| BadValue {
+        expected: what,
+        found: "other headers".to_owned(),
+    };
+    Headers::parse(read.ok_or_else(|| wrong("JSON".to_owned()))?)
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// Secrets, as a JSON string or an array of them; `[]` is none.
+///
+/// # Errors
+/// What is wrong, without anything of a secret.
+pub fn secrets(text: &OsStr) -> Result<Secrets, BadValue> {
+    let wrong = |what: String| BadValue {
+        expected: what,
+        found: "another secret".to_owned(),
+    };
+    let read = text.to_str().filter(|text| json::check(text).is_ok());
+    let text = read.ok_or_else(|| wrong("JSON".to_owned()))?.trim();
+    json_secrets(text).map_err(|(_, what)| wrong(what))
+}
+
+/// Secrets, as checked JSON.
+///
+/// # Errors
+/// Which element of the array is wrong, and what is.
+pub fn json_secrets(raw: &str) -> Result<Secrets, (Option<usize>, String)> {
+    let one = |raw: &str| {
+        let text = (Shape::of(raw) == Shape::String).then(|| json::unescape(raw).ok());
+        let text = text.flatten().ok_or_else(|| {
+            let found = Shape::of(raw).name();
+            format!("expected a string, whsec_… or whsk_…, found {found}")
+        })?;
+        Secret::parse(&text).map_err(|error: SecretError| error.to_string())
+    };
+    if Shape::of(raw) != Shape::Array {
+        let secret = one(raw).map_err(|what| (None, what))?;
+        return Secrets::new(vec![secret]).map_err(|error| (None, error.to_string()));
+    }
+    let mut secrets = Vec::new();
+    let mut elements = Elements::new(raw);
+    while let Some(raw) = elements.next_element().expect("it was checked") {
+        secrets.push(one(raw).map_err(|what| (Some(secrets.len()), what))?);
+    }
+    if secrets.is_empty() {
+        return Ok(Secrets::default());
+    }
+    Secrets::new(secrets).map_err(|error| (None, error.to_string()))
+}
+
 /// A value that is not what was expected.
 #[must_use]
 pub fn bad(found: &OsStr, expected: String) -> BadValue {
@@ -260,6 +361,53 @@ mod tests {
         ] {
             let found = seconds(os(text), Duration::ZERO, day);
             assert_eq!(found.ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn minutes_are_sixty_seconds() {
+        let (least, most) = (Duration::from_secs(6), Duration::from_secs(86_400));
+        for (text, expected) in [
+            ("5", Some(300)),
+            ("0.5", Some(30)),
+            ("1440", Some(86_400)),
+            ("1440.1", None),
+            ("0", None),
+            ("", None),
+            ("5m", None),
+            ("18446744073709551615", None),
+        ] {
+            let found = minutes(os(text), least, most).ok();
+            assert_eq!(found, expected.map(Duration::from_secs), "{text:?}");
+        }
+        let error = minutes(os("x"), least, most).unwrap_err();
+        assert_eq!(error.expected, "minutes from 0.1 to 1440");
+    }
+
+    #[test]
+    fn rates_and_words() {
+        for (text, expected) in [
+            ("5", Some(5.0)),
+            ("0.5", Some(0.5)),
+            ("100", Some(100.0)),
+            ("0.4", None),
+            ("101", None),
+            ("inf", None),
+            ("1e1", None),
+            ("-5", None),
+            ("", None),
+        ] {
+            assert_eq!(rate(os(text), 0.5, 100.0).ok(), expected, "{text:?}");
+        }
+        for (text, is_one) in [
+            ("eu-west_1.a", true),
+            ("abcdefghijklmnop", true),
+            ("abcdefghijklmnopq", false),
+            ("", false),
+            ("a b", false),
+            ("ü", false),
+        ] {
+            assert_eq!(word(os(text), 16).is_ok(), is_one, "{text:?}");
         }
     }
 

@@ -80,6 +80,10 @@ pub struct Endpoint {
     pub secrets: Secrets,
     /// Which settings TLS has, the client certificate among them.
     pub tls_profile: TlsProfile,
+    /// Where the endpoint is, for metrics of latency by region.
+    pub region: Option<Arc<str>>,
+    /// Requests that may begin in a second, from 0.001 to 1,000,000; none: as many as there are connections for.
+    pub rate_limit: Option<f64>,
 }
 
 /// What becomes of jobs while their origin's breaker is open.
@@ -321,6 +325,8 @@ impl Default for Endpoint {
             headers: Arc::default(),
             secrets: Secrets::default(),
             tls_profile: 0,
+            region: None,
+            rate_limit: None,
         }
     }
 }

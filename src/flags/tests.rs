@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use super::*;
 
+/// What a line means, the values of its settings checked.
 fn parse_line(line: &[&str]) -> Result<Command, UsageError> {
-    parse(line.iter().map(OsString::from))
+    let command = parse(line.iter().map(OsString::from))?;
+    if let Command::Run(options) = &command {
+        let loaded = options.sources.load();
+        loaded.map_err(|problems| UsageError::Wrong(problems[0].to_string()))?;
+    }
+    Ok(command)
 }
 
 fn run(line: &[&str]) -> Settings {
-    match parse_line(&[&["run"], line].concat()) {
-        Ok(Command::Run(options)) => options.settings,
+    match parse(["run"].iter().chain(line).map(OsString::from)) {
+        Ok(Command::Run(options)) => {
+            let mut settings = Settings::default();
+            for (setting, text) in &options.sources.flags {
+                settings.put(setting, text).expect("the setting takes it");
+            }
+            settings
+        }
         other => panic!("{line:?} gave {other:?}"),
     }
 }
@@ -104,12 +116,13 @@ fn what_is_wrong_is_one_line_that_names_it() {
         (&["rum"], r#"no command "rum": did you mean run?"#),
         (
             &["frobnicate"],
-            r#"no command "frobnicate": the commands are run, submit, ctl, sink, demo, help"#,
+            r#"no command "frobnicate": the commands are run, check, submit, ctl, sink, demo, help"#,
         ),
         (&["help", "rnu"], r#"no command "rnu": did you mean run?"#),
         (
             &["--timeout", "5", "run"],
-            r#"expected a command (run, submit, ctl, sink, demo, help), found "--timeout": flags follow their command"#,
+            "expected a command (run, check, submit, ctl, sink, demo, help), found \"--timeout\": flags follow their \
+             command",
         ),
         (
             &["run", "a\nb"],
@@ -255,23 +268,6 @@ fn demo_takes_a_few_settings() {
     assert_eq!(Topic::Demo.settings().count(), DEMO_SETTINGS.len());
 }
 
-#[test]
-fn distances() {
-    for (from, to, expected) in [
-        ("", "", 0),
-        ("", "abc", 3),
-        ("abc", "", 3),
-        ("kitten", "sitting", 3),
-        ("timeout", "timeout", 0),
-        ("timeuot", "timeout", 1),
-        ("rnu", "run", 1),
-        ("ca", "abc", 3),
-    ] {
-        assert_eq!(distance(from, to), expected, "{from} {to}");
-    }
-    assert_eq!(nearest(&"x".repeat(1 << 20), COMMANDS.into_iter()), None);
-}
-
 #[cfg(unix)]
 #[test]
 fn words_that_are_no_text_are_refused_or_file_names() {
@@ -283,12 +279,15 @@ fn words_that_are_no_text_are_refused_or_file_names() {
         raw.clone(),
     ];
     match parse(words) {
-        Ok(Command::Run(options)) => assert_eq!(options.settings.ca_file, Some(raw.clone().into())),
+        Ok(Command::Run(options)) => assert_eq!(options.sources.flags[0].1, raw),
         other => panic!("{other:?}"),
     }
     assert!(matches!(parse([raw.clone()]), Err(UsageError::Wrong(_))));
     let words = [OsString::from("run"), OsString::from("--ttl"), raw];
-    assert!(matches!(parse(words), Err(UsageError::Wrong(_))));
+    match parse(words) {
+        Ok(Command::Run(options)) => assert!(options.sources.load().is_err()),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

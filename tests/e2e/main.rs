@@ -15,6 +15,7 @@
 
 mod admin;
 mod binary;
+mod config;
 mod dns;
 mod errors;
 mod figures;

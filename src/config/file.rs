@@ -1,0 +1,422 @@
+//! The configuration file: JSON, read whole, every mistake named by line, column and path.
+//!
+//!   { "logLevel": "warn", "timeout": 10,            the process's settings, and general ones
+//!     "defaults": { "timeout": 5 },                 what holds for every endpoint
+//!     "webhookEndpoints": { "https://a.example": { "timeout": 30 } } }
+//!
+//! Values are turned into the texts that flags have, checked, and kept with their places: what they mean is the
+//! table's business. The value of a secret or a header is never shown.
+//!
+//! Not here: which source goes before which, files that a value names (`load`).
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+
+use conduit::wire::endpoints::Endpoints;
+use conduit::wire::job_line::Headers;
+use conduit::wire::json::{self, Elements, Kind as Shape, Member, Members};
+
+use crate::config::source::{Given, Place, Problem, Source};
+use crate::config::spelling::nearest;
+use crate::config::table::{ENDPOINT_SETTINGS, Group, Kind, SETTINGS, Setting};
+use crate::config::{Settings, value};
+use crate::io::log::quoted;
+
+/// Bytes of a file; a larger one is no configuration.
+pub const FILE_BYTES_MAX: usize = 64 << 20;
+
+const DEFAULTS: &str = "defaults";
+const ENDPOINTS: &str = "webhookEndpoints";
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// What holds in general: the top level, then `defaults`. A later value stands above an earlier one.
+    pub general: Vec<Given>,
+    /// What holds for origins and patterns of them.
+    pub endpoints: Endpoints<Vec<Given>>,
+}
+
+/// What may stand at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Top,
+    /// `defaults`, or one of `webhookEndpoints`.
+    Endpoint,
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    cursor: Cursor<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// Finds lines and columns: fast where places are asked for in their order.
+struct Cursor<'a> {
+    name: &'a str,
+    text: &'a str,
+    offset: usize,
+    line: usize,
+    column: usize,
+}
+
+/// Reads the bytes of the file `name`. What is wrong goes to `problems`, and what is right is still there.
+pub fn read(name: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Contents {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut contents = Contents::default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = &bytes[..error.valid_up_to()];
+            let valid = std::str::from_utf8(valid).expect("so far it is valid");
+            let place = Cursor::new(name, valid).at(valid.len());
+            problems.push(Problem::new(
+                place,
+                "expected UTF-8, found a byte that is none",
+            ));
+            return contents;
+        }
+    };
+    if let Err(error) = json::check(text) {
+        problems.push(no_json(name, text, error));
+        return contents;
+    }
+    let mut reader = Reader {
+        text,
+        cursor: Cursor::new(name, text),
+        problems,
+    };
+    reader.top(text.trim_ascii(), &mut contents);
+    contents
+}
+
+impl<'a> Reader<'a> {
+    fn top(&mut self, raw: &'a str, contents: &mut Contents) {
+        let mut defaults = Vec::new();
+        for (key, member) in self.members(raw, "") {
+            match &*key {
+                DEFAULTS => {
+                    self.settings(member.value, DEFAULTS, Level::Endpoint, &mut defaults);
+                }
+                ENDPOINTS => self.endpoints(member.value, &mut contents.endpoints),
+                _ => contents
+                    .general
+                    .extend(self.setting(&key, member, "", Level::Top)),
+            }
+        }
+        contents.general.append(&mut defaults);
+    }
+
+    fn endpoints(&mut self, raw: &'a str, endpoints: &mut Endpoints<Vec<Given>>) {
+        for (key, member) in self.members(raw, ENDPOINTS) {
+            let path = format!("{ENDPOINTS}[{}]", quoted(&key));
+            let mut given = Vec::new();
+            self.settings(member.value, &path, Level::Endpoint, &mut given);
+            if let Err(error) = endpoints.insert(&key, given) {
+                self.wrong(member.key, &path, error.to_string());
+            }
+        }
+    }
+
+    fn settings(&mut self, raw: &'a str, path: &str, level: Level, given: &mut Vec<Given>) {
+        for (key, member) in self.members(raw, path) {
+            given.extend(self.setting(&key, member, path, level));
+        }
+    }
+
+    fn setting(
+        &mut self,
+        key: &str,
+        member: Member<'a>,
+        path: &str,
+        level: Level,
+    ) -> Option<Given> {
+        let path = joined(path, key);
+        let setting = match find(key, level) {
+            Ok(setting) => setting,
+            Err(what) => {
+                self.wrong(member.key, &path, what);
+                return None;
+            }
+        };
+        let text = self.value(setting, member.value, &path)?;
+        let at = self.at(member.value);
+        let source = Source::File(Place { at, path });
+        Some(Given {
+            setting,
+            text,
+            source,
+        })
+    }
+
+    /// The value as a flag would have it, if the setting takes it.
+    fn value(&mut self, setting: &Setting, raw: &'a str, path: &str) -> Option<OsString> {
+        let words = shape(setting.kind);
+        match (setting.kind, Shape::of(raw)) {
+            (Kind::Seconds(..) | Kind::Count(..) | Kind::Rate(..), Shape::Number)
+            | (Kind::Bytes(..), Shape::Number | Shape::String)
+            | (Kind::Switch(_), Shape::Boolean)
+            | (Kind::File(_) | Kind::Path(_) | Kind::Choice(..) | Kind::Word(..), Shape::String) => {
+                let text = scalar(raw);
+                self.checked(setting, &text, raw, path)
+            }
+            (kind, Shape::Array) if kind.is_list() => self.list(setting, raw, path),
+            (Kind::Headers(_), _) => match Headers::parse(raw) {
+                Ok(_) => Some(raw.into()),
+                Err(error) => {
+                    // The error says which of the headers.
+                    let at = self.at(raw);
+                    let parent = path.strip_suffix("headers").unwrap_or(path);
+                    self.problems
+                        .push(Problem::new(at, format!("{parent}{error}")));
+                    None
+                }
+            },
+            (Kind::Secrets(_), _) => match value::json_secrets(raw) {
+                Ok(_) => Some(raw.into()),
+                Err((index, what)) => {
+                    let path = index.map_or(path.to_owned(), |index| format!("{path}[{index}]"));
+                    self.wrong(raw, &path, what);
+                    None
+                }
+            },
+            _ => {
+                let expected = expected(setting);
+                self.wrong(
+                    raw,
+                    path,
+                    format!("expected {expected}{words}, found {}", found(raw)),
+                );
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, setting: &Setting, raw: &'a str, path: &str) -> Option<OsString> {
+        let mut elements = Elements::new(raw);
+        let mut texts = Vec::new();
+        let mut all_right = true;
+        let mut index = 0;
+        while let Some(raw) = elements.next_element().expect("it was checked") {
+            let path = format!("{path}[{index}]");
+            let is_scalar = matches!(Shape::of(raw), Shape::Number | Shape::String);
+            let text = if is_scalar { scalar(raw) } else { "".into() };
+            // One element, not several, and not the empty list.
+            let text = match text.is_empty() || text.contains(',') {
+                true => Cow::Borrowed(","),
+                false => text,
+            };
+            let checked = self.checked(setting, &text, raw, &path);
+            all_right &= checked.is_some();
+            texts.extend(checked);
+            index += 1;
+        }
+        all_right.then(|| texts.join(",".as_ref()))
+    }
+
+    fn checked(
+        &mut self,
+        setting: &Setting,
+        text: &str,
+        raw: &'a str,
+        path: &str,
+    ) -> Option<OsString> {
+        match Settings::default().put(setting, text.as_ref()) {
+            Ok(()) => Some(text.into()),
+            Err(bad) => {
+                let what = format!("expected {}, found {}", bad.expected, found(raw));
+                self.wrong(raw, path, what);
+                None
+            }
+        }
+    }
+
+    /// The members of what is expected to be an object, those left out that stand there again.
+    fn members(&mut self, raw: &'a str, path: &str) -> Vec<(Cow<'a, str>, Member<'a>)> {
+        if Shape::of(raw) != Shape::Object {
+            let what = format!("expected an object, found {}", found(raw));
+            self.wrong(raw, path, what);
+            return Vec::new();
+        }
+        let mut known: Vec<(Cow<'a, str>, Member<'a>)> = Vec::new();
+        let mut keys = std::collections::BTreeMap::new();
+        let mut members = Members::new(raw);
+        while let Some(member) = members.next_member().expect("it was checked") {
+            let Ok(key) = json::unescape(member.key) else {
+                let what = "expected a key without half a surrogate pair (\\ud800 to \\udfff)";
+                self.wrong(member.key, path, what);
+                continue;
+            };
+            if let Some(first) = keys.insert(key.clone(), member.key) {
+                let path = match path {
+                    ENDPOINTS => format!("{path}[{}]", quoted(&key)),
+                    _ => joined(path, &key),
+                };
+                let first = self.at(first);
+                self.wrong(
+                    member.key,
+                    &path,
+                    format!("expected once, found again (first at {first})"),
+                );
+                continue;
+            }
+            known.push((key, member));
+        }
+        known
+    }
+
+    fn wrong(&mut self, raw: &str, path: &str, what: impl Into<String>) {
+        let at = self.at(raw);
+        let place = match path {
+            "" => at,
+            _ => format!("{at}: {path}"),
+        };
+        self.problems.push(Problem::new(place, what));
+    }
+
+    /// Where a piece of the text stands.
+    fn at(&mut self, piece: &str) -> String {
+        let offset = piece.as_ptr() as usize - self.text.as_ptr() as usize;
+        self.cursor.at(offset)
+    }
+}
+
+impl<'a> Cursor<'a> {
+    const fn new(name: &'a str, text: &'a str) -> Cursor<'a> {
+        Cursor {
+            name,
+            text,
+            offset: 0,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    /// `FILE:LINE:COLUMN` of a byte.
+    fn at(&mut self, offset: usize) -> String {
+        if offset < self.offset {
+            *self = Cursor::new(self.name, self.text);
+        }
+        for letter in self.text[self.offset..offset].chars() {
+            if letter == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        self.offset = offset;
+        format!("{}:{}:{}", self.name, self.line, self.column)
+    }
+}
+
+/// The setting that may stand there under this name, or what is wrong with it.
+fn find(key: &str, level: Level) -> Result<&'static Setting, String> {
+    let setting = Setting::named(key);
+    let is_own = |setting: &Setting| setting.group == Group::Endpoint;
+    match (level, setting) {
+        (Level::Top, Some(setting)) if is_own(setting) => Err(format!(
+            "concerns endpoints, expected in {ENDPOINTS} or {DEFAULTS}"
+        )),
+        (Level::Endpoint, Some(setting)) if !setting.is_per_endpoint() => {
+            Err("concerns the whole process, expected at the top level".to_owned())
+        }
+        (_, Some(setting)) => Ok(setting),
+        (_, None) => {
+            let own = ENDPOINT_SETTINGS.iter().map(|setting| setting.name);
+            let names = SETTINGS.iter().filter(|setting| match level {
+                Level::Top => true,
+                Level::Endpoint => setting.is_per_endpoint(),
+            });
+            let names = names.map(|setting| setting.name);
+            let meant = match level {
+                Level::Top => nearest(key, names.chain([DEFAULTS, ENDPOINTS])),
+                Level::Endpoint => nearest(key, names.chain(own)),
+            };
+            Err(match meant {
+                Some(meant) => format!("no such setting, did you mean {meant}?"),
+                None => "no such setting".to_owned(),
+            })
+        }
+    }
+}
+
+/// What a value is in JSON, where the words for its range don't say it.
+const fn shape(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Seconds(..) | Kind::Count(..) | Kind::Rate(..) => " as a JSON number",
+        Kind::Bytes(..) => " as a JSON number or a string",
+        Kind::Nets(_) => " in an array of strings",
+        Kind::Ports(_) | Kind::Schedule(..) | Kind::Uids(_) => " in an array of numbers",
+        Kind::Statuses(_) => " in an array of numbers and strings",
+        Kind::File(_) | Kind::Path(_) | Kind::Listen(_) | Kind::Choice(..) | Kind::Word(..) => {
+            " as a JSON string"
+        }
+        Kind::Switch(_) | Kind::Headers(_) | Kind::Secrets(_) => "",
+    }
+}
+
+/// What the setting takes, in words.
+fn expected(setting: &Setting) -> String {
+    // Nothing takes this; what a file's name may be is told for the empty one.
+    let refused = [",\0", ""].iter().find_map(|text| {
+        let put = Settings::default().put(setting, text.as_ref());
+        put.err()
+    });
+    refused.map_or_else(|| "another value".to_owned(), |bad| bad.expected)
+}
+
+/// A number, a string or a boolean as a flag has it.
+fn scalar(raw: &str) -> Cow<'_, str> {
+    match Shape::of(raw) {
+        // Half a surrogate pair stands for no character: such a value is no setting's.
+        Shape::String => json::unescape(raw).unwrap_or(Cow::Borrowed("\0")),
+        // 1e3 is 1000; what is no finite number is left to the table to refuse.
+        Shape::Number if raw.contains(['e', 'E']) => match raw.parse::<f64>() {
+            Ok(number) if number.is_finite() => Cow::Owned(number.to_string()),
+            Ok(_) | Err(_) => Cow::Borrowed(raw),
+        },
+        Shape::Number | Shape::Boolean => Cow::Borrowed(raw),
+        Shape::Object | Shape::Array | Shape::Null => Cow::Borrowed(""),
+    }
+}
+
+/// A value as an error shows it.
+fn found(raw: &str) -> Cow<'_, str> {
+    /// Bytes of a number.
+    const SHOWN_MAX: usize = 40;
+    match Shape::of(raw) {
+        Shape::String => match json::unescape(raw) {
+            Ok(text) => Cow::Owned(quoted(&text)),
+            Err(_) => Cow::Borrowed("a string with half a surrogate pair"),
+        },
+        Shape::Number if raw.len() > SHOWN_MAX => Cow::Owned(format!("{}…", &raw[..SHOWN_MAX])),
+        Shape::Number | Shape::Boolean | Shape::Null => Cow::Borrowed(raw),
+        shape @ (Shape::Object | Shape::Array) => Cow::Borrowed(shape.name()),
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    let is_plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match (path, is_plain) {
+        ("", true) => key.to_owned(),
+        (_, true) => format!("{path}.{key}"),
+        (_, false) => format!("{path}[{}]", quoted(key)),
+    }
+}
+
+fn no_json(name: &str, text: &str, error: json::Error) -> Problem {
+    let expected = match error.expected {
+        "the end of the line" => "the end of the file",
+        other => other,
+    };
+    let found = match error.found {
+        None => "the end of the file".to_owned(),
+        Some(found) => quoted(&found.to_string()),
+    };
+    let what = format!("expected {expected}, found {found}");
+    Problem::new(Cursor::new(name, text).at(error.column - 1), what)
+}
+
+#[cfg(test)]
+mod tests;

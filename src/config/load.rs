@@ -1,0 +1,362 @@
+//! All sources together: what was given, what of it holds, and all that is wrong, at once.
+//!
+//!   built in < file's top level < file's `defaults` < environment < flag       in general
+//!   general < shorter pattern < longer pattern < the origin's own entry        for an endpoint
+//!
+//! Files that a value names are read here too, so that what is loaded can be followed as it is.
+//!
+//! Not here: how the sources are written (`file`, `environment`, `flags`), what the settings mean (`table`).
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use conduit::wire::endpoints::Endpoints;
+use conduit::wire::signature::Secrets;
+use conduit::wire::url::{Origin, Url};
+
+use crate::config::source::{Given, Problem, Source};
+use crate::config::table::Setting;
+use crate::config::{Identity, Settings, environment, file};
+use crate::io::log::quoted;
+use crate::io::tls;
+
+/// Bytes of a file with secrets.
+const SECRETS_BYTES_MAX: usize = 64 << 10;
+
+/// Others than the file's owner and group may read it.
+const OTHERS_READ: u32 = 0o004;
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The command line's.
+    pub flags: Vec<(&'static Setting, OsString)>,
+    /// The whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// `--config`.
+    pub file: Option<PathBuf>,
+}
+
+/// What the sources say, whole and checked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Who said what.
+    pub values: Values,
+    /// What is no mistake, but should be known: one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Who said what.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// In general; a later value stands above an earlier one.
+    pub general: Vec<Given>,
+    /// For origins and patterns of them.
+    pub endpoints: Endpoints<Vec<Given>>,
+}
+
+impl Sources {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn load(&self) -> Result<Loaded, Vec<Problem>> {
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let contents = match &self.file {
+            Some(path) => read_config(path, &mut problems, &mut warnings),
+            None => file::Contents::default(),
+        };
+        let mut general = contents.general;
+        let from_environment = environment::read(&self.environment, &mut problems, &mut warnings);
+        general.extend(from_environment);
+        general.extend(self.given_by_flags(&mut problems));
+        let values = Values {
+            general,
+            endpoints: contents.endpoints,
+        };
+        let mut loader = Loader {
+            problems,
+            warnings,
+            secrets: BTreeMap::new(),
+            identities: Vec::new(),
+        };
+        let settings = loader.settle(&values);
+        match loader.problems.is_empty() {
+            true => Ok(Loaded {
+                settings,
+                values,
+                warnings: loader.warnings,
+            }),
+            false => Err(loader.problems),
+        }
+    }
+
+    fn given_by_flags(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
+        let mut all = Vec::new();
+        for (setting, text) in &self.flags {
+            let given = Given {
+                setting,
+                text: text.clone(),
+                source: Source::Flag,
+            };
+            match Settings::default().put(setting, text) {
+                Ok(()) => all.push(given),
+                Err(bad) => problems.push(given.problem(&bad)),
+            }
+        }
+        all
+    }
+}
+
+impl Values {
+    /// What holds in general for a setting, if anybody said something.
+    #[must_use]
+    pub fn general(&self, setting: &Setting) -> Option<&Given> {
+        last(&self.general, setting.name)
+    }
+
+    /// The keys whose entries hold for what stands under `key`, the most specific first, with the entries.
+    pub fn chain(&self, key: &str) -> Vec<(&str, &[Given])> {
+        let origin = sample(key);
+        // Of the patterns' own keys the origin is but an example, which may have an entry of its own.
+        self.endpoints
+            .matching(&origin)
+            .filter(|(other, _)| *other == key || other.contains('*'))
+            .map(|(other, given)| (other, given.as_slice()))
+            .collect()
+    }
+}
+
+/// Reads the files that values name, once each.
+struct Loader {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    /// By file; of one that is wrong nothing.
+    secrets: BTreeMap<PathBuf, Secrets>,
+    identities: Vec<Identity>,
+}
+
+impl Loader {
+    fn settle(&mut self, values: &Values) -> Settings {
+        let mut settings = Settings::default();
+        put_all(&mut settings, &values.general);
+        self.check_together(&settings, values);
+        self.read_files(&values.general);
+        for (_, given) in values.endpoints.iter() {
+            self.read_files(given);
+        }
+        let general = settings.clone();
+        self.follow_files(&mut settings);
+        for (key, _) in values.endpoints.iter() {
+            let mut own = general.clone();
+            for (_, given) in values.chain(key).iter().rev() {
+                put_all(&mut own, given);
+            }
+            self.follow_files(&mut own);
+            let inserted = settings.endpoints.insert(key, own.of_endpoint());
+            inserted.expect("a key that was taken is taken again");
+        }
+        settings.identities = std::mem::take(&mut self.identities);
+        settings
+    }
+
+    /// What is wrong only beside something else, or beside its absence.
+    fn check_together(&mut self, settings: &Settings, values: &Values) {
+        let users = ["allowUid", "controlUid"].map(|name| last(&values.general, name));
+        let names_users = !(settings.allow_uid.is_empty() && settings.control_uid.is_empty());
+        if names_users && settings.socket.is_none() {
+            let places: Vec<String> = users.into_iter().flatten().map(Given::place).collect();
+            let what = "expected --socket beside it, found none";
+            self.problems.push(Problem::new(places.join(", "), what));
+        }
+        if let Err(reason) = tls::roots(settings.ca_file.as_deref()) {
+            let given = last(&values.general, "caFile");
+            let place = given.map_or_else(String::new, Given::place);
+            self.problems.push(Problem::new(place, reason));
+        }
+    }
+
+    /// Looks at the files that these values, which stand together, name.
+    fn read_files(&mut self, given: &[Given]) {
+        let find = |name| last(given, name);
+        if let (Some(_), Some(file)) = (find("secret"), find("secretFile")) {
+            let what = "expected secret or secretFile, found both";
+            self.problems.push(Problem::new(file.place(), what));
+        }
+        if let Some(file) = find("secretFile") {
+            self.read_secrets(file);
+        }
+        match (find("clientCert"), find("clientKey")) {
+            (Some(cert), Some(key)) => self.read_identity(cert, key),
+            (Some(one), None) => self.lacks(one, "clientKey"),
+            (None, Some(one)) => self.lacks(one, "clientCert"),
+            (None, None) => {}
+        }
+    }
+
+    fn lacks(&mut self, given: &Given, other: &str) {
+        let what = format!("expected {other} beside it, found none");
+        self.problems.push(Problem::new(given.place(), what));
+    }
+
+    fn read_secrets(&mut self, given: &Given) {
+        let path = PathBuf::from(&given.text);
+        if self.secrets.contains_key(&path) {
+            return;
+        }
+        let secrets = self
+            .read_private(given, SECRETS_BYTES_MAX)
+            .and_then(|bytes| {
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|_| "expected UTF-8, found bytes that are none".to_owned())?;
+                Secrets::parse_file(text).map_err(|(line, error)| match line {
+                    Some(line) => format!("line {line}: {error}"),
+                    None => error.to_string(),
+                })
+            });
+        let secrets = secrets.unwrap_or_else(|reason| {
+            let name = quoted(&path.to_string_lossy());
+            let what = format!("{name}: {reason}");
+            self.problems.push(Problem::new(given.place(), what));
+            Secrets::default()
+        });
+        self.secrets.insert(path, secrets);
+    }
+
+    fn read_private(&mut self, given: &Given, bytes_max: usize) -> Result<Vec<u8>, String> {
+        let path = Path::new(&given.text);
+        let (bytes, mode) = read_file(path, bytes_max)?;
+        self.warnings.extend(exposed(path, mode));
+        Ok(bytes)
+    }
+
+    fn read_identity(&mut self, cert: &Given, key: &Given) {
+        let identity = Identity {
+            cert: PathBuf::from(&cert.text),
+            key: PathBuf::from(&key.text),
+        };
+        if !self.identities.contains(&identity) {
+            self.identities.push(identity);
+        }
+    }
+
+    /// Puts in what the files say that these settings name.
+    fn follow_files(&self, settings: &mut Settings) {
+        if let Some(path) = &settings.files.secret
+            && let Some(secrets) = self.secrets.get(path)
+        {
+            settings.endpoint.secrets = secrets.clone();
+        }
+        if let (Some(cert), Some(key)) = (&settings.files.client_cert, &settings.files.client_key) {
+            let is_it = |known: &Identity| known.cert == *cert && known.key == *key;
+            let index = self.identities.iter().position(is_it);
+            let number = index.map_or(0, |index| index + 1);
+            settings.endpoint.tls_profile = u32::try_from(number).unwrap_or(u32::MAX);
+        }
+    }
+}
+
+/// The value that counts for a setting.
+fn last<'a>(given: &'a [Given], name: &str) -> Option<&'a Given> {
+    given.iter().rev().find(|given| given.setting.name == name)
+}
+
+fn put_all(settings: &mut Settings, all: &[Given]) {
+    for given in all {
+        let put = settings.put(given.setting, &given.text);
+        assert_eq!(put, Ok(()), "values are checked where they are read");
+    }
+}
+
+/// An origin for which the entry under this key holds.
+fn sample(key: &str) -> Origin {
+    let url = key.replacen("*.", "x.", 1);
+    let url = Url::parse(&url).expect("a key is an origin, or one with a pattern in it");
+    url.to_origin()
+}
+
+fn read_config(
+    path: &Path,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> file::Contents {
+    match read_file(path, file::FILE_BYTES_MAX) {
+        Ok((bytes, mode)) => {
+            warnings.extend(exposed(path, mode));
+            let mut name = String::new();
+            crate::io::log::escape(&path.to_string_lossy(), &mut name);
+            file::read(&name, &bytes, problems)
+        }
+        Err(reason) => {
+            let name = quoted(&path.to_string_lossy());
+            let what = format!("{name}: {reason}");
+            problems.push(Problem::new("--config", what));
+            file::Contents::default()
+        }
+    }
+}
+
+/// A file's bytes and mode.
+fn read_file(path: &Path, bytes_max: usize) -> Result<(Vec<u8>, u32), String> {
+    let read = || -> io::Result<(Vec<u8>, u32)> {
+        let mut file = File::open(path)?;
+        let mode = file.metadata()?.mode();
+        let mut bytes = Vec::new();
+        file.by_ref()
+            .take(bytes_max as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        Ok((bytes, mode))
+    };
+    match read() {
+        Err(error) => Err(format!("can't be read: {error}")),
+        Ok((bytes, _)) if bytes.len() > bytes_max => {
+            Err(format!("expected at most {bytes_max} bytes, found more"))
+        }
+        Ok(read) => Ok(read),
+    }
+}
+
+/// The warning that strangers may read what is not for them.
+fn exposed(path: &Path, mode: u32) -> Option<String> {
+    (mode & OTHERS_READ != 0).then(|| {
+        let name = quoted(&path.to_string_lossy());
+        format!("{name} may be read by everybody, and may hold secrets: chmod o-r")
+    })
+}
+
+/// The values of flags, each list as one: it grows with each flag, and an empty value starts it anew.
+#[must_use]
+pub fn flags(
+    typed: impl Iterator<Item = (&'static Setting, OsString)>,
+) -> Vec<(&'static Setting, OsString)> {
+    let mut all: Vec<(&'static Setting, OsString)> = Vec::new();
+    for (setting, text) in typed {
+        let former = all.iter_mut().find(|(known, _)| known.name == setting.name);
+        match former {
+            Some((_, list)) if setting.kind.is_list() => add(list, &text),
+            Some((_, former)) => *former = text,
+            None => all.push((setting, text)),
+        }
+    }
+    all
+}
+
+fn add(list: &mut OsString, text: &OsStr) {
+    if text.is_empty() {
+        list.clear();
+        return;
+    }
+    if !list.is_empty() {
+        list.push(",");
+    }
+    list.push(text);
+}
+
+#[cfg(test)]
+mod tests;

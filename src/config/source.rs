@@ -1,0 +1,130 @@
+//! Where a value comes from, and what is wrong with one.
+//!
+//! Not here: which source goes before which (`load`).
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use crate::config::BadValue;
+use crate::config::table::Setting;
+
+/// A value that somebody gave for a setting.
+#[derive(Clone)]
+pub struct Given {
+    /// Which.
+    pub setting: &'static Setting,
+    /// The value, as a flag would have it. Of headers and secrets the JSON that stood there.
+    pub text: OsString,
+    /// Who gave it.
+    pub source: Source,
+}
+
+/// Who gave a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `--config`.
+    File(Place),
+    /// The environment: the variable's name.
+    Environment(String),
+    /// The command line.
+    Flag,
+}
+
+/// A place in the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `FILE:LINE:COLUMN`; lines and characters count from 1.
+    pub at: String,
+    /// The way there through the file's objects, such as `defaults.timeout`.
+    pub path: String,
+}
+
+/// Something that is wrong, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: String,
+    /// What was found there, and what was expected.
+    pub what: String,
+}
+
+impl Given {
+    /// Found this value, which the setting does not take.
+    #[must_use]
+    pub fn problem(&self, bad: &BadValue) -> Problem {
+        Problem {
+            place: self.place(),
+            what: bad.to_string(),
+        }
+    }
+
+    /// The value's place, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.source {
+            Source::File(place) => place.to_string(),
+            Source::Environment(name) => name.clone(),
+            Source::Flag => format!("--{}", self.setting.flag()),
+        }
+    }
+
+    /// The value as it may be shown: of what is secret only that it is there.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.setting.kind.is_secret() {
+            true => "***".to_owned(),
+            false => shown(&self.text),
+        }
+    }
+}
+
+/// A value as a flag would have it, fit to show.
+#[must_use]
+pub fn shown(text: &OsStr) -> String {
+    let text = text.to_string_lossy();
+    match text.is_empty() || text.contains(char::is_whitespace) || text.contains(char::is_control) {
+        true => crate::io::log::quoted(&text),
+        false => text.into_owned(),
+    }
+}
+
+impl Problem {
+    /// Something wrong at `place`.
+    pub fn new(place: impl fmt::Display, what: impl Into<String>) -> Problem {
+        Problem {
+            place: place.to_string(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Given {
+    /// Without what must not be shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.setting.name;
+        write!(f, "{name}={} ({})", self.shown(), self.source)
+    }
+}
+
+impl fmt::Display for Source {
+    /// As `check --print` names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(place) => f.write_str(&place.at),
+            Source::Environment(name) => f.write_str(name),
+            Source::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.path)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
