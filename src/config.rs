@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Endpoint, Policy};
+use conduit::intake::limits::{EndpointLimits, Limits};
 use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
 
@@ -192,8 +193,33 @@ impl Settings {
             allow_port: self.allow_port.clone(),
             max_connections_total,
             endpoint: Arc::new(self.of_endpoint().endpoint),
-            endpoints: Endpoints::default(),
+            endpoints: self.each(|own| Arc::new(own.endpoint.clone())),
         }
+    }
+
+    /// What intake obeys, beside what holds from start to end.
+    #[must_use]
+    pub fn limits(&self, machine: &Machine) -> Limits {
+        let max_pending_bytes = self.max_pending_bytes(machine);
+        Limits {
+            max_job_bytes: self.max_job_bytes as usize,
+            max_pending: self.max_pending as usize,
+            max_pending_bytes: usize::try_from(max_pending_bytes).unwrap_or(usize::MAX),
+            max_client_pending: self.max_client_pending as usize,
+            timings: self.timings,
+            endpoint: self.of_endpoint().limits(),
+            endpoints: self.each(EndpointSettings::limits),
+        }
+    }
+
+    /// Something of each entry, under its key.
+    fn each<T>(&self, of: impl Fn(&EndpointSettings) -> T) -> Endpoints<T> {
+        let mut endpoints = Endpoints::default();
+        for (key, own) in self.endpoints.iter() {
+            let inserted = endpoints.insert(key, of(own));
+            inserted.expect("a key that was taken is taken again");
+        }
+        endpoints
     }
 
     /// What the journal of the spool obeys.
@@ -271,6 +297,15 @@ impl Listen {
             Listen::Default => Some(LISTEN),
             Listen::At(address) => Some(address),
             Listen::Nowhere => None,
+        }
+    }
+}
+
+impl EndpointSettings {
+    fn limits(&self) -> EndpointLimits {
+        EndpointLimits {
+            max_queued: self.max_queued as usize,
+            max_connections: self.endpoint.max_connections as usize,
         }
     }
 }

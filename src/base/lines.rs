@@ -64,6 +64,11 @@ impl LineBuffer {
         }
     }
 
+    /// Lines may have so many bytes from now on. What was discarded of the current one stays so.
+    pub const fn set_max_line_bytes(&mut self, max_line_bytes: usize) {
+        self.max_line_bytes = max_line_bytes;
+    }
+
     /// Takes the stream's next bytes.
     ///
     /// # Panics
@@ -314,6 +319,22 @@ mod tests {
 
     fn ok(line: &str) -> Cut {
         Ok(line.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_new_maximum_holds_for_the_line_under_way_too() {
+        let mut buffer = LineBuffer::new(9);
+        buffer.feed(b"abcdef".to_vec());
+        assert_eq!(buffer.next_line(), None);
+        buffer.set_max_line_bytes(3);
+        buffer.feed(b"gh\nabc\nabcd\nab".to_vec());
+        assert_eq!(buffer.next_line().map(own), Some(Err(8)));
+        assert_eq!(buffer.next_line().map(own), Some(ok("abc")));
+        assert_eq!(buffer.next_line().map(own), Some(Err(4)));
+        buffer.set_max_line_bytes(4);
+        assert_eq!(buffer.next_line(), None);
+        buffer.feed(b"cd\n".to_vec());
+        assert_eq!(buffer.next_line().map(own), Some(ok("abcd")));
     }
 
     /// (maximum, stream, lines)

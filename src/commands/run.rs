@@ -148,21 +148,22 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         reason: format!("--ca-file: {reason}"),
     })?;
     let machine = machine()?;
-    let max_pending_bytes = settings.max_pending_bytes(&machine);
+    let limits = settings.limits(&machine);
     Ok(Setup {
         policy: settings.policy(settings.max_connections_total(&machine)),
         intake: intake::Settings {
-            max_job_bytes: settings.max_job_bytes as usize,
-            max_pending: settings.max_pending as usize,
-            max_pending_bytes: usize::try_from(max_pending_bytes).unwrap_or(usize::MAX),
-            max_queued: settings.max_queued as usize,
-            max_connections: settings.endpoint.max_connections as usize,
-            max_client_pending: settings.max_client_pending as usize,
+            max_job_bytes: limits.max_job_bytes,
+            max_pending: limits.max_pending,
+            max_pending_bytes: limits.max_pending_bytes,
+            max_queued: limits.endpoint.max_queued,
+            max_connections: limits.endpoint.max_connections,
+            max_client_pending: limits.max_client_pending,
             serves: settings.socket.is_some(),
             spools: settings.spool.is_some(),
             engines: settings.workers(&machine),
             timings: settings.timings,
         },
+        limits,
         workers: settings.workers(&machine),
         seed: entropy::seed().map_err(|error| cannot("get random bytes", &error))?,
         roots: Arc::new(roots),

@@ -62,7 +62,8 @@ pub(super) struct Situation {
 /// The gate.
 #[derive(Debug)]
 pub(super) struct Admission {
-    max_job_bytes: usize,
+    /// Bytes of a line.
+    pub(super) max_job_bytes: usize,
     ids: IdSource,
 }
 

@@ -78,6 +78,11 @@ impl Client {
         }
     }
 
+    /// Lines may be so long from now on.
+    pub(super) const fn set_max_job_bytes(&mut self, max: usize) {
+        self.lines.set_max_line_bytes(max);
+    }
+
     /// A chunk has come. Says how many bytes of it were left unread because the stream was given up.
     pub(super) fn on_chunk(&mut self, bytes: Vec<u8>) -> usize {
         self.asked = self.asked.saturating_sub(1);

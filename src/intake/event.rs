@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::base::slab::Key;
+use crate::intake::limits::Limits;
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
@@ -158,6 +159,8 @@ pub enum Input {
         /// What is on disk.
         fetched: Option<Box<Fetched>>,
     },
+    /// These limits hold from now on.
+    Limits(Box<Limits>),
     /// No more intake: lines not parsed yet are dropped, jobs handed out are awaited.
     Stop,
     /// After [`Input::Stop`]: what is not safe yet is not waited for any longer.

@@ -30,7 +30,8 @@ use crate::base::map::Map;
 use crate::base::time::Instant;
 use crate::intake::Settings;
 use crate::intake::event::EngineId;
-use crate::intake::limits::Limit;
+use crate::intake::limits::{EndpointLimits, Limit, Limits};
+use crate::wire::endpoints::Endpoints;
 use crate::wire::job::{Job, Priority};
 use crate::wire::url::{Origin, Url};
 
@@ -91,10 +92,11 @@ pub(super) enum Feed {
 pub(super) struct Ledger {
     jobs_max: usize,
     bytes_max: usize,
-    /// Jobs that may wait at one origin.
-    queued_max: usize,
-    /// Jobs of one origin that may be on their way beside those.
-    connections_max: usize,
+    /// What one origin may have, where it has no limits of its own.
+    endpoint: EndpointLimits,
+    endpoints: Endpoints<EndpointLimits>,
+    /// Counts the changes of these two.
+    epoch: u64,
     origins: Map<Box<str>, Account>,
     engines: Vec<Share>,
     /// Outstanding, in all.
@@ -120,6 +122,9 @@ struct Account {
     origin: Arc<Origin>,
     engine: EngineId,
     jobs: u32,
+    /// Its limits, and the epoch in which they held.
+    limits: EndpointLimits,
+    epoch: u64,
     /// Its breaker is open: none of its jobs is on its way, but for a probe.
     is_held: bool,
 }
@@ -145,8 +150,12 @@ impl Ledger {
         Ledger {
             jobs_max: settings.max_pending,
             bytes_max: settings.max_pending_bytes,
-            queued_max: settings.max_queued,
-            connections_max: settings.max_connections,
+            endpoint: EndpointLimits {
+                max_queued: settings.max_queued,
+                max_connections: settings.max_connections,
+            },
+            endpoints: Endpoints::default(),
+            epoch: 0,
             origins: Map::new(seed),
             engines: vec![Share::default(); usize::from(settings.engines)],
             jobs: 0,
@@ -162,9 +171,19 @@ impl Ledger {
         }
     }
 
+    /// These limits hold from now on; each origin's are looked up when they are next needed.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.jobs_max = limits.max_pending;
+        self.bytes_max = limits.max_pending_bytes;
+        self.endpoint = limits.endpoint;
+        self.endpoints = limits.endpoints;
+        self.epoch += 1;
+    }
+
     /// Where jobs to this URL go: one value for all of them while the origin is known.
     pub(super) fn origin(&mut self, url: &Url<'_>) -> Arc<Origin> {
-        self.look_up(url).map_or_else(
+        self.spell(url);
+        self.looked_up().map_or_else(
             || Arc::new(url.to_origin()),
             |account| Arc::clone(&account.origin),
         )
@@ -188,11 +207,15 @@ impl Ledger {
         if priority == Priority::Low && self.is_scarce(result_bytes) {
             return Some(Limit::LowPriority);
         }
-        let (queued_max, connections_max) = (self.queued_max, self.connections_max);
-        let account = self.look_up(url)?;
-        let on_their_way = if account.is_held { 0 } else { connections_max };
-        (account.jobs as usize >= queued_max.saturating_add(on_their_way))
-            .then_some(Limit::Queued(queued_max))
+        self.spell(url);
+        let account = self.looked_up()?;
+        let limits = self.limits_of(account);
+        let on_their_way = match account.is_held {
+            true => 0,
+            false => limits.max_connections,
+        };
+        (account.jobs as usize >= limits.max_queued.saturating_add(on_their_way))
+            .then_some(Limit::Queued(limits.max_queued))
     }
 
     /// The same where there is a spool: whatever finds no room in memory goes to disk, but for those of low priority.
@@ -214,8 +237,9 @@ impl Ledger {
         if self.origins_held == 0 {
             return None;
         }
-        let queued_max = self.queued_max;
-        let account = self.look_up(url)?;
+        self.spell(url);
+        let account = self.looked_up()?;
+        let queued_max = self.limits_of(account).max_queued;
         (account.is_held && account.jobs as usize >= queued_max)
             .then_some(Limit::Queued(queued_max))
     }
@@ -223,8 +247,13 @@ impl Ledger {
     /// The job is accepted and goes out: to the engine that its origin is assigned to, from now on at the latest.
     pub(super) fn on_handed_out(&mut self, job: &Job) -> EngineId {
         let text = &job.origin.text;
+        let epoch = self.epoch;
         let (engine, was_idle) = match self.origins.get_mut(&**text) {
             Some(account) => {
+                if account.epoch != epoch {
+                    account.limits = *self.endpoints.get(&job.origin).unwrap_or(&self.endpoint);
+                    account.epoch = epoch;
+                }
                 account.jobs += 1;
                 (account.engine, account.jobs == 1)
             }
@@ -233,6 +262,8 @@ impl Ledger {
                     origin: Arc::clone(&job.origin),
                     engine: self.least_loaded(),
                     jobs: 1,
+                    limits: *self.endpoints.get(&job.origin).unwrap_or(&self.endpoint),
+                    epoch,
                     is_held: false,
                 };
                 let engine = account.engine;
@@ -307,19 +338,23 @@ impl Ledger {
         let Some(account) = self.origins.get(&*origin.text) else {
             return false;
         };
+        let EndpointLimits {
+            max_queued,
+            max_connections,
+        } = self.limits_of(account);
         match (is_feed, account.is_held) {
-            (_, true) => account.jobs as usize >= self.queued_max,
+            (_, true) => account.jobs as usize >= max_queued,
             (true, false) => false,
-            (false, false) => {
-                account.jobs as usize >= self.queued_max.saturating_add(self.connections_max)
-            }
+            (false, false) => account.jobs as usize >= max_queued.saturating_add(max_connections),
         }
     }
 
-    /// Outstanding jobs of this origin.
-    pub(super) fn jobs_of(&self, origin: &str) -> usize {
+    /// Outstanding jobs of this origin, and how many are enough while others wait on disk: half of those that may wait.
+    pub(super) fn jobs_of(&self, origin: &str) -> (usize, usize) {
         let account = self.origins.get(origin);
-        account.map_or(0, |account| account.jobs as usize)
+        let limits = account.map_or(self.endpoint, |account| self.limits_of(account));
+        let jobs = account.map_or(0, |account| account.jobs as usize);
+        (jobs, (limits.max_queued / 2).max(1))
     }
 
     /// An engine says how hungry it is.
@@ -448,9 +483,25 @@ impl Ledger {
             || waiting.saturating_mul(average) >= WAITING_BYTES_MAX
     }
 
-    fn look_up(&mut self, url: &Url<'_>) -> Option<&Account> {
+    /// The origin's limits as they are now.
+    fn limits_of(&self, account: &Account) -> EndpointLimits {
+        match account.epoch == self.epoch {
+            true => account.limits,
+            false => *self
+                .endpoints
+                .get(&account.origin)
+                .unwrap_or(&self.endpoint),
+        }
+    }
+
+    /// Names the URL's origin, for [`Ledger::looked_up`].
+    fn spell(&mut self, url: &Url<'_>) {
         self.name.clear();
         url.write_origin(&mut self.name);
+    }
+
+    /// The account of the origin that was named last.
+    fn looked_up(&self) -> Option<&Account> {
         self.origins.get(self.name.as_str())
     }
 

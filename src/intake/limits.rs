@@ -1,11 +1,60 @@
-//! The limits that keep a job out, and the words for it.
+//! The limits that may change while conduit runs; those that keep a job out, and the words for it.
 //!
 //! Not here: whether one is reached (`ledger`).
 
 use std::fmt;
 
+use crate::intake::Settings;
+use crate::wire::endpoints::Endpoints;
 use crate::wire::report::{ErrorKind, Failure};
 use crate::wire::spool::Refusal;
+
+/// What intake obeys and may be changed while it runs. What it has let in already stays, whatever is less now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// As [`Settings::max_job_bytes`].
+    pub max_job_bytes: usize,
+    /// As [`Settings::max_pending`].
+    pub max_pending: usize,
+    /// As [`Settings::max_pending_bytes`].
+    pub max_pending_bytes: usize,
+    /// As [`Settings::max_client_pending`].
+    pub max_client_pending: usize,
+    /// As [`Settings::timings`].
+    pub timings: bool,
+    /// What holds for an origin that has no limits of its own.
+    pub endpoint: EndpointLimits,
+    /// What holds for those that have.
+    pub endpoints: Endpoints<EndpointLimits>,
+}
+
+/// The limits of one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointLimits {
+    /// Jobs that may wait (`maxQueued`).
+    pub max_queued: usize,
+    /// Jobs that may be on their way beside those (`maxConnections`).
+    pub max_connections: usize,
+}
+
+impl Limits {
+    /// Those that it starts with: the same for every origin.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Limits {
+        Limits {
+            max_job_bytes: settings.max_job_bytes,
+            max_pending: settings.max_pending,
+            max_pending_bytes: settings.max_pending_bytes,
+            max_client_pending: settings.max_client_pending,
+            timings: settings.timings,
+            endpoint: EndpointLimits {
+                max_queued: settings.max_queued,
+                max_connections: settings.max_connections,
+            },
+            endpoints: Endpoints::default(),
+        }
+    }
+}
 
 /// A limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@
 pub mod client;
 pub mod event;
 pub mod ledger;
+pub mod limits;
 pub mod survey;
 
 mod admission;
@@ -30,7 +31,6 @@ mod dead;
 mod health;
 mod ids;
 mod letters;
-mod limits;
 mod parking;
 mod reading;
 mod spooled;
@@ -53,6 +53,7 @@ use self::dead::Dead;
 use self::event::{ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
 use self::limits::Limit;
+use self::limits::Limits;
 use self::reading::Served;
 use self::spooled::Spooled;
 use self::survey::Survey;
@@ -176,7 +177,7 @@ impl Intake {
             outputs: VecDeque::new(),
             admission: Admission::new(settings.max_job_bytes, rng),
             ledger: Ledger::new(&settings, seed),
-            spool: (settings.spools).then(|| Box::new(Spooled::new(settings.max_queued, seed))),
+            spool: (settings.spools).then(|| Box::new(Spooled::new(seed))),
             dead: Dead::default(),
             feed: None,
             survey: Survey::new(settings.engines, seed),
@@ -253,6 +254,7 @@ impl Intake {
             Input::Found(pending) => self.on_found(now, pending),
             Input::LettersFound(found) => self.dead.on_found(*found),
             Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),
+            Input::Limits(limits) => self.on_limits(*limits),
             Input::Stop => self.on_stop(now),
             Input::Abort => self.on_abort(),
         }
@@ -578,6 +580,20 @@ impl Intake {
             self.enqueue(id);
         }
         self.close_if_over(id);
+    }
+
+    fn on_limits(&mut self, limits: Limits) {
+        self.settings.max_job_bytes = limits.max_job_bytes;
+        self.settings.max_client_pending = limits.max_client_pending;
+        self.settings.timings = limits.timings;
+        self.admission.max_job_bytes = limits.max_job_bytes;
+        let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.clients[key].set_max_job_bytes(limits.max_job_bytes);
+            // It may have waited for a larger limit.
+            self.enqueue(ClientId(key));
+        }
+        self.ledger.set_limits(limits);
     }
 
     /// Jobs that wait for room will not get any.

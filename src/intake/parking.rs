@@ -75,8 +75,6 @@ pub(super) struct Parking {
     fetching: Vec<Fetch>,
     /// Whether the next to be read is of a backlog: these and those that wait take turns.
     is_backlogs_turn: bool,
-    /// Of an origin's outstanding jobs, so many are enough.
-    enough: usize,
     /// How many jobs are here.
     jobs: usize,
 }
@@ -119,8 +117,8 @@ impl Fetch {
 }
 
 impl Parking {
-    /// Nothing yet. `queued_max`: jobs that may wait at one origin.
-    pub(super) fn new(queued_max: usize, seed: [u64; 2]) -> Parking {
+    /// Nothing yet.
+    pub(super) fn new(seed: [u64; 2]) -> Parking {
         Parking {
             backlogs: Slab::new(),
             by_name: Map::new(seed),
@@ -130,7 +128,6 @@ impl Parking {
             waiting: VecDeque::new(),
             fetching: Vec::new(),
             is_backlogs_turn: false,
-            enough: (queued_max / 2).max(1),
             jobs: 0,
         }
     }
@@ -339,8 +336,9 @@ impl Parking {
 
     fn wants(&self, key: Key, ledger: &Ledger) -> Wants {
         let backlog = &self.backlogs[key];
-        let jobs = ledger.jobs_of(&backlog.name) + backlog.fetching;
-        if backlog.stubs.is_empty() || jobs >= self.enough {
+        let (outstanding, enough) = ledger.jobs_of(&backlog.name);
+        let jobs = outstanding + backlog.fetching;
+        if backlog.stubs.is_empty() || jobs >= enough {
             return Wants::Nothing;
         }
         if jobs < LOW_WATER_JOBS as usize {

@@ -59,14 +59,14 @@ enum Storing {
 }
 
 impl Spooled {
-    pub(super) fn new(queued_max: usize, seed: [u64; 2]) -> Spooled {
+    pub(super) fn new(seed: [u64; 2]) -> Spooled {
         Spooled {
             refusal: None,
             durable: JobKey(0),
             storing: VecDeque::new(),
             followers: Map::new(seed),
             following: 0,
-            parking: Parking::new(queued_max, seed),
+            parking: Parking::new(seed),
             is_recovering: true,
             recovered: 0,
             is_aborted: false,

@@ -25,6 +25,7 @@ const SETTINGS: Settings = Settings {
 
 mod chance;
 mod letters;
+mod limits;
 mod pretend;
 mod sockets;
 mod spool;

@@ -16,6 +16,7 @@ use conduit::base::time::{Instant, Now};
 use conduit::engine::event::{Appetite, Input as EngineInput, Note};
 use conduit::engine::policy::Policy;
 use conduit::intake::event::{ClientId, EngineId, Input, Kind, Output};
+use conduit::intake::limits::Limits;
 use conduit::intake::{self, Intake};
 use conduit::wire::names::Names;
 use rustls::RootCertStore;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub policy: Policy,
     /// What intake obeys; `engines` is set here.
     pub intake: intake::Settings,
+    /// What of it may change, and what single origins have of it for themselves.
+    pub limits: Limits,
     /// Loops, and engines: at least one.
     pub workers: u16,
     /// Where all randomness comes from.
@@ -171,6 +174,7 @@ impl Front {
         settings.engines = setup.workers;
         let seed = [rng.next_u64(), rng.next_u64()];
         let mut intake = Intake::new(now, settings, rng, seed);
+        intake.handle_input(now, Input::Limits(Box::new(setup.limits)));
         let client = intake.open(Kind::Feed);
         let reports = Arc::new(Mailbox::new(turn.bell()));
         let clients = setup

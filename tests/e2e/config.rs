@@ -121,6 +121,36 @@ fn run_follows_the_file_the_environment_and_flags_and_warns_of_what_is_odd() {
     );
 }
 
+#[test]
+fn an_endpoint_has_settings_of_its_own_and_its_jobs_go_before_them() {
+    let sink = Sink::start(3, &["--status", "503"]);
+    let [own, other, third] = [0, 1, 2].map(|n| sink.urls[n].trim_end_matches('/').to_owned());
+    let dir = TempDir::new();
+    let file = dir.write(
+        "c.json",
+        &format!(
+            r#"{{"defaults": {{"retrySchedule": [0.01], "maxQueued": 7}}, "webhookEndpoints": {{
+                "{own}": {{"retrySchedule": [0.01, 0.01, 0.01], "ttl": 20}},
+                "{third}": {{"retryStatuses": [], "ttl": 30}}}}}}"#
+        ),
+    );
+    let mut command = Command::new(CONDUIT);
+    command
+        .arg("run")
+        .args(LOCAL)
+        .args(["--retry-schedule", ""]);
+    command.arg("--config").arg(&file);
+    let feed: String = [("own", &own), ("other", &other), ("third", &third)]
+        .iter()
+        .map(|(id, url)| plain(id, url))
+        .collect();
+    let run = Run::start(&mut command).feed(feed.into());
+    assert_eq!(run.of("own").attempts(), 4, "a flag does not override it");
+    assert_eq!(run.of("other").attempts(), 1, "the flag");
+    assert_eq!(run.of("third").outcome(), "rejected");
+    assert!(sink.stop().statuses.iter().all(|status| *status == 503));
+}
+
 fn is_open(path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let mode = std::fs::metadata(path).expect("it was written").mode();

@@ -1,0 +1,111 @@
+//! Stories of limits that one origin has for itself, and of those that change.
+
+use super::*;
+use crate::intake::limits::EndpointLimits;
+
+const SERVING: Settings = Settings {
+    serves: true,
+    max_queued: 5,
+    max_connections: 2,
+    ..SETTINGS
+};
+
+fn of_a(max_queued: usize) -> Limits {
+    let mut limits = Limits::of(&SERVING);
+    let own = EndpointLimits {
+        max_queued,
+        max_connections: 1,
+    };
+    limits.endpoints.insert("https://a", own).unwrap();
+    limits
+}
+
+impl World {
+    fn limit(&mut self, limits: Limits) {
+        self.input(Input::Limits(Box::new(limits)));
+        self.settle();
+    }
+
+    /// Jobs of `host`, out of so many, that are accepted.
+    fn accepts(&mut self, client: ClientId, host: &str, count: usize) -> usize {
+        self.says(client, line(host, "j").repeat(count));
+        self.hears(client).matches("accepted").count()
+    }
+}
+
+#[test]
+fn an_origin_with_limits_of_its_own_has_those_and_no_other() {
+    let mut world = World::new(SERVING);
+    world.limit(of_a(2));
+    let client = world.connect(Access::Submit);
+    assert_eq!(world.accepts(client, "a", 20), 3);
+    assert_eq!(world.accepts(client, "b", 20), 7);
+    world.held("a", true);
+    world.done("a", Outcome::Expired);
+    assert_eq!(world.accepts(client, "a", 20), 0, "none is on its way");
+    world.done("a", Outcome::Expired);
+    assert_eq!(world.accepts(client, "a", 20), 1);
+    world.chunk(line("a", "feed"));
+    assert_eq!(summary(&world.results()), ["feed 1 overloaded"]);
+}
+
+#[test]
+fn changed_limits_hold_for_origins_that_are_known_already() {
+    let mut world = World::new(SERVING);
+    let client = world.connect(Access::Submit);
+    assert_eq!(world.accepts(client, "a", 20), 7);
+    world.limit(of_a(9));
+    assert_eq!(world.accepts(client, "a", 20), 3);
+    world.limit(of_a(3));
+    assert_eq!(world.accepts(client, "a", 20), 0);
+    assert_eq!(world.hosts("a"), 10, "what is in stays");
+    (0..7).for_each(|_| world.done("a", Outcome::Delivered));
+    assert_eq!(world.accepts(client, "a", 20), 1);
+    world.limit(Limits::of(&SERVING));
+    assert_eq!(world.accepts(client, "a", 20), 3, "the entry is gone");
+}
+
+#[test]
+fn a_limit_that_is_lifted_lets_those_go_on_that_waited_for_it() {
+    let few = Settings {
+        max_pending: 3,
+        max_client_pending: 2,
+        ..SERVING
+    };
+    let mut world = World::new(few);
+    let client = world.connect(Access::Submit);
+    world.says(client, line("a", "j").repeat(4));
+    assert_eq!(world.hosts("a"), 2, "it is not read from");
+    world.chunk(line("b", "f").repeat(3));
+    assert_eq!(world.hosts("b"), 1, "the feed is held");
+    world.limit(Limits {
+        max_pending: 6,
+        max_client_pending: 10,
+        ..Limits::of(&few)
+    });
+    assert_eq!(world.hosts("a") + world.hosts("b"), 6);
+    assert_eq!(
+        world.hears(client).matches("accepted").count(),
+        world.hosts("a")
+    );
+}
+
+#[test]
+fn line_length_and_timings_change_for_clients_that_are_there() {
+    let mut world = World::new(SERVING);
+    let client = world.connect(Access::Submit);
+    world.limit(Limits {
+        max_job_bytes: 100,
+        timings: true,
+        ..Limits::of(&SERVING)
+    });
+    world.says(client, line("a", "short") + &line("a", &"x".repeat(100)));
+    let heard = world.hears(client);
+    assert!(
+        heard.contains("expected at most 100 bytes (maxJobBytes)"),
+        "{heard}"
+    );
+    world.done("a", Outcome::Delivered);
+    let heard = world.hears(client);
+    assert!(heard.contains("\"timings\""), "{heard}");
+}
