@@ -16,6 +16,7 @@
 mod admin;
 mod binary;
 mod config;
+mod deploy;
 mod dns;
 mod errors;
 mod figures;

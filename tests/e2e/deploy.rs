@@ -1,0 +1,292 @@
+//! What stands in `deploy/`: rules and dashboard against a real Prometheus, the unit against systemd's own judge,
+//! and what the examples start against conduit itself.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::conduit::ask;
+use crate::harness::feed::plain;
+use crate::harness::servers::Sink;
+use crate::harness::socket::Daemon;
+use crate::harness::{
+    PATIENCE, Process, TempDir, free_port, is_installed, wait_for, wait_for_port,
+};
+
+/// What a unit's exposure may be at most, of 10.
+const EXPOSURE_MAX: f64 = 1.5;
+
+/// What `shutdownTimeout` and the writing of the last results take by default, in seconds.
+const SHUTDOWN_SECONDS: u64 = 27;
+
+#[test]
+fn every_alert_is_set_off_by_its_series_and_by_no_other() {
+    if !is_installed("promtool", "prometheus") {
+        return;
+    }
+    let rules = deploy("prometheus/alerts.yml");
+    let tests = deploy("prometheus/alerts_test.yml");
+    promtool(&["check", "rules"], &rules);
+    promtool(&["test", "rules"], &tests);
+    promtool(&["check", "config"], &deploy("prometheus/prometheus.yml"));
+    let tested = fs::read_to_string(&tests).unwrap();
+    for name in words_after(&fs::read_to_string(&rules).unwrap(), "- alert: ") {
+        assert!(
+            tested.contains(&format!("alertname: {name}\n")),
+            "{name} has no test"
+        );
+    }
+}
+
+#[test]
+fn the_unit_is_hardened() {
+    if !is_installed("systemd-analyze", "systemd") {
+        return;
+    }
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(deploy("systemd/conduit.service"))
+        .output()
+        .expect("it is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (_, level) = text
+        .split_once("Overall exposure level for conduit.service: ")
+        .unwrap_or_else(|| panic!("no level in {text}"));
+    let level: f64 = level
+        .split(' ')
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("a number");
+    assert!(level <= EXPOSURE_MAX, "exposure {level}");
+}
+
+#[test]
+fn what_the_examples_start_is_a_command_that_conduit_takes() {
+    for (file, flags) in [
+        (
+            "systemd/conduit.service",
+            unit_flags(&read("systemd/conduit.service")),
+        ),
+        ("docker/Dockerfile", json_flags(&read("docker/Dockerfile"))),
+        (
+            "docker/compose.yaml",
+            listed_flags(&read("docker/compose.yaml")),
+        ),
+        (
+            "kubernetes/sidecar.yaml",
+            listed_flags(&read("kubernetes/sidecar.yaml")),
+        ),
+    ] {
+        assert!(
+            flags.iter().any(|flag| flag.starts_with("--spool")),
+            "{file}: {flags:?}"
+        );
+        let mut arguments = vec!["check".to_owned()];
+        arguments.extend(flags);
+        let (status, _, stderr) = ask(&arguments);
+        assert_eq!(status, Some(0), "{file}: {stderr}");
+    }
+}
+
+#[test]
+fn the_examples_give_time_to_shut_down_and_ask_whether_it_lives() {
+    for (file, name) in [
+        ("systemd/conduit.service", "TimeoutStopSec="),
+        ("docker/compose.yaml", "stop_grace_period: "),
+        ("kubernetes/sidecar.yaml", "terminationGracePeriodSeconds: "),
+    ] {
+        let text = read(file);
+        let seconds = words_after(&text, name);
+        let seconds = seconds
+            .first()
+            .expect("it is there")
+            .trim_end_matches('s')
+            .parse::<u64>();
+        assert!(
+            seconds.expect("a number of seconds") >= SHUTDOWN_SECONDS,
+            "{file}"
+        );
+    }
+    let sidecar = read("kubernetes/sidecar.yaml");
+    assert_eq!(
+        words_after(&sidecar, "path: /health/"),
+        ["live", "live", "live"]
+    );
+    assert!(read("docker/Dockerfile").contains("HEALTHCHECK"));
+}
+
+#[test]
+fn every_query_of_the_dashboard_has_an_answer() {
+    if !is_installed("prometheus", "prometheus") {
+        return;
+    }
+    let good = Sink::start(1, &[]);
+    let bad = Sink::start(1, &["--status", "503"]);
+    let dir = TempDir::new();
+    let endpoint =
+        |sink: &Sink, region: &str| format!("\"{}\":{{\"region\":\"{region}\"}}", sink.urls[0]);
+    let endpoints = [endpoint(&good, "eu"), endpoint(&bad, "us")].join(",");
+    let config = dir.write(
+        "conduit.json",
+        &format!("{{\"webhookEndpoints\":{{{endpoints}}}}}"),
+    );
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let daemon = Daemon::start(&[
+        "--config",
+        config.to_str().unwrap(),
+        "--listen",
+        &listen,
+        "--retry-schedule",
+        "0.1,0.1",
+    ]);
+    let prometheus = Prometheus::start(&dir, &listen);
+    let mut client = daemon.connect();
+    let mut count = 0;
+    for query in queries() {
+        wait_for(&query, || {
+            // Rates need requests while it is watched.
+            for sink in [&good, &bad] {
+                count += 1;
+                client.send(plain(&format!("job-{count}"), &sink.urls[0]));
+            }
+            client.take(2);
+            prometheus.has_answer(&query).then_some(())
+        });
+    }
+}
+
+/// A Prometheus that scrapes one address.
+struct Prometheus {
+    port: u16,
+    _process: Process,
+}
+
+impl Prometheus {
+    fn start(dir: &TempDir, target: &str) -> Prometheus {
+        let config = format!(
+            "global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}\n\
+             scrape_configs: [{{job_name: conduit, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        let config = dir.write("prometheus.yml", &config);
+        let port = free_port();
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!(
+            "--storage.tsdb.path={}",
+            dir.join("tsdb").display()
+        ));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::spawn(&mut command);
+        wait_for_port(port);
+        Prometheus {
+            port,
+            _process: process,
+        }
+    }
+
+    /// Whether this query yields at least one series; one that Prometheus refuses is a failure.
+    fn has_answer(&self, query: &str) -> bool {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        let request = format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        if answer.starts_with("HTTP/1.0 503") {
+            // It is not ready yet.
+            return false;
+        }
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let body: Value =
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("{query}: {error}: {answer}"));
+        assert_eq!(body["status"], "success", "{query}: {body}");
+        !body["data"]["result"]
+            .as_array()
+            .expect("a vector")
+            .is_empty()
+    }
+}
+
+/// The queries of all panels, with the variables filled in.
+fn queries() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(&read("grafana/conduit.json")).expect("it is JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let queries: Vec<String> = targets
+        .map(|target| target["expr"].as_str().expect("an expression"))
+        .map(|expr| expr.replace("$__rate_interval", "10s"))
+        .map(|expr| expr.replace("$instance", ".*").replace("$endpoint", ".*"))
+        .collect();
+    assert!(
+        queries.len() > 20 && queries.iter().all(|query| !query.contains('$')),
+        "{queries:?}"
+    );
+    queries
+}
+
+fn promtool(arguments: &[&str], file: &Path) {
+    let output = Command::new("promtool").args(arguments).arg(file).output();
+    let output = output.expect("it is installed");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{arguments:?} {}:\n{said}",
+        file.display()
+    );
+}
+
+fn deploy(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(deploy(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The word that follows each `mark`.
+fn words_after<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
+    let rest = text.split(mark).skip(1);
+    rest.filter_map(|rest| rest.split_whitespace().next())
+        .collect()
+}
+
+/// The flags of the unit's `ExecStart`, without the file that is not on this machine.
+fn unit_flags(unit: &str) -> Vec<String> {
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/conduit run "));
+    let words: Vec<&str> = line.expect("it runs conduit").split(' ').collect();
+    let pairs = words.chunks(2).filter(|pair| pair[0] != "--config");
+    pairs.flatten().map(|&word| word.to_owned()).collect()
+}
+
+/// The flags of a Dockerfile's `CMD`.
+fn json_flags(dockerfile: &str) -> Vec<String> {
+    let command = dockerfile
+        .lines()
+        .find_map(|line| line.strip_prefix("CMD "));
+    let words: Vec<String> =
+        serde_json::from_str(command.expect("there is one")).expect("it is JSON");
+    assert_eq!(words[0], "run");
+    words[1..].to_vec()
+}
+
+/// The flags that a list in YAML holds.
+fn listed_flags(text: &str) -> Vec<String> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("- --"));
+    lines.map(|flag| format!("--{flag}")).collect()
+}
