@@ -308,6 +308,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "one attempt, to the end of the response head",
     },
     Setting {
+        name: "adaptiveTimeout",
+        group: Group::Delivery,
+        kind: Kind::Switch(|s, v| s.endpoint.adaptive_timeout = v),
+        default: Default::Value("false"),
+        help: "3 times the origin's 99th percentile instead, between 1 s and timeout",
+    },
+    Setting {
         name: "ttl",
         group: Group::Delivery,
         kind: Kind::Seconds(TICK, MONTH, |s, v| s.ttl = Some(v)),
@@ -385,6 +392,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Count(1, 65_535, |s, v| s.endpoint.max_connections = v as u32),
         default: Default::Value("50"),
         help: "per origin: connecting, idle and active ones",
+    },
+    Setting {
+        name: "adaptiveConcurrency",
+        group: Group::Connections,
+        kind: Kind::Switch(|s, v| s.endpoint.adaptive_concurrency = v),
+        default: Default::Value("false"),
+        help: "as many requests at once as the origin takes well, at most maxConnections",
     },
     Setting {
         name: "maxConnectionsTotal",

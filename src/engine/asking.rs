@@ -64,7 +64,7 @@ fn row(now: Instant, origin: &Origin) -> EndpointRow {
             active: origin.pool.len() as u32 - idle,
             idle,
             max: origin.endpoint.max_connections,
-            timeout: origin.endpoint.timeout,
+            timeout: origin.attempt_limit().lasts(),
             attempts: origin.attempts(),
             queued: origin.queue.by_priority(),
             pending: origin.pending(now),

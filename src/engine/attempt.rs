@@ -36,6 +36,8 @@ pub struct Attempt {
 pub enum Limit {
     /// The attempt's own.
     Timeout(Duration),
+    /// The attempt's own, as the origin's latency has it (`adaptiveTimeout`).
+    Adaptive(Duration),
     /// What was left of the job's time to live when the attempt began.
     Ttl(Duration),
 }
@@ -51,18 +53,18 @@ pub fn is_scant(left: Duration, job: &Job, endpoint: &Endpoint) -> bool {
 
 impl Attempt {
     /// An attempt that begins now, for a job that waits since `since` and is worth delivering until `expires`:
-    /// its limit is the smaller of the job's or the endpoint's `timeout` and what is left of the time to live.
+    /// its limit is the smaller of the job's `timeout` or, without that, `usual`, and what is left of the time to live.
     #[must_use]
     pub fn begin(
         now: Instant,
         job: &Job,
         since: Instant,
         expires: Instant,
-        endpoint: &Endpoint,
+        usual: Limit,
     ) -> Attempt {
-        let timeout = job.timeout.unwrap_or(endpoint.timeout);
-        let (deadline, limit) = if now + timeout <= expires {
-            (now + timeout, Limit::Timeout(timeout))
+        let own = job.timeout.map_or(usual, Limit::Timeout);
+        let (deadline, limit) = if now + own.lasts() <= expires {
+            (now + own.lasts(), own)
         } else {
             (expires, Limit::Ttl(expires.since(now)))
         };
@@ -79,16 +81,32 @@ impl Attempt {
         }
     }
 
+    /// How long it has taken to the end of the answer's head, or until now if there is none.
+    #[must_use]
+    pub fn took(&self, now: Instant) -> Duration {
+        self.answered.unwrap_or(now).since(self.started)
+    }
+
     /// The attempt as its request goes out: one whose time ran out while this process stood still has it anew.
     #[must_use]
     pub fn resumed(self, now: Instant, expires: Instant) -> Attempt {
         match self.limit {
-            Limit::Timeout(timeout) if self.excused => Attempt {
+            Limit::Timeout(timeout) | Limit::Adaptive(timeout) if self.excused => Attempt {
                 deadline: (now + timeout).min(expires),
                 excused: false,
                 ..self
             },
-            Limit::Timeout(_) | Limit::Ttl(_) => self,
+            Limit::Timeout(_) | Limit::Adaptive(_) | Limit::Ttl(_) => self,
+        }
+    }
+}
+
+impl Limit {
+    /// How long an attempt with this limit may take.
+    #[must_use]
+    pub const fn lasts(self) -> Duration {
+        match self {
+            Limit::Timeout(limit) | Limit::Adaptive(limit) | Limit::Ttl(limit) => limit,
         }
     }
 }

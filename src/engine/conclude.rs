@@ -15,6 +15,7 @@ use crate::engine::backoff;
 use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
+use crate::engine::origin::Pace;
 use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
@@ -68,7 +69,11 @@ impl Engine {
         }
         let asked = happened.retry_after(now.wall);
         if let (Some(origin), Some(attempt)) = (origin, &attempt) {
-            self.on_attempt_over(now, origin, attempt, judged, asked);
+            let pace = Pace {
+                strain: happened.strain(judged.verdict),
+                first_byte: job.progress.timings.first_byte,
+            };
+            self.on_attempt_over(now, origin, attempt, judged, asked, pace);
             if judged.accounting == Accounting::Counted {
                 let tally = &mut self.origins[origin].tally;
                 tally.on_attempt(happened.attempt_end(attempt), attempt.is_retry);
@@ -182,8 +187,8 @@ impl Engine {
         }
     }
 
-    /// What an attempt's end says of its origin: the breaker's vote, a hold that the receiver asks for, and how
-    /// much more may begin now.
+    /// What an attempt's end says of its origin: the breaker's vote, a hold that the receiver asks for, how fast it is,
+    /// and how much more may begin now.
     fn on_attempt_over(
         &mut self,
         now: Now,
@@ -191,6 +196,7 @@ impl Engine {
         attempt: &Attempt,
         judged: Judgement,
         asked: Option<Duration>,
+        pace: Pace,
     ) {
         let entry = &mut self.origins[origin];
         entry.on_end(now.mono, attempt);
@@ -203,12 +209,14 @@ impl Engine {
             endpoint.breaker_failures,
             endpoint.breaker_duration,
         );
+        let max_connections = endpoint.max_connections;
         let was_held = entry.is_held();
+        entry.learn(now.mono, attempt, judged.accounting, pace);
         let delivered = judged.verdict == Verdict::Delivered;
         match change {
             Change::None if judged.vote == Vote::Success && is_current => {
                 let throttle = &mut entry.throttle;
-                throttle.on_success(now.mono, delivered, endpoint.max_connections);
+                throttle.on_success(now.mono, delivered, max_connections);
             }
             Change::None => {}
             Change::Opened(until) => {
@@ -445,7 +453,7 @@ impl Engine {
             && !attempt.excused
         {
             attempt.excused = true;
-            if matches!(attempt.limit, Limit::Timeout(_)) {
+            if matches!(attempt.limit, Limit::Timeout(_) | Limit::Adaptive(_)) {
                 // Its dial may have come up meanwhile.
                 attempt.deadline = now.mono + PAUSE_GRACE;
                 let timer = self
@@ -468,11 +476,12 @@ impl Engine {
             None => Happened::Expired { ttl },
             // The name servers keep silent: as if no attempt had begun (F69, F77).
             Some(Limit::Ttl(_)) if is_resolving => Happened::Expired { ttl },
-            Some(Limit::Timeout(limit)) if is_resolving => {
+            Some(Limit::Timeout(limit) | Limit::Adaptive(limit)) if is_resolving => {
                 Happened::TimedOut(Clock::AttemptLookup(limit))
             }
             Some(Limit::Ttl(left)) => Happened::TimedOut(Clock::Ttl(left)),
             Some(Limit::Timeout(limit)) => Happened::TimedOut(Clock::AttemptConnecting(limit)),
+            Some(Limit::Adaptive(limit)) => Happened::TimedOut(Clock::Adaptive(limit)),
         };
         self.conclude(now, Some(origin), waiting.job, waiting.attempt, happened);
     }

@@ -306,6 +306,7 @@ impl Connection {
             State::Exchanging { exchange, .. } => {
                 let clock = match exchange.attempt.limit {
                     Limit::Timeout(limit) => Clock::Attempt(limit),
+                    Limit::Adaptive(limit) => Clock::Adaptive(limit),
                     Limit::Ttl(left) => Clock::Ttl(left),
                 };
                 self.end_attempt(Happened::TimedOut(clock), Then::Close(CloseReason::Timeout))

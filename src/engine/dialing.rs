@@ -56,7 +56,8 @@ impl Engine {
         let attempt = match waiting.attempt {
             Some(attempt) => attempt,
             None => {
-                let mut attempt = waiting.new_attempt(now.mono, &entry.endpoint);
+                let usual = entry.dialed_attempt_limit();
+                let mut attempt = waiting.new_attempt(now.mono, usual);
                 let priority = waiting.job.priority;
                 entry.on_begin(now.mono, priority, &mut attempt);
                 attempt

@@ -236,7 +236,8 @@ impl Engine {
     /// An attempt of a job begins.
     fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
         let entry = &mut self.origins[origin];
-        let mut attempt = waiting.new_attempt(now.mono, &entry.endpoint);
+        let usual = entry.attempt_limit();
+        let mut attempt = waiting.new_attempt(now.mono, usual);
         let priority = waiting.job.priority;
         entry.on_begin(now.mono, priority, &mut attempt);
         attempt

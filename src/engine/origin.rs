@@ -8,6 +8,9 @@
 //! `retries` those of them that are retries; while its load is held back its jobs in line count as `held`, else as
 //! waiting for a connection.
 //!
+//! What an attempt's end teaches of its receiver's speed goes to four leaves: `latency` and `score` in any case,
+//! `adaptive_timeout` and `adaptive_concurrency` where the endpoint's settings say so.
+//!
 //! Not here: when a job gets a connection or a dial (`dispatch`).
 
 use std::sync::Arc;
@@ -16,13 +19,18 @@ use std::time::Duration;
 use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
-use crate::engine::attempt::Attempt;
+use crate::engine::adaptive_concurrency::{AdaptiveConcurrency, Ended};
+use crate::engine::adaptive_timeout::AdaptiveTimeout;
+use crate::engine::attempt::{Attempt, Limit};
 use crate::engine::breaker::Breaker;
 use crate::engine::idle_time::IdleTime;
+use crate::engine::latency::Latency;
+use crate::engine::outcome::{Accounting, Strain};
 use crate::engine::policy::{Endpoint, OnCircuitOpen};
 use crate::engine::pool::Pool;
 use crate::engine::preference::Preference;
 use crate::engine::queue::Queue;
+use crate::engine::score::Score;
 use crate::engine::throttle::{Throttle, retries_max};
 use crate::wire::job::Priority;
 use crate::wire::tally::Tally;
@@ -50,6 +58,11 @@ pub struct Origin {
     pub preference: Preference,
     /// How long its connections may be idle.
     pub idle_time: IdleTime,
+    /// How long its attempts take.
+    pub latency: Latency,
+    adaptive_timeout: AdaptiveTimeout,
+    adaptive_concurrency: AdaptiveConcurrency,
+    score: Score,
     /// What was counted here.
     pub tally: Tally,
     /// Attempts under way.
@@ -70,12 +83,21 @@ pub struct Origin {
     pub in_backlog: bool,
 }
 
+/// What an attempt's end tells of its receiver's speed.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How much it has to do.
+    pub strain: Strain,
+    /// From the request's first byte to the answer's.
+    pub first_byte: Duration,
+}
+
 /// Jobs that wait at an origin, by what they wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// For a connection.
     pub waiting: u32,
-    /// For the breaker to close, a hold to end, or load to come back.
+    /// For the breaker to close, a hold to end, or load to come back: after those, or as the receiver takes it.
     pub held: u32,
     /// For the time of their next attempt.
     pub later: u32,
@@ -94,6 +116,10 @@ impl Origin {
             throttle: Throttle::default(),
             preference: Preference::default(),
             idle_time: IdleTime::default(),
+            latency: Latency::default(),
+            adaptive_timeout: AdaptiveTimeout::default(),
+            adaptive_concurrency: AdaptiveConcurrency::default(),
+            score: Score::default(),
             tally: Tally::default(),
             attempts: 0,
             retries: 0,
@@ -153,7 +179,9 @@ impl Origin {
 
     /// Whether an attempt of a job that has not been tried may begin.
     pub fn may_begin(&self, now: Instant) -> bool {
-        self.breaker.may_begin(now) && self.attempts < self.throttle.attempts_max(now)
+        let ramp = self.throttle.attempts_max(now);
+        let adapted = self.adaptive_concurrency.limit().unwrap_or(u32::MAX);
+        self.breaker.may_begin(now) && self.attempts < ramp.min(adapted)
     }
 
     /// An attempt begins: `attempt` is entered in the books.
@@ -171,6 +199,60 @@ impl Origin {
         self.retries -= u32::from(attempt.is_retry);
     }
 
+    /// Takes in what an attempt's end tells of the receiver's speed, once it has ended.
+    pub fn learn(&mut self, now: Instant, attempt: &Attempt, accounting: Accounting, pace: Pace) {
+        let took = attempt.took(now);
+        match pace.strain {
+            Strain::Fine => self.score.on_answered(now, took, self.endpoint.timeout),
+            Strain::Refused | Strain::TimedOut | Strain::Unknown => {
+                if accounting == Accounting::Counted {
+                    self.score.on_failed(now);
+                }
+            }
+        }
+        if matches!(pace.strain, Strain::Fine | Strain::TimedOut) {
+            self.latency.record(now, took);
+        }
+        if self.endpoint.adaptive_timeout {
+            self.adapt_timeout(attempt, took, pace);
+        }
+        if self.endpoint.adaptive_concurrency {
+            self.adapt_concurrency(now, attempt, pace);
+        }
+    }
+
+    /// It has other settings from now on. Gives those that it had.
+    pub fn revise(&mut self, endpoint: Arc<Endpoint>) -> Arc<Endpoint> {
+        if !endpoint.adaptive_concurrency {
+            self.adaptive_concurrency.forget();
+        }
+        std::mem::replace(&mut self.endpoint, endpoint)
+    }
+
+    fn adapt_timeout(&mut self, attempt: &Attempt, took: Duration, pace: Pace) {
+        match (pace.strain, attempt.limit) {
+            (Strain::Fine, _) => self.adaptive_timeout.on_answered(took, self.latency.p99()),
+            (Strain::TimedOut, Limit::Adaptive(limit)) => self.adaptive_timeout.on_timed_out(limit),
+            (Strain::Refused | Strain::TimedOut | Strain::Unknown, _) => {}
+        }
+    }
+
+    fn adapt_concurrency(&mut self, now: Instant, attempt: &Attempt, pace: Pace) {
+        let max_connections = self.endpoint.max_connections;
+        let ended = Ended {
+            started: attempt.started,
+            under_way: self.attempts + 1,
+        };
+        let adaptive = &mut self.adaptive_concurrency;
+        match pace.strain {
+            Strain::Fine => {
+                adaptive.on_answered(now, ended, pace.first_byte, max_connections);
+            }
+            Strain::Refused | Strain::TimedOut => adaptive.on_overloaded(now, ended),
+            Strain::Unknown => {}
+        }
+    }
+
     /// Whether jobs that wait are to end at once.
     #[must_use]
     pub fn fails_jobs(&self, now: Instant) -> bool {
@@ -179,13 +261,56 @@ impl Origin {
 
     /// Whether anything but connections holds its load back.
     #[must_use]
-    pub const fn is_held(&self) -> bool {
-        !(self.breaker.is_closed() && self.throttle.is_free())
+    pub fn is_held(&self) -> bool {
+        let is_limited = self.adaptive_concurrency.limit().is_some();
+        !(self.breaker.is_closed() && self.throttle.is_free()) || is_limited
+    }
+
+    /// The limit of an attempt that begins on a connection that is up. A probe of the breaker has the whole `timeout`:
+    /// only so an origin is found well again that has become slower than it was.
+    #[must_use]
+    pub fn attempt_limit(&self) -> Limit {
+        self.limit_with(Duration::ZERO)
+    }
+
+    /// The limit of an attempt that begins with a dial, of which the latency of most attempts says nothing: it has the
+    /// time for that too.
+    #[must_use]
+    pub fn dialed_attempt_limit(&self) -> Limit {
+        self.limit_with(self.endpoint.connect_timeout)
+    }
+
+    fn limit_with(&self, more: Duration) -> Limit {
+        let most = self.endpoint.timeout;
+        if !self.endpoint.adaptive_timeout || !self.breaker.is_closed() {
+            return Limit::Timeout(most);
+        }
+        let limit = self.adaptive_timeout.limit(self.latency.p99(), most) + more;
+        if limit < most {
+            Limit::Adaptive(limit)
+        } else {
+            Limit::Timeout(most)
+        }
+    }
+
+    /// How many requests may be under way at once, as things are: `maxConnections`, or what `adaptiveConcurrency` makes
+    /// of it.
+    #[must_use]
+    pub fn concurrency(&self) -> u32 {
+        let most = self.endpoint.max_connections;
+        let adapted = self.adaptive_concurrency.limit();
+        adapted.map_or(most, |limit| limit.min(most))
+    }
+
+    /// How reliable it is, from 0 to 100.
+    #[must_use]
+    pub fn score(&self, now: Instant) -> f64 {
+        self.score.value(now)
     }
 
     /// Its jobs that wait, by what for, as things are now.
     #[must_use]
-    pub const fn count(&self) -> Counted {
+    pub fn count(&self) -> Counted {
         let (in_line, later) = (self.queue.in_line(), self.queue.later());
         let (waiting, held) = if self.is_held() {
             (0, in_line)
@@ -241,5 +366,156 @@ impl Origin {
         } else {
             now + REMEMBERED
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Now;
+    use crate::engine::outcome::Vote;
+    use crate::wire::job::{Job, Source};
+    use crate::wire::job_line::JobLine;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::default() + SECOND * seconds as u32
+    }
+
+    fn origin(endpoint: Endpoint) -> Origin {
+        Origin::new(at(0), named(), Arc::new(endpoint))
+    }
+
+    fn adaptive() -> Endpoint {
+        Endpoint {
+            adaptive_timeout: true,
+            adaptive_concurrency: true,
+            ..Endpoint::default()
+        }
+    }
+
+    /// One attempt from beginning to end.
+    fn attempt(origin: &mut Origin, strain: Strain) {
+        let limit = origin.attempt_limit();
+        let mut attempt = begun(limit);
+        origin.on_begin(at(10), Priority::Normal, &mut attempt);
+        origin.on_end(at(10), &attempt);
+        let pace = Pace {
+            strain,
+            first_byte: Duration::from_millis(20),
+        };
+        let now = at(10)
+            + match strain {
+                Strain::TimedOut => limit.lasts(),
+                Strain::Fine | Strain::Refused | Strain::Unknown => pace.first_byte,
+            };
+        origin.learn(now, &attempt, Accounting::Counted, pace);
+    }
+
+    fn begun(limit: Limit) -> Attempt {
+        let job = job("");
+        Attempt::begin(at(10), &job, at(10), at(3_600), limit)
+    }
+
+    #[test]
+    fn the_timeout_adapts_after_a_hundred_answers_and_not_where_it_is_not_asked_for() {
+        let mut origin = origin(adaptive());
+        for _ in 0..99 {
+            attempt(&mut origin, Strain::Fine);
+        }
+        assert_eq!(origin.attempt_limit(), Limit::Timeout(SECOND * 10));
+        attempt(&mut origin, Strain::Fine);
+        assert_eq!(origin.attempt_limit(), Limit::Adaptive(SECOND));
+        assert_eq!(origin.dialed_attempt_limit(), Limit::Adaptive(SECOND * 6));
+        origin.endpoint = Arc::default();
+        assert_eq!(origin.attempt_limit(), Limit::Timeout(SECOND * 10));
+    }
+
+    #[test]
+    fn a_receiver_that_becomes_slow_gets_its_timeout_back() {
+        let mut origin = origin(adaptive());
+        for _ in 0..50_000 {
+            attempt(&mut origin, Strain::Fine);
+        }
+        let mut limits = Vec::new();
+        while origin.attempt_limit() != Limit::Timeout(origin.endpoint.timeout) {
+            limits.push(origin.attempt_limit().lasts().as_secs());
+            attempt(&mut origin, Strain::TimedOut);
+        }
+        assert_eq!(limits, [1, 1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn the_breakers_probe_has_the_whole_timeout() {
+        let mut origin = origin(adaptive());
+        for _ in 0..100 {
+            attempt(&mut origin, Strain::Fine);
+        }
+        for _ in 0..5 {
+            let epoch = origin.breaker.on_begin(at(20));
+            origin
+                .breaker
+                .on_end(at(20), epoch, Vote::Failure, 5, SECOND);
+        }
+        assert_eq!(
+            origin.attempt_limit(),
+            Limit::Timeout(origin.endpoint.timeout)
+        );
+    }
+
+    #[test]
+    fn a_jobs_own_timeout_is_obeyed_as_it_is() {
+        for (timeout, expected) in [("0.2", 0.2), ("60", 60.0)] {
+            let job = job(&format!(",\"timeout\":{timeout}"));
+            let usual = Limit::Adaptive(SECOND);
+            let attempt = Attempt::begin(at(10), &job, at(10), at(3_600), usual);
+            let expected = Duration::from_secs_f64(expected);
+            assert_eq!(attempt.limit, Limit::Timeout(expected));
+        }
+    }
+
+    #[test]
+    fn a_limit_on_attempts_holds_what_waits_until_it_is_lifted_or_not_wanted() {
+        let mut origin = origin(adaptive());
+        attempt(&mut origin, Strain::Refused);
+        assert_eq!(origin.concurrency(), 1);
+        assert!(origin.is_held() && origin.may_begin(at(11)));
+        let mut under_way = begun(Limit::Timeout(SECOND));
+        origin.on_begin(at(11), Priority::Normal, &mut under_way);
+        assert!(!origin.may_begin(at(11)));
+        origin.on_end(at(11), &under_way);
+        assert!(origin.may_begin(at(11)));
+        origin.revise(Arc::default());
+        assert!(!origin.is_held());
+        assert_eq!(origin.concurrency(), origin.endpoint.max_connections);
+    }
+
+    #[test]
+    fn final_answers_make_the_score_and_what_is_nobodys_fault_does_not() {
+        let mut origin = origin(Endpoint::default());
+        assert_eq!(origin.score(at(10)), 100.0);
+        attempt(&mut origin, Strain::Fine);
+        assert!(origin.score(at(11)) > 99.0);
+        attempt(&mut origin, Strain::Refused);
+        assert!(origin.score(at(11)) < 67.0);
+        let before = origin.score(at(11));
+        let pace = Pace {
+            strain: Strain::Unknown,
+            first_byte: Duration::ZERO,
+        };
+        let local = begun(Limit::Timeout(SECOND));
+        origin.learn(at(11), &local, Accounting::None, pace);
+        assert_eq!(origin.score(at(11)), before);
+    }
+
+    fn job(more: &str) -> Box<Job> {
+        let line = format!("{{\"url\":\"https://example.com/\"{more}}}");
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        line.into_job("j".into(), Source::default(), named(), Now::default())
+    }
+
+    fn named() -> Arc<url::Origin> {
+        Arc::new(url::Url::parse("https://example.com/").unwrap().to_origin())
     }
 }

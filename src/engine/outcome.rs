@@ -2,7 +2,8 @@
 //!
 //! An attempt has four separate results, and most faults of webhook senders come from merging them: the job's
 //! [`Verdict`], the breaker's [`Vote`], the connection's [`Fate`] and the [`Accounting`] of the attempt.
-//! [`judge`] gives all four; nothing else in the engine decides them.
+//! [`judge`] gives all four; nothing else in the engine decides them. Beside them, what an attempt says of its
+//! receiver's load is its [`Strain`].
 //!
 //! Not here: whether a connection that may be kept can be (`exchange`), when a retry is due (`backoff`).
 
@@ -78,6 +79,8 @@ pub enum Clock {
     AttemptConnecting(Duration),
     /// `timeout`, before the end of the response head.
     Attempt(Duration),
+    /// What `adaptiveTimeout` makes of it, before the end of the response head.
+    Adaptive(Duration),
     /// What was left of `ttl`, before the end of the response head.
     Ttl(Duration),
     /// The same, where waiting had left so little that it says nothing of the receiver.
@@ -149,6 +152,19 @@ pub struct Judgement {
     pub fate: Fate,
     /// For the count of attempts.
     pub accounting: Accounting,
+}
+
+/// What the attempt says of how much its receiver has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strain {
+    /// It has given a final answer, and not for want of time or room.
+    Fine,
+    /// It has refused what it has no room for, or did not get to a connection in time.
+    Refused,
+    /// It has not answered in the attempt's time.
+    TimedOut,
+    /// Nothing.
+    Unknown,
 }
 
 /// The table; `again`: the answers that are retried. The numbers are those of the fault list.
@@ -238,6 +254,28 @@ impl Happened {
         match self {
             Happened::Answered { status, .. } => *status,
             _ => 0,
+        }
+    }
+
+    /// What it says of how much the receiver has to do, if the job's verdict is this.
+    #[must_use]
+    pub const fn strain(&self, verdict: Verdict) -> Strain {
+        match (self, verdict) {
+            (
+                Happened::Answered {
+                    status: 429 | 503, ..
+                },
+                _,
+            ) => Strain::Refused,
+            (Happened::Answered { .. }, Verdict::Delivered | Verdict::Rejected) => Strain::Fine,
+            (Happened::TimedOut(Clock::Connect(..) | Clock::Handshake(..)), _) => Strain::Refused,
+            (
+                Happened::TimedOut(
+                    Clock::AttemptConnecting(_) | Clock::Attempt(_) | Clock::Adaptive(_),
+                ),
+                _,
+            ) => Strain::TimedOut,
+            _ => Strain::Unknown,
         }
     }
 
@@ -397,6 +435,13 @@ impl fmt::Display for Clock {
                 write!(
                     f,
                     "no complete response head within timeout ({})",
+                    Seconds(limit)
+                )
+            }
+            Clock::Adaptive(limit) => {
+                write!(
+                    f,
+                    "no complete response head within adaptiveTimeout ({})",
                     Seconds(limit)
                 )
             }
@@ -650,6 +695,45 @@ mod tests {
                 (ErrorKind::Timeout, text)
             );
         }
+    }
+
+    #[test]
+    fn what_an_attempt_says_of_its_receivers_load() {
+        let second = Duration::from_secs(1);
+        let table = [
+            (answered(204), Strain::Fine),
+            (answered(404), Strain::Fine),
+            (answered(429), Strain::Refused),
+            (answered(500), Strain::Unknown),
+            (answered(503), Strain::Refused),
+            (Happened::TimedOut(Clock::Attempt(second)), Strain::TimedOut),
+            (
+                Happened::TimedOut(Clock::Adaptive(second)),
+                Strain::TimedOut,
+            ),
+            (
+                Happened::TimedOut(Clock::AttemptConnecting(second)),
+                Strain::TimedOut,
+            ),
+            (
+                Happened::TimedOut(Clock::Connect(second, ([192, 0, 2, 1], 80).into())),
+                Strain::Refused,
+            ),
+            // The job's own time and the name servers' silence say nothing of the receiver.
+            (Happened::TimedOut(Clock::Ttl(second)), Strain::Unknown),
+            (
+                Happened::TimedOut(Clock::AttemptLookup(second)),
+                Strain::Unknown,
+            ),
+            (Happened::Paused, Strain::Unknown),
+            (Happened::Broken(cause(CauseKind::Reset)), Strain::Unknown),
+        ];
+        for (happened, expected) in table {
+            let verdict = judge(&happened, &Statuses::transient()).verdict;
+            assert_eq!(happened.strain(verdict), expected, "{happened:?}");
+        }
+        let never_again = judge(&answered(503), &Statuses::default()).verdict;
+        assert_eq!(answered(503).strain(never_again), Strain::Refused);
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// One attempt, to the end of the response head.
     pub timeout: Duration,
+    /// An attempt has three times the 99th percentile of the origin's, at least 1 s and at most `timeout`.
+    pub adaptive_timeout: bool,
+    /// As many attempts are under way at once as the origin takes well, at most `max_connections`.
+    pub adaptive_concurrency: bool,
     /// For the rest of a response, after which its connection is closed instead of reused.
     pub drain_timeout: Duration,
     /// Bytes of the rest of a response, likewise.
@@ -310,6 +314,8 @@ impl Default for Endpoint {
             idle_timeout: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
+            adaptive_timeout: false,
+            adaptive_concurrency: false,
             drain_timeout: Duration::from_secs(5),
             max_drain_bytes: 64 * 1024,
             max_response_header_bytes: 64 * 1024,

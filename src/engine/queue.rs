@@ -20,7 +20,7 @@
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
-use crate::engine::attempt::{self, Attempt};
+use crate::engine::attempt::{self, Attempt, Limit};
 use crate::engine::policy::Endpoint;
 use crate::wire::job::{Job, Priority};
 
@@ -144,10 +144,10 @@ impl Waiting {
             .map_or(self.expires, |attempt| attempt.deadline.min(self.expires))
     }
 
-    /// The attempt that begins now for it.
+    /// The attempt that begins now for it; `usual`: its limit, if the job has none of its own.
     #[must_use]
-    pub fn new_attempt(&self, now: Instant, endpoint: &Endpoint) -> Attempt {
-        Attempt::begin(now, &self.job, self.since, self.expires, endpoint)
+    pub fn new_attempt(&self, now: Instant, usual: Limit) -> Attempt {
+        Attempt::begin(now, &self.job, self.since, self.expires, usual)
     }
 
     /// Whether an attempt that begins now tells little of its receiver: waiting has left it less than half of the time
@@ -566,7 +566,10 @@ mod tests {
 
     fn begin_dial(queue: &mut Queue, key: Key) {
         let waiting = queue.get_mut(key).unwrap();
-        let attempt = waiting.new_attempt(Instant::default(), &Endpoint::default());
+        let attempt = waiting.new_attempt(
+            Instant::default(),
+            Limit::Timeout(Endpoint::default().timeout),
+        );
         waiting.attempt = Some(attempt);
         queue.set_dialed(key);
     }

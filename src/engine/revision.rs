@@ -60,7 +60,7 @@ impl Engine {
         let policy = Arc::clone(&self.policy);
         let entry = &mut self.origins[key];
         let after = Arc::clone(policy.endpoint_of(&entry.name));
-        let before = std::mem::replace(&mut entry.endpoint, Arc::clone(&after));
+        let before = entry.revise(Arc::clone(&after));
         entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();
         let has_new_tls = before.tls_profile != after.tls_profile;
         let learnt = entry.idle_time.limit(now.mono, after.idle_timeout);
@@ -92,6 +92,7 @@ impl Engine {
             };
             self.close(place, CloseReason::Surplus);
         }
+        self.recount(key);
         // Who waits for a place has one when it is its turn, which new settings don't change.
         let entry = &self.origins[key];
         if entry.wants_place.is_none() || entry.is_forbidden || entry.fails_jobs(now.mono) {

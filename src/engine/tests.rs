@@ -96,6 +96,8 @@ fn policy(rng: &mut Rng) -> Policy {
     endpoint.idle_timeout = Duration::from_secs(rng.below(20));
     endpoint.connection_lifetime = Duration::from_secs(rng.below(60));
     endpoint.response_bytes = rng.below(6) as u32;
+    endpoint.adaptive_timeout = rng.below(2) == 0;
+    endpoint.adaptive_concurrency = rng.below(2) == 0;
     policy
 }
 
