@@ -63,6 +63,12 @@ impl Engine {
     ) {
         let endpoint = self.endpoint(origin);
         let happened = self.in_context(happened, attempt.as_ref(), &job, endpoint);
+        let happened = match happened {
+            Happened::TimedOut(Clock::Adaptive(limit)) if self.has_outgrown(origin, limit) => {
+                Happened::TimedOut(Clock::Outgrown(limit))
+            }
+            happened => happened,
+        };
         let judged = judge(&happened, &endpoint.retry_statuses);
         if judged.verdict == Verdict::Resend {
             return self.resend(now, origin, job, attempt, &happened);
@@ -185,6 +191,12 @@ impl Engine {
             }
             (happened, _) => happened,
         }
+    }
+
+    /// Whether an attempt that begins now has more time than this: those that were under way together when their
+    /// receiver became slower are no row of failures.
+    fn has_outgrown(&self, origin: Option<Key>, limit: Duration) -> bool {
+        origin.is_some_and(|origin| self.origins[origin].attempt_limit().lasts() > limit)
     }
 
     /// What an attempt's end says of its origin: the breaker's vote, a hold that the receiver asks for, how fast it is,

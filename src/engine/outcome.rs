@@ -81,6 +81,8 @@ pub enum Clock {
     Attempt(Duration),
     /// What `adaptiveTimeout` makes of it, before the end of the response head.
     Adaptive(Duration),
+    /// The same, where an attempt that begins now would have more time: it says nothing of the receiver's health.
+    Outgrown(Duration),
     /// What was left of `ttl`, before the end of the response head.
     Ttl(Duration),
     /// The same, where waiting had left so little that it says nothing of the receiver.
@@ -183,6 +185,7 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         // F10, F66: no connection in time; F12, F13, F23, F45: no head in time.
         Happened::TimedOut(Clock::Ttl(_)) => (Expired, Failure, Close, Counted),
         Happened::TimedOut(Clock::ScantTtl(_)) => (Expired, Neutral, Close, Counted),
+        Happened::TimedOut(Clock::Outgrown(_)) => (Retry, Neutral, Close, Counted),
         Happened::TimedOut(_) => (Retry, Failure, Close, Counted),
         // F87: we stood still ourselves.
         Happened::Paused => (Deferred, Neutral, Close, None),
@@ -271,7 +274,10 @@ impl Happened {
             (Happened::TimedOut(Clock::Connect(..) | Clock::Handshake(..)), _) => Strain::Refused,
             (
                 Happened::TimedOut(
-                    Clock::AttemptConnecting(_) | Clock::Attempt(_) | Clock::Adaptive(_),
+                    Clock::AttemptConnecting(_)
+                    | Clock::Attempt(_)
+                    | Clock::Adaptive(_)
+                    | Clock::Outgrown(_),
                 ),
                 _,
             ) => Strain::TimedOut,
@@ -445,6 +451,13 @@ impl fmt::Display for Clock {
                     Seconds(limit)
                 )
             }
+            Clock::Outgrown(limit) => {
+                write!(
+                    f,
+                    "no complete response head within adaptiveTimeout ({}, which is longer by now)",
+                    Seconds(limit)
+                )
+            }
             Clock::Ttl(left) | Clock::ScantTtl(left) => {
                 write!(
                     f,
@@ -562,6 +575,18 @@ mod tests {
             (
                 Happened::TimedOut(Clock::ScantTtl(Duration::ZERO)),
                 Verdict::Expired,
+                Neutral,
+                Counted,
+            ),
+            (
+                Happened::TimedOut(Clock::Adaptive(Duration::ZERO)),
+                Verdict::Retry,
+                F,
+                Counted,
+            ),
+            (
+                Happened::TimedOut(Clock::Outgrown(Duration::ZERO)),
+                Verdict::Retry,
                 Neutral,
                 Counted,
             ),
@@ -687,6 +712,14 @@ mod tests {
                 Clock::Connect(Duration::from_millis(2_500), addr),
                 "no TCP connection to 127.0.0.1:81 within connectTimeout (2.5 s)",
             ),
+            (
+                Clock::Adaptive(Duration::from_secs(1)),
+                "no complete response head within adaptiveTimeout (1 s)",
+            ),
+            (
+                Clock::Outgrown(Duration::from_secs(1)),
+                "no complete response head within adaptiveTimeout (1 s, which is longer by now)",
+            ),
         ];
         for (clock, text) in table {
             let failure = Happened::TimedOut(clock).into_failure();
@@ -709,6 +742,10 @@ mod tests {
             (Happened::TimedOut(Clock::Attempt(second)), Strain::TimedOut),
             (
                 Happened::TimedOut(Clock::Adaptive(second)),
+                Strain::TimedOut,
+            ),
+            (
+                Happened::TimedOut(Clock::Outgrown(second)),
                 Strain::TimedOut,
             ),
             (
