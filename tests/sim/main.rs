@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conduit::base::time::Instant;
-use figures::Figures;
+use figures::{Figures, Span};
 use play::dice::{Dice, expand};
 use play::model::Seen;
 use play::scenario::{SHORT, Scenario, Size};
@@ -199,6 +199,85 @@ fn revival() {
         figures.delivered_percent() > 50.0,
         "load does not come back"
     );
+}
+
+#[test]
+fn adaptivity() {
+    for weak in staged::WEAK {
+        let [without, with] = [false, true].map(|adapts| play_weak(weak, adapts));
+        let name = weak.name;
+        println!("adaptivity, {name}, off: {without}");
+        println!("adaptivity, {name}, on:  {with}");
+        println!(
+            "adaptivity, {name}: goodput while weak {:.1} -> {:.1} a second, p99 {:.1?} -> {:.1?}",
+            without.weak.goodput(),
+            with.weak.goodput(),
+            without.weak.p99(),
+            with.weak.p99()
+        );
+        let bounds = weak.bounds;
+        let capacity = f64::from(staged::WEAK_WORKERS) / weak.think.as_secs_f64();
+        let goodput = with.weak.goodput();
+        assert_eq!(with.all.delivered, with.all.jobs, "{name}");
+        assert!(goodput > capacity * bounds.used, "{name}: little is used");
+        assert!(
+            goodput > without.weak.goodput() * bounds.gained,
+            "{name}: little is gained"
+        );
+        assert!(
+            with.all.failed <= without.all.failed + bounds.failed_more,
+            "{name}: attempts are wasted"
+        );
+        assert!(with.weak.p50() < bounds.p50, "{name}: answers come late");
+        assert!(
+            with.weak.p99() < without.weak.p99(),
+            "{name}: some come late"
+        );
+        // As if nothing had been: full load, full speed, nothing limited.
+        assert!(
+            with.after.goodput() > with.before.goodput() * 0.98,
+            "{name}"
+        );
+        assert!(with.after.p99() <= with.before.p99() * 11 / 10, "{name}");
+        assert!(
+            with.after.p99_of_jobs() <= with.before.p99_of_jobs() * 11 / 10,
+            "{name}"
+        );
+        assert_eq!(with.after.failed, 0, "{name}");
+    }
+}
+
+/// What comes of a receiver that is weak for a while.
+struct Weathered {
+    trips: usize,
+    before: Span,
+    weak: Span,
+    after: Span,
+    all: Span,
+}
+
+fn play_weak(weak: staged::Weak, adapts: bool) -> Weathered {
+    let replay = "cargo test --test sim adaptivity -- --nocapture".to_owned();
+    let plan = staged::adaptivity(weak, adapts);
+    let world = play::play(plan, Dice::from_seed(0), replay);
+    let [from, until, ends] = [staged::WEAK_FROM, staged::WEAK_UNTIL, staged::WEAK_ENDS];
+    Weathered {
+        trips: world.model.breakers[0].trips.len(),
+        before: Span::of(&world, Duration::ZERO, from),
+        weak: Span::of(&world, from, until),
+        after: Span::of(&world, ends - from, ends),
+        all: Span::of(&world, Duration::ZERO, Duration::MAX),
+    }
+}
+
+impl std::fmt::Display for Weathered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} trips", self.trips)?;
+        writeln!(f, "    before  {}", self.before)?;
+        writeln!(f, "    weak    {}", self.weak)?;
+        writeln!(f, "    after   {}", self.after)?;
+        write!(f, "    in all  {}", self.all)
+    }
 }
 
 fn short_run(seed: u64, size: Size) -> World {

@@ -37,7 +37,7 @@ pub struct Book {
     sent: u32,
     was_reused: bool,
     /// Attempts that failed and count.
-    failed: u32,
+    pub failed: u32,
     /// Statuses that the receiver has answered, one bit each.
     answered: [u64; 16],
     /// What it was last asked to wait: at least, and at most (a date is reckoned from when it is read).
@@ -48,6 +48,8 @@ pub struct Book {
     due: Instant,
     pub done: Option<Outcome>,
     pub ended: Instant,
+    /// What the attempt took that delivered it.
+    pub answered_in: Duration,
     has_result: bool,
 }
 
@@ -103,6 +105,7 @@ impl Book {
             due: never,
             done: None,
             ended: never,
+            answered_in: Duration::ZERO,
             has_result: false,
         }
     }
@@ -307,7 +310,9 @@ impl Model {
         self.check_expected(plan, number);
         if ending.outcome == Outcome::Delivered {
             let started = self.started(number, job.progress.timings.queued);
-            let origin = self.books[number as usize].origin;
+            let book = &mut self.books[number as usize];
+            book.answered_in = now.since(started);
+            let origin = book.origin;
             self.vote(now, origin, started, Vote::Success);
         }
         number
@@ -378,6 +383,7 @@ impl Model {
                 id,
                 attempt,
                 kind,
+                message,
                 status,
                 elapsed,
                 next,
@@ -388,6 +394,7 @@ impl Model {
                 let failure = Failed {
                     attempt: *attempt,
                     kind: *kind,
+                    is_outgrown: message.ends_with("longer by now)"),
                     status: *status,
                     elapsed: *elapsed,
                     next: *next,
@@ -497,6 +504,7 @@ impl Model {
         }
         let vote = match (failed.status, failed.kind) {
             (429, _) | (_, ErrorKind::Local) => Vote::Neutral,
+            (0, ErrorKind::Timeout) if failed.is_outgrown => Vote::Neutral,
             (0, ErrorKind::Timeout) if book.had_scant_time(endpoint, started, failed.elapsed) => {
                 Vote::Neutral
             }
@@ -551,6 +559,8 @@ impl Model {
 struct Failed {
     attempt: u32,
     kind: ErrorKind,
+    /// It timed out where another would have had more time.
+    is_outgrown: bool,
     status: u16,
     elapsed: Duration,
     next: Next,

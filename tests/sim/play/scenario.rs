@@ -140,7 +140,11 @@ impl Scenario {
         let span = Duration::from_secs(dice.between(1, 60));
         let faults_end = span + Duration::from_secs(dice.between(1, 120));
         let origins = dice.between(1, size.origins);
-        let policy = policy(dice, swarm);
+        let mut policy = policy(dice, swarm);
+        // The number of jobs is as good as dice, and leaves the meaning of those as it is.
+        let endpoint = Arc::make_mut(&mut policy.endpoint);
+        endpoint.adaptive_timeout = jobs.is_multiple_of(2);
+        endpoint.adaptive_concurrency = jobs.is_multiple_of(3);
         let origins = (0..origins)
             .map(|_| origin(dice, swarm, faults_end))
             .collect();
@@ -565,7 +569,15 @@ fn mode(dice: &mut Dice, swarm: Swarm) -> Mode {
         return Mode::Healthy;
     }
     match fault {
-        0 => Mode::Slow(dice.pick(&[50, 500, 5_000])),
+        0 => dice.pick(&[
+            Mode::Slow(50),
+            Mode::Slow(500),
+            Mode::Slow(5_000),
+            Mode::Capacity {
+                workers: 2,
+                queue: 6,
+            },
+        ]),
         1 => Mode::Status(dice.pick(&[500, 502, 503, 599, 600, 999])),
         2 => Mode::Status(dice.pick(&[301, 400, 404, 410, 421, 425])),
         3 => Mode::RetryAfter {

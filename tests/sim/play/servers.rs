@@ -14,6 +14,9 @@ pub enum Mode {
     Healthy,
     /// It answers 2xx after about so many milliseconds.
     Slow(u32),
+    /// It serves so many requests at a time, each as long as it thinks; so many more wait for that, and the rest it
+    /// answers 503 at once. What its client has given up it serves all the same.
+    Capacity { workers: u16, queue: u16 },
     /// It answers with this status.
     Status(u16),
     /// It answers with this status and `Retry-After`, in seconds or as a date.
@@ -90,6 +93,8 @@ pub struct Receiver {
     pub in_flight_max: u32,
     /// Requests begun in each second of the run.
     pub requests: Vec<u32>,
+    /// When each of its workers is done with what it has, from the run's start.
+    workers: Vec<Duration>,
 }
 
 /// A mode, until a time from the run's start.
@@ -111,7 +116,32 @@ impl Receiver {
             in_flight: 0,
             in_flight_max: 0,
             requests: Vec::new(),
+            workers: Vec::new(),
         }
+    }
+
+    /// A request that takes `think` waits for one of `workers`. When it is done, from now; none: too many wait.
+    pub fn serve(
+        &mut self,
+        since_start: Duration,
+        workers: u16,
+        queue: u16,
+        think: Duration,
+    ) -> Option<Duration> {
+        self.workers.sort_unstable();
+        // Workers that are no more finish what they have; whoever waits waits for those that are left.
+        self.workers.resize(workers.into(), since_start);
+        let ahead: Duration = self
+            .workers
+            .iter()
+            .map(|free| free.saturating_sub(since_start))
+            .sum();
+        if ahead >= self.think * u32::from(workers + queue) {
+            return None;
+        }
+        let free = self.workers.iter_mut().min().expect("it has a worker");
+        *free = (*free).max(since_start) + think;
+        Some(*free - since_start)
     }
 
     /// A request begins.

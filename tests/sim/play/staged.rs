@@ -1,4 +1,4 @@
-//! Runs that are staged for one figure: the guide's hour, isolation, a receiver that comes back.
+//! Runs that are staged for one figure: the guide's hour, isolation, a receiver that comes back, one that is weak.
 //!
 //! Not here: what is measured in them and must come out (the tests of the same names).
 
@@ -174,6 +174,104 @@ pub fn revival() -> Scenario {
 /// When the receiver of [`revival`] is back, and how long its jobs live.
 pub const REVIVAL_DOWN_UNTIL: Duration = Duration::from_secs(240);
 pub const REVIVAL_TTL: Duration = Duration::from_secs(120);
+
+/// A receiver that loses nine tenths of its capacity for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Weak {
+    pub name: &'static str,
+    pub think: Duration,
+    /// Requests that may wait for their turn there.
+    pub queue: u16,
+    pub jobs_a_second: u32,
+    pub bounds: WeakBounds,
+}
+
+/// What must come of it where the endpoint's settings adapt.
+#[derive(Clone, Copy, Debug)]
+pub struct WeakBounds {
+    /// Of what it can serve while it is weak, this part is delivered, and so many times what is without.
+    pub used: f64,
+    pub gained: f64,
+    /// So many more attempts fail in all.
+    pub failed_more: u32,
+    /// Half of the attempts take no longer while it is weak.
+    pub p50: Duration,
+}
+
+/// One that answers 503 when it has enough to do, one that makes its clients wait, one where they wait in vain.
+pub const WEAK: [Weak; 3] = [
+    Weak {
+        name: "sheds",
+        think: Duration::from_millis(200),
+        queue: 5,
+        jobs_a_second: 100,
+        bounds: WeakBounds {
+            used: 0.9,
+            gained: 10.0,
+            failed_more: 0,
+            p50: Duration::from_millis(500),
+        },
+    },
+    Weak {
+        name: "slows",
+        think: Duration::from_millis(200),
+        queue: 1_000,
+        jobs_a_second: 100,
+        bounds: WeakBounds {
+            used: 0.9,
+            gained: 0.98,
+            failed_more: 50,
+            p50: Duration::from_millis(500),
+        },
+    },
+    Weak {
+        name: "stalls",
+        think: Duration::from_millis(1_200),
+        queue: 1_000,
+        jobs_a_second: 20,
+        bounds: WeakBounds {
+            used: 0.6,
+            gained: 1.5,
+            failed_more: 0,
+            p50: Duration::from_millis(3_000),
+        },
+    },
+];
+
+/// One such origin under constant load, of which it can serve two and a half times as much when it is well, and a
+/// quarter when it is not; the endpoint's settings adapt or don't.
+pub fn adaptivity(weak: Weak, adapts: bool) -> Scenario {
+    let mut plan = empty();
+    let endpoint = Arc::make_mut(&mut plan.scenario.policy.endpoint);
+    endpoint.adaptive_timeout = adapts;
+    endpoint.adaptive_concurrency = adapts;
+    let jobs = weak.jobs_a_second * WEAK_ENDS.as_secs() as u32;
+    plan.push(arrivals(jobs, Duration::ZERO, WEAK_ENDS));
+    plan.scenario.faults_end = WEAK_UNTIL;
+    let mut origin = OriginPlan::healthy();
+    origin.think = weak.think;
+    let phase = |until, workers| Phase {
+        until,
+        mode: Mode::Capacity {
+            workers,
+            queue: weak.queue,
+        },
+    };
+    origin.phases = vec![
+        phase(WEAK_FROM, WEAK_WORKERS * 10),
+        phase(WEAK_UNTIL, WEAK_WORKERS),
+        phase(WEAK_ENDS * 2, WEAK_WORKERS * 10),
+    ];
+    plan.scenario.origins.push(origin);
+    plan.scenario
+}
+
+/// Requests that the receiver of [`adaptivity`] serves at a time while it is weak.
+pub const WEAK_WORKERS: u16 = 5;
+/// When the receiver of [`adaptivity`] loses its capacity, when it has it back, and when the last job comes.
+pub const WEAK_FROM: Duration = Duration::from_secs(60);
+pub const WEAK_UNTIL: Duration = Duration::from_secs(300);
+pub const WEAK_ENDS: Duration = Duration::from_secs(600);
 
 /// A scenario in the making.
 struct Stage {

@@ -414,9 +414,18 @@ impl World {
         if !far.is_whole && !matches!(mode, Mode::Early(_)) {
             return;
         }
+        let receiver = &mut self.receivers[origin];
+        let (mut mode, mut think) = (mode, receiver.think);
+        if let Mode::Capacity { workers, queue } = mode {
+            let takes = think * self.dice.between(75, 125) as u32 / 100;
+            match receiver.serve(at, workers, queue, takes) {
+                Some(done) => think = done,
+                None => (mode, think) = (Mode::Status(503), Duration::ZERO),
+            }
+        }
         let mut answerer = Answerer {
             dice: &mut self.dice,
-            think: self.receivers[origin].think,
+            think,
             unix_seconds,
         };
         let script = answerer.answer(mode, job);

@@ -123,6 +123,7 @@ impl Answerer<'_> {
                 self.plain(success, job, &field)
             }
             Mode::Healthy
+            | Mode::Capacity { .. }
             | Mode::StaleClose(_)
             | Mode::Unsolicited
             | Mode::TlsBad
