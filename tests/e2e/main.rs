@@ -14,6 +14,7 @@
 )]
 
 mod admin;
+mod adaptivity;
 mod binary;
 mod config;
 mod deploy;
