@@ -67,9 +67,7 @@ impl While {
 fn a_receiver_that_loses_nine_tenths_of_its_capacity_is_used_to_what_is_left() {
     let switches = ["--adaptive-timeout", "--adaptive-concurrency"];
     let played = [&[][..], &switches[..]].map(|switches| {
-        let Some(whiles) = play(switches) else {
-            return None;
-        };
+        let whiles = play(switches)?;
         println!("with {switches:?}");
         for (when, span) in ["well", "weak", "on the way back", "back"]
             .iter()
