@@ -381,3 +381,50 @@ fn what_is_not_safe_when_time_is_up_was_never_accepted() {
     assert!(heard.contains("\"kind\":\"spool\""), "{heard}");
     assert!(world.intake.is_finished() && world.closed.contains(&client));
 }
+
+#[test]
+fn a_signal_before_all_that_was_found_had_its_turn_is_no_success() {
+    let mut world = world();
+    world.chunk(line("a", "1"));
+    world.durable(1);
+    let pretend = world.pretend.restart();
+    let mut world = World {
+        pretend,
+        ..World::new(SPOOLING)
+    };
+    world.input(Input::Stop);
+    assert!(!world.intake.is_finished(), "nobody has looked yet");
+    world.settle();
+    assert!(world.intake.is_finished() && !world.intake.all_delivered());
+    assert_eq!(
+        (world.results(), world.pretend.entries.len()),
+        (String::new(), 1)
+    );
+}
+
+#[test]
+fn a_job_of_high_priority_does_not_stand_behind_those_on_disk() {
+    let mut world = World::new(Settings {
+        max_queued: 4,
+        max_connections: 0,
+        ..SPOOLING
+    });
+    world.settle();
+    let client = world.connect(Access::Submit);
+    world.says(
+        client,
+        (1..=6)
+            .map(|n| line("a", &n.to_string()))
+            .collect::<String>(),
+    );
+    world.durable(6);
+    assert_eq!((world.hosts("a"), world.intake.progress().parked), (4, 2));
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    let urgent = "{\"url\":\"https://a/\",\"id\":\"urgent\",\"priority\":\"high\"}\n";
+    world.says(client, urgent.to_owned() + &line("a", "7"));
+    world.durable(8);
+    let last = world.out.last().map(|(_, job)| &*job.id);
+    assert_eq!(last, Some("urgent"));
+    assert_eq!(world.intake.progress().parked, 3, "the other stands behind");
+}
