@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../fuzz/checks/admin.rs"]
+mod admin;
 #[path = "../fuzz/checks/body.rs"]
 mod body;
 #[path = "../fuzz/checks/ctl.rs"]
@@ -35,7 +37,8 @@ mod url;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
+    ("admin", admin::check),
     ("body", body::check),
     ("ctl", ctl::check),
     ("dates", dates::check),
