@@ -18,6 +18,7 @@
 //! received SOCK "…"        end SOCK "…"    (with the usual escapes)
 //! show SOCK                prints the bytes to send
 //! breaker ORIGIN           prints what the origin's breaker is
+//! reset|isolate ORIGIN     what somebody wants of it
 //! late SECONDS             as `at`, but the driver slept through everything until then
 //! reply SOCK TTL ADDRESS … | cut | SERVFAIL | NXDOMAIN   a name server's answer, over UDP or TCP
 //! at SECONDS               the clock moves there; each timer on the way fires at its time
@@ -33,8 +34,10 @@ use std::time::Duration;
 use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
 use conduit::engine::breaker::BreakerState;
-use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Next, Note, Output, SockId};
-use conduit::engine::policy::{AllowNet, Endpoint, OnCircuitOpen, Policy};
+use conduit::engine::event::{
+    Appetite, BreakerOrder, Cause, CauseKind, Input, Next, Note, Output, SockId,
+};
+use conduit::engine::policy::{AllowNet, Endpoint, OnCircuitOpen, Policy, Rate};
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::job::{Job, Source};
 use conduit::wire::job_line::{Headers, JobLine};
@@ -42,6 +45,7 @@ use conduit::wire::names::Names;
 use conduit::wire::report::{ErrorKind, Failure};
 use conduit::wire::signature::{Secret, Secrets};
 use conduit::wire::spool::JobKey;
+use conduit::wire::url::Url;
 
 /// 2026-01-01T00:00:00Z: where the civil clock of a trace starts.
 const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -221,6 +225,8 @@ impl Player {
                 self.tell_names();
             }
             "breaker" => self.show_breaker(rest),
+            "reset" => self.order(rest, BreakerOrder::Reset),
+            "isolate" => self.order(rest, BreakerOrder::Isolate),
             "late" => self.come_late(rest.parse().expect("seconds")),
             "at" => self.advance(rest.parse().expect("seconds")),
             "job" => {
@@ -424,6 +430,12 @@ impl Player {
         self.drain_outputs("");
     }
 
+    fn order(&mut self, origin: &str, order: BreakerOrder) {
+        let url = Url::parse(origin).expect("an origin");
+        let origin = Arc::new(url.to_origin());
+        self.input(Input::Breaker { origin, order });
+    }
+
     fn show_breaker(&mut self, origin: &str) {
         let now = self.mono;
         let state = self.engine().breaker_state(now, origin);
@@ -548,6 +560,7 @@ fn set(endpoint: &mut Endpoint, word: &str) {
         "breakerSeconds" => endpoint.breaker_duration = seconds,
         "failOpen" => endpoint.on_circuit_open = OnCircuitOpen::Fail,
         "ttl" => endpoint.ttl = seconds,
+        "rateLimit" => endpoint.rate_limit = (number > 0.0).then(|| Rate::per_second(number)),
         "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
         _ => panic!("{name:?} is no setting of a trace"),
     }
@@ -599,6 +612,7 @@ fn render_note(note: &Note) -> String {
             ),
             None => format!("note breaker closed: {}", origin.text),
         },
+        Note::Isolated { origin } => format!("note isolated: {}", origin.text),
         Note::Held { origin, delay } => {
             format!("note held for {} s: {}", delay.as_secs_f64(), origin.text)
         }

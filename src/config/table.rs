@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conduit::engine::policy::{AllowNet, OnCircuitOpen, Statuses};
+use conduit::engine::policy::{AllowNet, OnCircuitOpen, Rate, Statuses};
 use conduit::wire::job_line::Headers;
 use conduit::wire::signature::Secrets;
 
@@ -677,7 +677,9 @@ pub const ENDPOINT_SETTINGS: &[Setting] = &[
     Setting {
         name: "rateLimit",
         group: Group::Endpoint,
-        kind: Kind::Rate(0.001, 1_000_000.0, |s, v| s.endpoint.rate_limit = Some(v)),
+        kind: Kind::Rate(0.001, 1_000_000.0, |s, v| {
+            s.endpoint.rate_limit = Some(Rate::per_second(v));
+        }),
         default: Default::Nothing,
         help: "requests a second, at most",
     },

@@ -3,11 +3,12 @@
 //! ```text
 //!   Closed --breakerFailures in a row--> Open --breakerSeconds--> half-open --probe succeeds--> Closed
 //!                                          ^_________ probe fails ___/  \__ neutral: another probe
+//!   any --isolate--> Isolated    any --reset--> Closed
 //! ```
 //!
 //! Half-open is no state of its own but an open breaker whose time is over: what it is follows from the clock,
-//! so nothing has to happen for it to change. Each opening begins a new epoch; an attempt is of the epoch in
-//! which it began, and what an older one ends with changes nothing (F103).
+//! so nothing has to happen for it to change. Each opening, isolation and reset begins a new epoch; an attempt is of
+//! the epoch in which it began, and what an older one ends with changes nothing (F103).
 //!
 //! Not here: what counts as a failure (`outcome`), how load comes back afterwards (`throttle`), which job is the
 //! probe (`origin`).
@@ -41,6 +42,7 @@ enum State {
     Closed { failures: u32 },
     Open { until: Instant },
     Probing,
+    Isolated,
 }
 
 impl Default for State {
@@ -100,10 +102,26 @@ impl Breaker {
                 Change::None
             }
             (State::Closed { .. }, Vote::Neutral) => Change::None,
-            (State::Open { .. }, _) => {
+            (State::Open { .. } | State::Isolated, _) => {
                 unreachable!("no attempt begins in the epoch of an open breaker")
             }
         }
+    }
+
+    /// Somebody wants it closed. Says whether it was not.
+    pub fn reset(&mut self) -> bool {
+        let was_closed = self.is_closed();
+        self.state = State::default();
+        self.epoch = self.epoch.wrapping_add(1);
+        !was_closed
+    }
+
+    /// Somebody wants it open until it is reset. Says whether it was not so already.
+    pub fn isolate(&mut self) -> bool {
+        let was_isolated = self.is_isolated();
+        self.state = State::Isolated;
+        self.epoch = self.epoch.wrapping_add(1);
+        !was_isolated
     }
 
     /// Whether an attempt may begin.
@@ -112,7 +130,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => true,
             State::Open { until } => now >= until,
-            State::Probing => false,
+            State::Probing | State::Isolated => false,
         }
     }
 
@@ -122,6 +140,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
+            State::Isolated => BreakerState::Open,
             State::Open { .. } | State::Probing => BreakerState::HalfOpen,
         }
     }
@@ -130,6 +149,12 @@ impl Breaker {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
+    }
+
+    /// Whether it is open until somebody resets it.
+    #[must_use]
+    pub const fn is_isolated(&self) -> bool {
+        matches!(self.state, State::Isolated)
     }
 
     /// Whether an attempt of this epoch still counts.
@@ -143,7 +168,7 @@ impl Breaker {
     pub const fn opens_until(&self) -> Option<Instant> {
         match self.state {
             State::Open { until } => Some(until),
-            State::Closed { .. } | State::Probing => None,
+            State::Closed { .. } | State::Probing | State::Isolated => None,
         }
     }
 }
@@ -217,6 +242,39 @@ mod tests {
             assert_eq!(breaker.state(at(71)), state, "{vote:?}");
             assert_eq!(breaker.may_begin(at(71)), vote != Vote::Failure);
         }
+    }
+
+    #[test]
+    fn isolated_it_lets_no_probe_through_until_it_is_reset() {
+        for mut breaker in [Breaker::default(), opened(0)] {
+            let early = breaker.is_closed().then(|| breaker.on_begin(at(0)));
+            assert!(breaker.isolate() && !breaker.isolate());
+            assert!(!breaker.may_begin(at(1_000_000)));
+            assert_eq!(breaker.state(at(1_000_000)), BreakerState::Open);
+            assert_eq!(breaker.opens_until(), None);
+            if let Some(early) = early {
+                let change = breaker.on_end(at(1), early, Vote::Success, 5, MINUTE);
+                assert_eq!(change, Change::None);
+                assert!(breaker.is_isolated());
+            }
+            assert!(breaker.reset() && !breaker.reset());
+            assert!(breaker.may_begin(at(1)));
+        }
+    }
+
+    #[test]
+    fn attempts_begun_before_a_reset_no_longer_vote() {
+        let mut breaker = opened(0);
+        let probe = breaker.on_begin(at(60));
+        assert!(breaker.reset());
+        let change = breaker.on_end(at(61), probe, Vote::Failure, 1, MINUTE);
+        assert_eq!((change, breaker.is_closed()), (Change::None, true));
+        // Nor do failures before it count.
+        for _ in 0..4 {
+            assert_eq!(attempt(&mut breaker, 62, Vote::Failure), Change::None);
+        }
+        assert!(!breaker.reset());
+        assert_eq!(attempt(&mut breaker, 63, Vote::Failure), Change::None);
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Engine {
         }
     }
 
-    fn tell_breaker(&mut self, origin: Key, open_for: Option<Duration>) {
+    pub(super) fn tell_breaker(&mut self, origin: Key, open_for: Option<Duration>) {
         let origin = Arc::clone(&self.origins[origin].name);
         self.outputs.push_back(Output::Origin {
             origin: Arc::clone(&origin),

@@ -53,14 +53,14 @@ impl Engine {
             .queue
             .get(purpose.job())
             .expect("a dial is made for a job that waits");
-        let attempt = match waiting.attempt {
-            Some(attempt) => attempt,
+        let (attempt, was_last) = match waiting.attempt {
+            Some(attempt) => (attempt, false),
             None => {
                 let usual = entry.dialed_attempt_limit();
                 let mut attempt = waiting.new_attempt(now.mono, usual);
                 let priority = waiting.job.priority;
-                entry.on_begin(now.mono, priority, &mut attempt);
-                attempt
+                let was_last = entry.on_begin(now.mono, priority, &mut attempt);
+                (attempt, was_last)
             }
         };
         if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
@@ -70,6 +70,9 @@ impl Engine {
         let connection = entry.pool.insert(Connection::dialing(dial));
         let host = Arc::clone(&entry.name);
         self.places.take();
+        if was_last {
+            self.wait_for_token(now, origin);
+        }
         let place = Place { origin, connection };
         self.arm(place);
         let alarm = Alarm::Waiting {

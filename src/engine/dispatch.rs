@@ -233,13 +233,21 @@ impl Engine {
         true
     }
 
+    /// The last attempt has begun that `rateLimit` allows now.
+    pub(super) fn wait_for_token(&mut self, now: Now, origin: Key) {
+        self.recount(origin);
+        self.arm_gate(now, origin);
+    }
+
     /// An attempt of a job begins.
     fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
         let entry = &mut self.origins[origin];
         let usual = entry.attempt_limit();
         let mut attempt = waiting.new_attempt(now.mono, usual);
         let priority = waiting.job.priority;
-        entry.on_begin(now.mono, priority, &mut attempt);
+        if entry.on_begin(now.mono, priority, &mut attempt) {
+            self.wait_for_token(now, origin);
+        }
         attempt
     }
 

@@ -96,10 +96,26 @@ pub enum Input<'a> {
         /// The slot to begin at: 0, then what the last answer said.
         from: u32,
     },
+    /// Somebody wants the breaker of an origin otherwise, which may not be known yet.
+    Breaker {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// What it is to do.
+        order: BreakerOrder,
+    },
     /// Finish what is in flight, start nothing; what waits ends `cancelled`.
     Drain,
     /// Cut what is left.
     Abort,
+}
+
+/// What somebody wants of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerOrder {
+    /// It closes; attempts begun before no longer vote.
+    Reset,
+    /// It is open, without a probe, until it is reset.
+    Isolate,
 }
 
 /// What the engine asks of the world. Performed in order, all of them, before the next input.
@@ -191,7 +207,7 @@ pub struct Appetite {
     pub waiting: u32,
     /// Connections with a request on them, or on their way up.
     pub busy: u32,
-    /// Jobs that wait for a breaker to close, a hold to end, or load to come back.
+    /// Jobs that wait for a breaker to close, a hold to end, load to come back, or `rateLimit`.
     pub held: u32,
     /// Jobs that wait for the time of their next attempt.
     pub later: u32,
@@ -271,6 +287,11 @@ pub enum Note {
         /// How long it stays open; none: it has closed.
         open_for: Option<Duration>,
     },
+    /// Somebody has an origin's breaker open until it is reset.
+    Isolated {
+        /// Whose.
+        origin: Arc<Origin>,
+    },
     /// A receiver has asked to be left alone (`Retry-After`).
     Held {
         /// Which.
@@ -324,6 +345,7 @@ impl Input<'_> {
             | Input::Names(_)
             | Input::Policy(_)
             | Input::Ask { .. }
+            | Input::Breaker { .. }
             | Input::Drain
             | Input::Abort => None,
         }

@@ -43,6 +43,7 @@ mod pool;
 mod preference;
 mod queries;
 mod queue;
+mod rate;
 pub mod resolver;
 mod revision;
 mod score;
@@ -222,6 +223,7 @@ impl Engine {
             Input::Names(names) => self.resolver.set_names(names),
             Input::Policy(policy) => self.on_policy(now, policy),
             Input::Ask { from } => self.on_ask(now, from),
+            Input::Breaker { origin, order } => self.on_breaker_order(now, &origin, order),
             Input::Drain => {
                 if self.phase == Phase::Running {
                     self.phase = Phase::Draining { swept: 0 };
@@ -358,10 +360,8 @@ impl Engine {
         let mut counted = Counted::default();
         let mut excerpt_bytes = 0;
         for (_, origin) in self.origins.iter() {
-            origin.pool.check_invariants();
-            origin.queue.check_invariants();
+            origin.check_invariants();
             jobs += origin.queue.len();
-            assert_eq!(origin.counted, origin.count(), "jobs that wait");
             counted.waiting += origin.counted.waiting;
             counted.held += origin.counted.held;
             counted.later += origin.counted.later;
@@ -547,9 +547,13 @@ impl Engine {
         });
     }
 
-    /// More may be done at an origin than before: its breaker is half-open, a hold or a pause of dials is over.
+    /// More may be done at an origin than before: its breaker is half-open, a hold or a pause of dials is over, or the
+    /// rate allows another attempt.
     fn on_gate_alarm(&mut self, now: Now, origin: Key) {
-        self.origins[origin].gate = None;
+        let entry = &mut self.origins[origin];
+        entry.gate = None;
+        entry.look_for_token(now.mono);
+        self.recount(origin);
         self.arm_gate(now, origin);
         self.feed(now, origin);
     }

@@ -6,7 +6,7 @@
 //!
 //! Invariants: `attempts` counts the attempts under way, whether a dial or a request is on its way for them, and
 //! `retries` those of them that are retries; while its load is held back its jobs in line count as `held`, else as
-//! waiting for a connection.
+//! waiting for a connection; while it is `is_dry` its gate fires when the next token is there.
 //!
 //! What an attempt's end teaches of its receiver's speed goes to four leaves: `latency` and `score` in any case,
 //! `adaptive_timeout` and `adaptive_concurrency` where the endpoint's settings say so.
@@ -30,6 +30,7 @@ use crate::engine::policy::{Endpoint, OnCircuitOpen};
 use crate::engine::pool::Pool;
 use crate::engine::preference::Preference;
 use crate::engine::queue::Queue;
+use crate::engine::rate::Bucket;
 use crate::engine::score::Score;
 use crate::engine::throttle::{Throttle, retries_max};
 use crate::wire::job::Priority;
@@ -54,6 +55,10 @@ pub struct Origin {
     pub breaker: Breaker,
     /// How much.
     pub throttle: Throttle,
+    /// How often.
+    bucket: Bucket,
+    /// There was no token left when one was last taken, and the gate has not fired since.
+    is_dry: bool,
     /// Which of its addresses is tried first.
     pub preference: Preference,
     /// How long its connections may be idle.
@@ -114,6 +119,8 @@ impl Origin {
             pool: Pool::default(),
             breaker: Breaker::default(),
             throttle: Throttle::default(),
+            bucket: Bucket::default(),
+            is_dry: false,
             preference: Preference::default(),
             idle_time: IdleTime::default(),
             latency: Latency::default(),
@@ -152,11 +159,14 @@ impl Origin {
         let may_retry = self.retries < retries_max(&self.endpoint);
         let next = turn(&self.queue, may_retry)?;
         let has_begun = |job: Key| self.queue.get(job).is_some_and(|job| job.attempt.is_some());
-        if has_begun(next) || !self.is_held() {
+        if has_begun(next) {
             return Some(next);
         }
         if !self.may_begin(now) {
             return None;
+        }
+        if self.is_well() {
+            return Some(next);
         }
         let next = if self.breaker.is_closed() {
             next
@@ -181,15 +191,31 @@ impl Origin {
     pub fn may_begin(&self, now: Instant) -> bool {
         let ramp = self.throttle.attempts_max(now);
         let adapted = self.adaptive_concurrency.limit().unwrap_or(u32::MAX);
-        self.breaker.may_begin(now) && self.attempts < ramp.min(adapted)
+        self.breaker.may_begin(now) && self.attempts < ramp.min(adapted) && self.has_token(now)
     }
 
-    /// An attempt begins: `attempt` is entered in the books.
-    pub fn on_begin(&mut self, now: Instant, priority: Priority, attempt: &mut Attempt) {
+    /// An attempt begins: `attempt` is entered in the books. Says whether it is the last for a while, for `rateLimit`.
+    pub fn on_begin(&mut self, now: Instant, priority: Priority, attempt: &mut Attempt) -> bool {
         attempt.epoch = self.breaker.on_begin(now);
         self.attempts += 1;
         self.retries += u32::from(attempt.is_retry);
         self.queue.on_begin(priority, attempt.is_retry);
+        let Some(rate) = self.endpoint.rate_limit else {
+            return false;
+        };
+        self.bucket.take(now, rate);
+        self.look_for_token(now);
+        self.is_dry
+    }
+
+    /// Time has passed, or the rate is another: is there a token?
+    pub fn look_for_token(&mut self, now: Instant) {
+        self.is_dry = !self.has_token(now);
+    }
+
+    fn has_token(&self, now: Instant) -> bool {
+        let rate = self.endpoint.rate_limit;
+        rate.is_none_or(|rate| self.bucket.next_at(rate) <= now)
     }
 
     /// An attempt has ended.
@@ -262,8 +288,13 @@ impl Origin {
     /// Whether anything but connections holds its load back.
     #[must_use]
     pub fn is_held(&self) -> bool {
+        !self.is_well() || self.is_dry
+    }
+
+    /// Whether its receiver takes all that it may be sent, as far as is known.
+    fn is_well(&self) -> bool {
         let is_limited = self.adaptive_concurrency.limit().is_some();
-        !(self.breaker.is_closed() && self.throttle.is_free()) || is_limited
+        self.breaker.is_closed() && self.throttle.is_free() && !is_limited
     }
 
     /// The limit of an attempt that begins on a connection that is up. A probe of the breaker has the whole `timeout`:
@@ -346,7 +377,9 @@ impl Origin {
     #[must_use]
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         let breaker = self.breaker.opens_until().filter(|at| *at > now);
-        [breaker, self.throttle.next_change(now)]
+        let rate = self.endpoint.rate_limit.filter(|_| self.is_dry);
+        let token = rate.map(|rate| self.bucket.next_at(rate));
+        [breaker, self.throttle.next_change(now), token]
             .into_iter()
             .flatten()
             .min()
@@ -358,10 +391,22 @@ impl Origin {
         self.attempts
     }
 
+    /// Panics if its parts disagree: for tests, after every step.
+    pub fn check_invariants(&self) {
+        self.pool.check_invariants();
+        self.queue.check_invariants();
+        assert_eq!(self.counted, self.count(), "jobs that wait");
+        assert!(
+            !self.is_dry || self.gate.is_some(),
+            "nobody looks for the next token"
+        );
+    }
+
     /// When it may be forgotten, if nothing happens until then.
     #[must_use]
     pub fn forgotten_at(&self, now: Instant) -> Instant {
-        if self.queue.is_empty() && self.pool.is_empty() {
+        let is_unused = self.queue.is_empty() && self.pool.is_empty();
+        if is_unused && !self.breaker.is_isolated() {
             self.last_job + REMEMBERED
         } else {
             now + REMEMBERED

@@ -86,8 +86,15 @@ pub struct Endpoint {
     pub tls_profile: TlsProfile,
     /// Where the endpoint is, for metrics of latency by region.
     pub region: Option<Arc<str>>,
-    /// Requests that may begin in a second, from 0.001 to 1,000,000; none: as many as there are connections for.
-    pub rate_limit: Option<f64>,
+    /// Attempts that may begin in a second; none: as many as there are connections for.
+    pub rate_limit: Option<Rate>,
+}
+
+/// How many attempts may begin in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    interval: Duration,
+    burst: u32,
 }
 
 /// What becomes of jobs while their origin's breaker is open.
@@ -143,6 +150,33 @@ impl Policy {
     #[must_use]
     pub fn endpoint_of(&self, origin: &Origin) -> &Arc<Endpoint> {
         self.endpoints.get(origin).unwrap_or(&self.endpoint)
+    }
+}
+
+impl Rate {
+    /// So many a second; one second's worth of them, rounded down but one at least, may begin at once after a pause.
+    ///
+    /// # Panics
+    /// Unless it is from 0.001 to 1,000,000.
+    #[must_use]
+    pub fn per_second(number: f64) -> Rate {
+        assert!((0.001..=1e6).contains(&number), "{number} is in the range");
+        Rate {
+            interval: Duration::from_secs_f64(1.0 / number),
+            burst: (number as u32).max(1),
+        }
+    }
+
+    /// From one to the next.
+    #[must_use]
+    pub const fn interval(self) -> Duration {
+        self.interval
+    }
+
+    /// How many may begin at once after a pause.
+    #[must_use]
+    pub const fn burst(self) -> u32 {
+        self.burst
     }
 }
 

@@ -46,6 +46,7 @@ impl Engine {
             | Input::Names(_)
             | Input::Policy(_)
             | Input::Ask { .. }
+            | Input::Breaker { .. }
             | Input::Drain
             | Input::Abort => {}
         }

@@ -4,6 +4,8 @@
 //! as they now should, and what is no longer allowed ends. No request is cut short: a connection that is one too many,
 //! or leads where none may lead any more, is closed when it comes back.
 //!
+//! What somebody wants of a breaker is done here too.
+//!
 //! Not here: what is forbidden (`guard`), which settings an origin has (`policy`).
 
 use std::sync::Arc;
@@ -12,9 +14,11 @@ use crate::base::slab::Key;
 use crate::base::time::Now;
 use crate::engine::close_reason::CloseReason;
 use crate::engine::dial::Dial;
+use crate::engine::event::{BreakerOrder, Note, Output};
 use crate::engine::guard::Rule;
 use crate::engine::policy::Policy;
 use crate::engine::{Engine, Phase, Place, STEPS_A_CALL, guard};
+use crate::wire::url;
 
 /// Origins that new settings take effect at in one call.
 const REVISED_A_CALL: usize = 16;
@@ -46,6 +50,45 @@ impl Engine {
         }
     }
 
+    /// Somebody wants a breaker closed, or open until they do. An origin that nobody knows yet is remembered only if it
+    /// is to be isolated.
+    pub(super) fn on_breaker_order(
+        &mut self,
+        now: Now,
+        name: &Arc<url::Origin>,
+        order: BreakerOrder,
+    ) {
+        let key = match order {
+            BreakerOrder::Isolate => self.origin_named(now, name),
+            BreakerOrder::Reset => match self.by_name.get(&*name.text) {
+                Some(key) => *key,
+                None => return,
+            },
+        };
+        let entry = &mut self.origins[key];
+        let has_changed = match order {
+            BreakerOrder::Isolate => entry.breaker.isolate(),
+            BreakerOrder::Reset => entry.breaker.reset(),
+        };
+        if !has_changed {
+            return;
+        }
+        if order == BreakerOrder::Reset {
+            entry.throttle.on_breaker_closed(now.mono, false);
+            self.tell_breaker(key, None);
+        } else {
+            let origin = Arc::clone(&entry.name);
+            let held = true;
+            let told = Arc::clone(&origin);
+            self.outputs.push_back(Output::Origin { origin, held });
+            let note = Note::Isolated { origin: told };
+            self.outputs.push_back(Output::Note(Box::new(note)));
+        }
+        self.recount(key);
+        self.arm_gate(now, key);
+        self.revisit(key);
+    }
+
     /// Closes idle connections beyond `maxConnectionsTotal`, as far as one call may; whether that is done.
     fn evict_surplus(&mut self) -> bool {
         for _ in 0..STEPS_A_CALL {
@@ -61,6 +104,7 @@ impl Engine {
         let entry = &mut self.origins[key];
         let after = Arc::clone(policy.endpoint_of(&entry.name));
         let before = entry.revise(Arc::clone(&after));
+        entry.look_for_token(now.mono);
         entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();
         let has_new_tls = before.tls_profile != after.tls_profile;
         let learnt = entry.idle_time.limit(now.mono, after.idle_timeout);
@@ -92,7 +136,7 @@ impl Engine {
             };
             self.close(place, CloseReason::Surplus);
         }
-        self.recount(key);
+        self.wait_for_token(now, key);
         // Who waits for a place has one when it is its turn, which new settings don't change.
         let entry = &self.origins[key];
         if entry.wants_place.is_none() || entry.is_forbidden || entry.fails_jobs(now.mono) {

@@ -150,6 +150,11 @@ fn note_to(logger: &dyn Log, note: &Note) {
             origin,
             open_for: None,
         } => log::info!(logger: logger, origin = &*origin.text; "circuit breaker closed"),
+        Note::Isolated { origin } => log::warn!(
+            logger: logger,
+            origin = &*origin.text;
+            "isolated: the circuit breaker is open until it is reset"
+        ),
         Note::Held { origin, delay } => log::info!(
             logger: logger,
             origin = &*origin.text,
@@ -292,6 +297,12 @@ mod tests {
             (
                 breaker(Some(60)),
                 format!("{warn} circuit breaker open {from} seconds=60\n"),
+            ),
+            (
+                Note::Isolated { origin: origin() },
+                format!(
+                    "{warn} isolated: the circuit breaker is open until it is reset {from}\n"
+                ),
             ),
             (
                 breaker(None),

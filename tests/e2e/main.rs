@@ -13,8 +13,8 @@
     reason = "the tests stand outside the program: they own clocks and threads, and talk to who runs them"
 )]
 
-mod admin;
 mod adaptivity;
+mod admin;
 mod binary;
 mod config;
 mod deploy;

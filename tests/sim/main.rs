@@ -22,7 +22,7 @@ const SEEDS: u64 = 256;
 const HOURS: u64 = 4;
 
 /// What the short runs must come across: what never happens in them they say nothing of.
-const TO_BE_SEEN: [(&str, &str); 45] = [
+const TO_BE_SEEN: [(&str, &str); 48] = [
     ("closed", "body"),
     ("closed", "close_asked"),
     ("closed", "close_delimited"),
@@ -56,8 +56,11 @@ const TO_BE_SEEN: [(&str, &str); 45] = [
     ("note", "breaker closes"),
     ("note", "held ms"),
     ("note", "local trouble"),
+    ("note", "isolated"),
     ("note", "refused"),
     ("note", "stood still ms"),
+    ("order", "isolate"),
+    ("order", "reset"),
     ("outcome", "blocked"),
     ("outcome", "delivered"),
     ("outcome", "exhausted"),

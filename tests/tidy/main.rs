@@ -48,6 +48,7 @@ const OWNERS: [(&str, &[&str]); 3] = [
             "queue",
             "pool",
             "throttle",
+            "rate",
             "breaker",
             "preference",
             "idle_time",

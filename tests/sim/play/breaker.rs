@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use conduit::base::time::Instant;
+use conduit::engine::event::BreakerOrder;
 use conduit::engine::policy::Endpoint;
 
 use super::model::TICK;
@@ -25,6 +26,8 @@ pub struct Breaker {
     state: State,
     /// Attempts begun until then no longer vote.
     epoch: Option<Instant>,
+    /// It was open and is reset: the engine will tell.
+    is_reset: bool,
     /// What the engine told, and when; the vote that it follows from comes next.
     told: Option<(Instant, Option<Duration>)>,
     /// No request begins before, unless something begun earlier brings it.
@@ -35,8 +38,17 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { since: Instant, until: Instant },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        since: Instant,
+        until: Instant,
+    },
+    /// Until somebody resets it.
+    Isolated {
+        since: Instant,
+    },
 }
 
 impl Breaker {
@@ -46,6 +58,7 @@ impl Breaker {
             lasts: endpoint.breaker_duration,
             state: State::Closed { failures: 0 },
             epoch: None,
+            is_reset: false,
             told: None,
             held: None,
             trips: Vec::new(),
@@ -58,8 +71,32 @@ impl Breaker {
         self.lasts = endpoint.breaker_duration;
     }
 
+    /// Somebody wants it closed, or open until they do.
+    pub fn on_order(&mut self, now: Instant, order: BreakerOrder) {
+        // What begins at this very moment begins because of it.
+        self.epoch = Some(now - Duration::from_nanos(1));
+        self.state = match (order, self.state) {
+            (BreakerOrder::Isolate, State::Isolated { since }) => State::Isolated { since },
+            (BreakerOrder::Isolate, _) => State::Isolated { since: now },
+            (BreakerOrder::Reset, State::Closed { .. }) => State::Closed { failures: 0 },
+            (BreakerOrder::Reset, _) => {
+                self.is_reset = true;
+                State::Closed { failures: 0 }
+            }
+        };
+    }
+
+    /// Whether somebody wants it open.
+    pub const fn is_isolated(&self) -> bool {
+        matches!(self.state, State::Isolated { .. })
+    }
+
     /// The engine tells that it has opened, or closed.
     pub fn on_told(&mut self, now: Instant, open_for: Option<Duration>) {
+        if std::mem::take(&mut self.is_reset) {
+            assert_eq!(open_for, None, "it is reset, and tells");
+            return;
+        }
         assert!(self.told.is_none(), "I8: told twice of one change");
         if let Some(open_for) = open_for {
             assert_eq!(open_for, self.lasts, "how long a breaker is open");
@@ -107,6 +144,9 @@ impl Breaker {
                 None
             }
             (State::Open { .. }, Vote::Success) => Some(None),
+            (State::Isolated { .. }, Vote::Success) => {
+                panic!("an attempt began while the breaker was isolated")
+            }
         };
         if let State::Open { until, .. } = self.state {
             assert!(
@@ -154,6 +194,12 @@ impl Breaker {
             );
             assert!(in_flight <= 1, "I7: {in_flight} requests in half-open");
         }
+        if let State::Isolated { since } = self.state {
+            assert!(
+                now <= since + attempt_max,
+                "a request begins while the breaker is isolated"
+            );
+        }
         if let Some((since, until)) = self.held
             && now > since + attempt_max
         {
@@ -166,6 +212,6 @@ impl Breaker {
 
     /// Whether what was told has been explained.
     pub fn is_settled(&self) -> bool {
-        self.told.is_none()
+        self.told.is_none() && !self.is_reset
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
-use conduit::engine::event::{Next, Note};
+use conduit::engine::event::{BreakerOrder, Next, Note};
 use conduit::engine::policy::Endpoint;
 use conduit::wire::job::Job;
 use conduit::wire::report::{Ending, ErrorKind, Outcome};
@@ -71,6 +71,8 @@ pub struct Model {
     pauses: Vec<(Instant, Instant)>,
     /// Attempts may end uncounted: what began when is not known exactly.
     pub is_vague: bool,
+    /// Attempts of which the receiver has seen a request begin.
+    begun: Vec<u64>,
     /// What holds for each origin now, and the loosest that does at some time.
     endpoints: Vec<Arc<Endpoint>>,
     pub loosest: Vec<Endpoint>,
@@ -156,6 +158,7 @@ impl Model {
             results: 0,
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
+            begun: vec![0; plan.origins.len()],
             endpoints,
             attempt_max: loosest.iter().map(|of| of.timeout).fold(own, Duration::max),
             loosest,
@@ -184,6 +187,25 @@ impl Model {
         self.see("policy", "swap");
     }
 
+    /// Somebody wants a breaker closed, or open until they do.
+    pub fn on_order(
+        &mut self,
+        now: Instant,
+        plan: &Scenario,
+        origin: &Origin,
+        order: BreakerOrder,
+    ) {
+        let origin = self.origin_of(plan, origin);
+        self.breakers[origin].on_order(now, order);
+        self.see(
+            "order",
+            match order {
+                BreakerOrder::Reset => "reset",
+                BreakerOrder::Isolate => "isolate",
+            },
+        );
+    }
+
     pub fn on_pause(&mut self, now: Instant, lasts: Duration) {
         self.pauses.push((now, now + lasts));
     }
@@ -206,6 +228,19 @@ impl Model {
         assert!(book.done.is_none(), "j{job} is over and is sent again");
         assert!(now >= book.due, "I6: j{job} goes out before it is due");
         let is_resend = book.sent > 0;
+        // Attempts of before the run's first second have their share too.
+        if !is_resend {
+            self.begun[origin] += 1;
+            if let Some(rate) = self.loosest[origin].rate_limit {
+                let most = now.as_nanos() / rate.interval().as_nanos() as u64;
+                let most = most + u64::from(rate.burst()) + 1;
+                let begun = self.begun[origin];
+                assert!(
+                    begun <= most,
+                    "{begun} attempts at {origin}, at most {most}"
+                );
+            }
+        }
         if is_resend && !self.is_vague {
             assert!(
                 self.loosest[origin].resend_stale,
@@ -414,6 +449,11 @@ impl Model {
                     "breaker closes"
                 };
                 (what, [origin as u64, 0])
+            }
+            Note::Isolated { origin } => {
+                let origin = self.origin_of(plan, origin);
+                assert!(self.breakers[origin].is_isolated(), "nobody wanted it");
+                ("isolated", [origin as u64, 0])
             }
             Note::Held { origin, delay } => {
                 let origin = self.origin_of(plan, origin);

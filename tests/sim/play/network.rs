@@ -41,6 +41,8 @@ pub enum Event {
     Pause(u8),
     /// Jobs that were postponed are due.
     Due,
+    /// Somebody wants something of a breaker.
+    Order(u8),
     /// Other settings begin to hold.
     Swap(u8),
     /// All faults are over.
@@ -222,6 +224,7 @@ impl Event {
             | Event::Feed
             | Event::Written
             | Event::Due
+            | Event::Order(_)
             | Event::Swap(_) => true,
             Event::Heard(_)
             | Event::Bored { .. }

@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::engine::policy::{Endpoint, OnCircuitOpen, Policy};
+use conduit::engine::event::BreakerOrder;
+use conduit::engine::policy::{Endpoint, OnCircuitOpen, Policy, Rate};
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::url::Url;
 
@@ -27,6 +28,8 @@ pub struct Scenario {
     pub policy: Policy,
     /// Other settings, and when they begin to hold.
     pub swaps: Vec<(Duration, Policy)>,
+    /// What somebody wants of the origins' breakers, and when.
+    pub orders: Vec<(Duration, usize, BreakerOrder)>,
     pub engines: u16,
     /// Jobs that intake takes in before the first has ended.
     pub max_pending: usize,
@@ -177,6 +180,7 @@ impl Scenario {
             ],
             policy,
             swaps: Vec::new(),
+            orders: Vec::new(),
             engines: dice.between(1, 2) as u16,
             max_pending: if dice.chance(20) {
                 50 + dice.below(500) as usize
@@ -238,6 +242,24 @@ impl Scenario {
             let end = (self.faults_end, self.policy.clone());
             self.swaps.push(end);
         }
+        if dice.chance(30) {
+            self.order_breakers(dice);
+        }
+    }
+
+    fn order_breakers(&mut self, dice: &mut Dice) {
+        let last = self.faults_end.as_nanos() as u64;
+        for _ in 0..dice.between(1, 8) {
+            let at = Duration::from_nanos(dice.below(last));
+            let origin = dice.below(self.origins.len() as u64) as usize;
+            let order = dice.pick(&[BreakerOrder::Reset, BreakerOrder::Isolate]);
+            self.orders.push((at, origin, order));
+            if order == BreakerOrder::Isolate {
+                let end = (self.faults_end, origin, BreakerOrder::Reset);
+                self.orders.push(end);
+            }
+        }
+        self.orders.sort_by_key(|(at, ..)| *at);
     }
 
     /// Gives some origins settings of their own.
@@ -383,6 +405,7 @@ impl Scenario {
             && self.local_trouble.is_empty()
             && self.pauses.is_empty()
             && !self.own_limits
+            && self.orders.iter().all(|(_, of, _)| *of != origin)
             && (plan.secure || self.policies().all(|policy| policy.allow_http))
     }
 }
@@ -478,7 +501,7 @@ fn policy(dice: &mut Dice, swarm: Swarm) -> Policy {
 /// Other settings, of those whose change a run stands.
 fn change(dice: &mut Dice, endpoint: &mut Endpoint) {
     let seconds = Duration::from_secs;
-    match dice.below(6) {
+    match dice.below(7) {
         0 => endpoint.max_connections = dice.between(1, 60) as u32,
         1 => endpoint.idle_timeout = seconds(dice.below(20)),
         2 => endpoint.connection_lifetime = seconds(dice.below(60)),
@@ -491,6 +514,7 @@ fn change(dice: &mut Dice, endpoint: &mut Endpoint) {
             endpoint.breaker_duration = seconds(dice.between(1, 60));
             endpoint.on_circuit_open = dice.pick(&[OnCircuitOpen::Hold, OnCircuitOpen::Fail]);
         }
+        5 => endpoint.rate_limit = Some(Rate::per_second(dice.pick(&[20.0, 33.3, 100.0, 1e4]))),
         _ => {
             let waits = dice.below(4);
             endpoint.retry_schedule = (0..waits).map(|_| seconds(dice.below(10))).collect();
@@ -513,6 +537,8 @@ pub fn loosen(loosest: &mut Endpoint, other: &Endpoint) {
     durations(|endpoint| &mut endpoint.max_retry_after_hold, loosest);
     durations(|endpoint| &mut endpoint.breaker_duration, loosest);
     loosest.max_connections = loosest.max_connections.max(other.max_connections);
+    let rates = loosest.rate_limit.zip(other.rate_limit);
+    loosest.rate_limit = rates.map(|(a, b)| if a.interval() < b.interval() { a } else { b });
     loosest.resend_stale |= other.resend_stale;
     let (ours, others) = (&loosest.retry_schedule, &other.retry_schedule);
     let longest = (0..ours.len().max(others.len())).map(|index| {

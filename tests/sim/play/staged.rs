@@ -296,6 +296,7 @@ fn empty() -> Stage {
                 ..Policy::default()
             },
             swaps: Vec::new(),
+            orders: Vec::new(),
             engines: 1,
             max_pending: 100_000,
             origins: Vec::new(),

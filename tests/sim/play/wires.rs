@@ -311,6 +311,7 @@ impl World {
             | Event::Written
             | Event::Due
             | Event::Swap(_)
+            | Event::Order(_)
             | Event::Pause(_)
             | Event::Healed => {
                 unreachable!("nothing of a socket's")

@@ -19,6 +19,7 @@ use conduit::intake::{Intake, Settings};
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
 use conduit::wire::spool::JobKey;
+use conduit::wire::url::Url;
 
 use super::dice::Dice;
 use super::feed::Feed;
@@ -60,6 +61,8 @@ pub struct World {
     reads: VecDeque<Option<Vec<u8>>>,
     results: Vec<u8>,
     is_writing: bool,
+    /// Which engine has each origin, as far as jobs went there.
+    owners: Vec<Option<usize>>,
     /// Jobs that have left their engines for a while.
     postponed: Vec<(Instant, usize, Box<Job>)>,
     step_count: u64,
@@ -118,11 +121,15 @@ impl World {
         for (index, (from, _)) in plan.pauses.iter().enumerate() {
             events.push(mono + *from, Event::Pause(index as u8));
         }
+        for (index, (at, ..)) in plan.orders.iter().enumerate() {
+            events.push(mono + *at, Event::Order(index as u8));
+        }
         for (index, (at, _)) in plan.swaps.iter().enumerate() {
             events.push(mono + *at, Event::Swap(index as u8));
         }
         events.push(mono + plan.faults_end, Event::Healed);
         World {
+            owners: vec![None; plan.origins.len()],
             sockets: engines.iter().map(|_| Sockets::default()).collect(),
             model: Model::new(&plan),
             feed: Feed::new(&plan),
@@ -263,6 +270,7 @@ impl World {
                     .note(self.mono, 0, "pause ms", [lasts.as_millis() as u64, 0]);
             }
             Event::Due => self.bring_back(),
+            Event::Order(index) => self.order(usize::from(index)),
             Event::Swap(index) => {
                 let (_, policy) = &self.plan.swaps[usize::from(index)];
                 self.model.on_swap(self.plan.endpoints(policy));
@@ -324,7 +332,9 @@ impl World {
                 let engine = usize::from(engine.0);
                 let number = self.model.on_accepted(self.mono, &job);
                 job.spooled = self.plan.spools.then_some(JobKey(number.into()));
-                let origin = self.model.books[number as usize].origin as u64;
+                let origin = self.model.books[number as usize].origin;
+                self.owners[origin] = Some(engine);
+                let origin = origin as u64;
                 self.trace
                     .note(self.mono, engine, "job for origin", [number.into(), origin]);
                 self.input(engine, Input::Job(job));
@@ -416,6 +426,22 @@ impl World {
                 self.trace.note(now, engine, what, numbers);
             }
         }
+    }
+
+    /// Somebody wants something of a breaker: the engine is told that has the origin, or the only one.
+    fn order(&mut self, index: usize) {
+        let (_, of, order) = self.plan.orders[index];
+        let only = (self.engines.len() == 1).then_some(0);
+        let Some(engine) = self.owners[of].or(only) else {
+            return;
+        };
+        let url = self.plan.url(of);
+        let url = Url::parse(&url).expect("origins have URLs");
+        let origin = Arc::new(url.to_origin());
+        self.model.on_order(self.mono, &self.plan, &origin, order);
+        self.trace
+            .note(self.mono, 0, "order", [of as u64, order as u64]);
+        self.input(engine, Input::Breaker { origin, order });
     }
 
     /// Jobs that were postponed are due: they come back, some as if the process had been started anew.
