@@ -36,12 +36,14 @@ impl Engine {
         if self.phase != Phase::Running {
             return self.conclude(now, None, job, None, Happened::Cancelled);
         }
-        if let Err(rule) = guard::check_scheme(&self.policy, job.origin.scheme) {
-            return self.refuse(now, None, job, None, rule);
-        }
+        // Also an origin that nothing may be sent to is remembered: whoever assigned it to this engine hears when it is
+        // forgotten.
         let origin = self.origin_named(now, &job.origin);
         let entry = &mut self.origins[origin];
         entry.last_job = now.mono;
+        if let Err(rule) = guard::check_scheme(&self.policy, job.origin.scheme) {
+            return self.refuse(now, origin, job, None, rule);
+        }
         let expires = expires(&job, &entry.endpoint);
         if expires <= now.mono {
             let ttl = ttl(&job, &entry.endpoint);
@@ -57,7 +59,7 @@ impl Engine {
     pub(super) fn admit(&mut self, now: Now, origin: Key, waiting: Waiting) {
         let entry = &self.origins[origin];
         if entry.is_forbidden {
-            return self.refuse(now, Some(origin), waiting.job, None, Rule::Scheme);
+            return self.refuse(now, origin, waiting.job, None, Rule::Scheme);
         }
         if entry.fails_jobs(now.mono) {
             let happened = Happened::CircuitOpen;
@@ -80,13 +82,13 @@ impl Engine {
     pub(super) fn refuse(
         &mut self,
         now: Now,
-        origin: Option<Key>,
+        origin: Key,
         job: Box<Job>,
         attempt: Option<Attempt>,
         rule: Rule,
     ) {
         self.note_refused(&job, None, rule.to_string());
-        self.conclude(now, origin, job, attempt, Happened::Forbidden);
+        self.conclude(now, Some(origin), job, attempt, Happened::Forbidden);
     }
 
     pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
@@ -94,7 +96,8 @@ impl Engine {
             return *key;
         }
         let endpoint = Arc::clone(self.policy.endpoint_of(name));
-        let origin = Origin::new(now.mono, Arc::clone(name), endpoint);
+        let mut origin = Origin::new(now.mono, Arc::clone(name), endpoint);
+        origin.is_forbidden = guard::check_scheme(&self.policy, name.scheme).is_err();
         let key = self.origins.insert(origin);
         self.by_name.insert(name.text.clone(), key);
         self.wheel

@@ -186,13 +186,7 @@ impl Engine {
                 return;
             };
             let waiting = self.dequeue(origin, job).expect("it stands in line");
-            self.refuse(
-                now,
-                Some(origin),
-                waiting.job,
-                waiting.attempt,
-                Rule::Scheme,
-            );
+            self.refuse(now, origin, waiting.job, waiting.attempt, Rule::Scheme);
         }
         self.revisit(origin);
     }
