@@ -10,6 +10,7 @@
 
 pub mod environment;
 pub mod file;
+pub mod live;
 pub mod load;
 pub mod source;
 pub mod spelling;
@@ -27,6 +28,7 @@ use conduit::engine::policy::{AllowNet, Endpoint, Policy};
 use conduit::intake::limits::{EndpointLimits, Limits};
 use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
+use conduit::wire::url::Url;
 
 use crate::config::table::{SETTINGS, Setting};
 use crate::io::log::Format;
@@ -254,6 +256,23 @@ impl Settings {
             max_queued: self.max_queued,
             keep_alive_delay: self.keep_alive_delay,
             keep_alive_timeout: self.keep_alive_timeout,
+        }
+    }
+
+    /// These settings as they hold for one origin, in conduit's spelling, as if they held in general.
+    #[must_use]
+    pub fn for_origin(&self, origin: &str) -> Settings {
+        let url = Url::parse(origin).map(|url| url.to_origin());
+        let own = url.ok().and_then(|origin| self.endpoints.get(&origin));
+        let own = own.cloned().unwrap_or_else(|| self.of_endpoint());
+        Settings {
+            ttl: Some(own.endpoint.ttl),
+            endpoint: own.endpoint,
+            max_queued: own.max_queued,
+            keep_alive_delay: own.keep_alive_delay,
+            keep_alive_timeout: own.keep_alive_timeout,
+            endpoints: Endpoints::default(),
+            ..self.clone()
         }
     }
 

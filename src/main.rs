@@ -34,7 +34,7 @@ fn execute(command: Command) -> ExitCode {
             match sources.load() {
                 Ok(loaded) => {
                     install_log(&loaded.settings);
-                    commands::run::execute(loaded)
+                    commands::run::execute(sources, loaded)
                 }
                 Err(problems) => complain_of(&problems),
             }

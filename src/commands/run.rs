@@ -12,7 +12,8 @@ use conduit::base::rng::Rng;
 use conduit::intake;
 
 use crate::commands::exit;
-use crate::config::load::Loaded;
+use crate::config::live::Live;
+use crate::config::load::{Loaded, Sources};
 use crate::config::{Listen, Machine, Settings};
 use crate::io::front::{self, Ended, Setup};
 use crate::io::notify::Notify;
@@ -33,11 +34,11 @@ pub struct Refusal {
 
 /// Runs until the feed has ended and every job has its result, or a signal says so.
 #[must_use]
-pub fn execute(loaded: Loaded) -> ExitCode {
+pub fn execute(sources: Sources, loaded: Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let setup = match standard_setup(&loaded.settings) {
+    let setup = match standard_setup(sources, &loaded.settings) {
         Ok(setup) => setup,
         Err(refusal) => return refusal.report(),
     };
@@ -71,8 +72,15 @@ impl Refusal {
     }
 }
 
-fn standard_setup(settings: &Settings) -> Result<Setup, Refusal> {
+fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusal> {
     let mut setup = setup(settings)?;
+    if sources.file.is_some() {
+        setup.rereads = true;
+        setup.signals = Signals::block(true).map_err(|error| cannot("block signals", &error))?;
+    }
+    let roots = Arc::clone(&setup.roots);
+    let mut live = Live::new(sources, settings.clone(), machine()?, roots);
+    setup.steering = Some(Box::new(move |question| live.answer(question)));
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
@@ -178,9 +186,11 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         spool: None,
         listener: None,
         notify: Notify::default(),
-        signals: Signals::block().map_err(|error| cannot("block signals", &error))?,
+        signals: Signals::block(false).map_err(|error| cannot("block signals", &error))?,
         note: logger::note,
         progress: None,
+        steering: None,
+        rereads: false,
     })
 }
 

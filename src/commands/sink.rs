@@ -92,7 +92,7 @@ pub(crate) fn execute(options: SinkOptions) -> ExitCode {
 }
 
 fn serve(options: &SinkOptions) -> io::Result<()> {
-    let signals = Signals::block()?;
+    let signals = Signals::block(false)?;
     sys::raise_open_file_limit()?;
     let mut sink = Sink::bind(options)?;
     sink.end_on(signals)?;

@@ -84,6 +84,8 @@ pub struct Endpoint {
     pub secrets: Secrets,
     /// Which settings TLS has, the client certificate among them.
     pub tls_profile: TlsProfile,
+    /// The names of settings that hold because somebody set them at run time (`ctl set`).
+    pub set: Arc<[&'static str]>,
     /// Where the endpoint is, for metrics of latency by region.
     pub region: Option<Arc<str>>,
     /// Attempts that may begin in a second; none: as many as there are connections for.
@@ -365,6 +367,7 @@ impl Default for Endpoint {
             headers: Arc::default(),
             secrets: Secrets::default(),
             tls_profile: 0,
+            set: [].into(),
             region: None,
             rate_limit: None,
         }

@@ -19,7 +19,7 @@ use conduit::intake::event::{Access, ClientId, Input, Kind};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
-use crate::io::socket::Socket;
+use crate::io::socket::{Socket, Users};
 use crate::io::stdio::CHUNK_BYTES;
 use crate::io::turn::Nudge;
 
@@ -103,6 +103,17 @@ impl Clients {
             accepting: Accepting::Waiting,
             buffer: vec![0; CHUNK_BYTES],
         })
+    }
+
+    /// Connections that come from now on are these users'.
+    ///
+    /// # Errors
+    /// The system's; then all is as before.
+    pub fn set_users(&mut self, users: Users) -> io::Result<()> {
+        match &mut self.socket {
+            Some(socket) => socket.set_users(users),
+            None => Ok(()),
+        }
     }
 
     /// No more connections, and no more file; those that are there stay until they are closed.

@@ -34,8 +34,11 @@ use crate::io::signal::{self, Signals};
 use crate::io::socket::Socket;
 use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
+use crate::io::steering::Steering;
 use crate::io::stream::KeepAlive;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
+
+mod changes;
 
 /// Jobs taken from the feed in one turn, at most.
 const PULLS_PER_TURN: u32 = 128;
@@ -80,6 +83,10 @@ pub struct Setup {
     pub note: fn(&Note),
     /// Shows how far it has come, a few times a second.
     pub progress: Option<fn(&str)>,
+    /// Says what other settings hold, if any can.
+    pub steering: Option<Steering>,
+    /// There is a file to read again: SIGHUP asks for that, and not for the end.
+    pub rereads: bool,
 }
 
 /// How a run ended.
@@ -137,6 +144,8 @@ struct Front {
     stage: Stage,
     shutdown_timeout: Duration,
     progress: Progress,
+    steering: Option<Steering>,
+    rereads: bool,
     /// Intake may have more for this loop at once.
     has_work: bool,
 }
@@ -212,6 +221,8 @@ impl Front {
             stage: Stage::Running,
             shutdown_timeout: setup.shutdown_timeout,
             progress: Progress::new(now.mono, setup.progress),
+            steering: setup.steering,
+            rereads: setup.rereads,
             has_work: true,
             turn,
         })
@@ -338,6 +349,11 @@ impl Front {
     /// The signal that ends everything at once, if it is the second.
     fn handle_signals(&mut self, now: Now) -> io::Result<Option<i32>> {
         while let Some(number) = self.signals.next()? {
+            if number == signal::HANGUP && self.rereads {
+                // What came of it is in the log.
+                let _answered_to_nobody = self.reload();
+                continue;
+            }
             if self.stage != Stage::Running {
                 log::warn!("second {}: stopped at once", signal::name(number));
                 self.progress.clear();

@@ -17,6 +17,7 @@ mod line;
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -37,22 +38,34 @@ static STATUS: Mutex<String> = Mutex::new(String::new());
 
 #[derive(Debug)]
 struct Logger {
-    format: Format,
+    is_json: AtomicBool,
 }
 
-/// Sends what is logged from now on to standard error. Only the first call counts: the format of a
-/// process's log does not change.
-pub fn install(level: LevelFilter, format: Format) {
-    let logger = LOGGER.get_or_init(|| Logger { format });
-    if log::set_logger(logger).is_ok() {
-        log::set_max_level(level);
+impl Logger {
+    fn format(&self) -> Format {
+        match self.is_json.load(Ordering::Relaxed) {
+            true => Format::Json,
+            false => Format::Text,
+        }
     }
+}
+
+/// Sends what is logged from now on to standard error, in this format. A later call changes both.
+pub fn install(level: LevelFilter, format: Format) {
+    let logger = LOGGER.get_or_init(|| Logger {
+        is_json: AtomicBool::new(false),
+    });
+    let is_json = format == Format::Json;
+    logger.is_json.store(is_json, Ordering::Relaxed);
+    // It is ours already where this is a later call.
+    let _is_ours = log::set_logger(logger);
+    log::set_max_level(level);
 }
 
 /// Makes a panic one line of the log that names thread and place.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
-        let format = LOGGER.get().map_or(Format::Text, |logger| logger.format);
+        let format = LOGGER.get().map_or(Format::Text, Logger::format);
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
         let words = info.payload_as_str().unwrap_or("no words");
@@ -171,7 +184,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            emit(&line::of_record(self.format, clock::now().wall, record));
+            emit(&line::of_record(self.format(), clock::now().wall, record));
         }
     }
 

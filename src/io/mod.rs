@@ -24,6 +24,7 @@ pub mod signal;
 pub mod socket;
 pub mod spool;
 pub mod stdio;
+pub mod steering;
 pub mod stream;
 pub mod sys;
 pub mod tls;

@@ -172,6 +172,16 @@ impl Net {
         }
     }
 
+    /// Handshakes that begin from now on are held with this; no session of the former one is resumed.
+    pub fn set_tls(&mut self, tls: Client) {
+        self.tls = tls;
+    }
+
+    /// Dead peers of new connections are noticed like this.
+    pub const fn set_keep_alive(&mut self, keep_alive: KeepAlive) {
+        self.keep_alive = keep_alive;
+    }
+
     /// The token under which a socket's events come: never 0 and never `usize::MAX`.
     #[must_use]
     pub fn token(sock: SockId) -> Token {

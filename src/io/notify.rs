@@ -80,6 +80,15 @@ impl Notify {
         }
     }
 
+    /// The configuration is being read again; [`Notify::ready`] follows. The time is what tells this from earlier words
+    /// (`Type=notify-reload`).
+    pub fn reloading(&self) {
+        if let Some(manager) = &self.manager {
+            let micros = sys::clock_time(sys::Clock::Monotonic).as_micros();
+            manager.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        }
+    }
+
     /// The end begins. Said once.
     pub fn stopping(&mut self) {
         if let Some(manager) = &mut self.manager

@@ -15,9 +15,12 @@ use mio::{Interest, Registry, Token};
 
 use crate::io::sys;
 
-/// The signals that ask the process to end. SIGHUP does too as long as there is no file to read again, unless the
-/// process was started to outlive its terminal (nohup(1)).
+/// The signals that ask the process to end. SIGHUP does too where there is no file to read again, unless the process
+/// was started to outlive its terminal (nohup(1)).
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+
+/// SIGHUP's number.
+pub const HANGUP: i32 = libc::SIGHUP;
 
 /// `struct signalfd_siginfo`: 128 bytes, the number of the signal in the first four.
 const RECORD_BYTES: usize = 128;
@@ -29,14 +32,15 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks them in this thread and in those it starts from now on: call it before any thread starts.
+    /// Blocks them in this thread and in those it starts from now on: call it before any thread starts. SIGHUP is left
+    /// out if it is ignored, unless it only says that something is to be read again (`rereads`).
     ///
     /// # Errors
     /// The system's.
-    pub fn block() -> io::Result<Signals> {
+    pub fn block(rereads: bool) -> io::Result<Signals> {
         let mut signals = SIGNALS.to_vec();
         // A blocked signal arrives even if it is ignored.
-        if sys::is_ignored(libc::SIGHUP)? {
+        if !rereads && sys::is_ignored(libc::SIGHUP)? {
             signals.retain(|signal| *signal != libc::SIGHUP);
         }
         sys::block_signals(&signals)?;
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn f88_signals_are_read_and_do_not_kill() {
-        let mut signals = Signals::block().unwrap();
+        let mut signals = Signals::block(false).unwrap();
         assert_eq!(signals.next().unwrap(), None);
         sys::Thread::this().signal(libc::SIGTERM);
         sys::Thread::this().signal(libc::SIGINT);
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn f97_a_limit_of_file_sizes_does_not_kill() {
-        let mut signals = Signals::block().unwrap();
+        let mut signals = Signals::block(false).unwrap();
         sys::Thread::this().signal(libc::SIGXFSZ);
         assert_eq!(signals.next().unwrap(), None);
     }

@@ -9,6 +9,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -47,6 +48,21 @@ pub struct Socket {
     identity: (u64, u64),
     users: Users,
     own: u32,
+}
+
+impl Socket {
+    /// Connections that come from now on are these users'.
+    ///
+    /// # Errors
+    /// The system's, where the file's mode can't be changed; then all is as before.
+    pub fn set_users(&mut self, users: Users) -> io::Result<()> {
+        if users.umask() != self.users.umask() {
+            let mode = fs::Permissions::from_mode(0o666 & !users.umask());
+            fs::set_permissions(&self.path, mode)?;
+        }
+        self.users = users;
+        Ok(())
+    }
 }
 
 impl Users {

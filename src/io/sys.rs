@@ -19,6 +19,8 @@ pub enum Clock {
     Boot,
     /// Since 1970 (`CLOCK_REALTIME`).
     Real,
+    /// Since boot, suspended time left out (`CLOCK_MONOTONIC`).
+    Monotonic,
     /// Processor time of this process (`CLOCK_PROCESS_CPUTIME_ID`).
     Process,
 }
@@ -51,6 +53,7 @@ pub fn clock_time(clock: Clock) -> Duration {
     let id = match clock {
         Clock::Boot => libc::CLOCK_BOOTTIME,
         Clock::Real => libc::CLOCK_REALTIME,
+        Clock::Monotonic => libc::CLOCK_MONOTONIC,
         Clock::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
     };
     let mut time = MaybeUninit::<libc::timespec>::uninit();

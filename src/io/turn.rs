@@ -88,12 +88,25 @@ pub enum ToWorker {
         /// The slot.
         from: u32,
     },
+    /// Obey this from now on.
+    Orders(Box<Orders>),
     /// Finish what is in flight.
     Drain,
     /// Cut what is left.
     Abort,
     /// The run is over.
     Quit,
+}
+
+/// What every loop obeys from now on.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// What its engine does; the engine's share.
+    pub policy: Arc<Policy>,
+    /// Whose certificates are trusted, if that has changed.
+    pub roots: Option<Arc<RootCertStore>>,
+    /// How dead peers of new connections are noticed.
+    pub keep_alive: KeepAlive,
 }
 
 /// What a worker tells.
@@ -154,6 +167,16 @@ impl Turn {
             has_signal: false,
             nudges: Vec::new(),
         })
+    }
+
+    /// Obeys other settings from now on.
+    pub fn obey(&mut self, orders: Orders) {
+        if let Some(roots) = orders.roots {
+            self.net.set_tls(Client::new(roots));
+        }
+        self.net.set_keep_alive(orders.keep_alive);
+        self.net
+            .handle_input(self.now, Input::Policy(orders.policy));
     }
 
     /// Has signals reported to this loop.
@@ -293,6 +316,10 @@ fn work(mut turn: Turn, inbox: &Mailbox<ToWorker>, outbox: &Mailbox<FromWorker>)
                 ToWorker::Job(job) => Input::Job(job),
                 ToWorker::Names(names) => Input::Names(names),
                 ToWorker::Ask { from } => Input::Ask { from },
+                ToWorker::Orders(orders) => {
+                    turn.obey(*orders);
+                    continue;
+                }
                 ToWorker::Drain => Input::Drain,
                 ToWorker::Abort => Input::Abort,
                 ToWorker::Quit => {

@@ -30,6 +30,7 @@ mod local_trouble;
 mod network;
 mod nginx;
 mod node;
+mod reload;
 mod retries;
 mod shutdown;
 mod signatures;

@@ -1,0 +1,229 @@
+//! The configuration of a run under way: read again, and changed for single origins.
+//!
+//! What `ctl set` changed lies over what the sources say: it survives a reload, and goes before an origin's own entry.
+//!
+//! Not here: who asks and who may (`io/front`, intake), what takes effect where (`io/front`).
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use conduit::wire::endpoints::Endpoints;
+use rustls::RootCertStore;
+
+use crate::config::load::{Loaded, Sources};
+use crate::config::source::Problem;
+use crate::config::spelling::nearest;
+use crate::config::table::{ENDPOINT_SETTINGS, Kind, SETTINGS, Setting};
+use crate::config::{Machine, Settings, value};
+use crate::io::log::quoted;
+use crate::io::socket::Users;
+use crate::io::steering::{Change, Question};
+use crate::io::stream::KeepAlive;
+use crate::io::tls;
+
+/// Origins that `ctl set` may have changed something of.
+const ORIGINS_SET_MAX: usize = 10_000;
+
+/// What `ctl set` has changed: by origin, each setting once.
+type Overlay = BTreeMap<Box<str>, Vec<(&'static Setting, OsString)>>;
+
+/// The configuration of a run.
+#[derive(Debug)]
+pub struct Live {
+    sources: Sources,
+    machine: Machine,
+    /// What the sources said when they were last right.
+    settings: Settings,
+    overlay: Overlay,
+    roots: Arc<RootCertStore>,
+}
+
+impl Live {
+    /// That of a run that has started with these settings.
+    #[must_use]
+    pub const fn new(
+        sources: Sources,
+        settings: Settings,
+        machine: Machine,
+        roots: Arc<RootCertStore>,
+    ) -> Live {
+        Live {
+            sources,
+            machine,
+            settings,
+            overlay: Overlay::new(),
+            roots,
+        }
+    }
+
+    /// Answers the front.
+    ///
+    /// # Errors
+    /// All that is wrong, a line each; then nothing has changed.
+    pub fn answer(&mut self, question: Question<'_>) -> Result<Change, Vec<String>> {
+        match question {
+            Question::Reload => self.reload().map_err(|problems| {
+                let lines = problems.iter().map(Problem::to_string);
+                lines.collect()
+            }),
+            Question::Set { origin, key, value } => self
+                .set(origin, key, value)
+                .map_err(|problem| vec![problem.to_string()]),
+        }
+    }
+
+    /// Reads the sources again.
+    ///
+    /// # Errors
+    /// All that is wrong, and settings that can't change while it runs; then nothing has changed.
+    pub fn reload(&mut self) -> Result<Change, Vec<Problem>> {
+        let Loaded {
+            settings, warnings, ..
+        } = self.sources.load()?;
+        let names = need_a_restart(&self.settings, &settings);
+        if !names.is_empty() {
+            let what = "expected as they were until a restart, found changed";
+            return Err(vec![Problem::new(names.join(", "), what)]);
+        }
+        let roots = tls::roots(settings.ca_file.as_deref());
+        let roots = roots.map_err(|reason| vec![Problem::new("caFile", reason)])?;
+        let are_others = roots.roots != self.roots.roots;
+        if are_others {
+            self.roots = Arc::new(roots);
+        }
+        self.settings = settings;
+        let mut change = self.change();
+        change.roots = are_others.then(|| Arc::clone(&self.roots));
+        change.warnings = warnings;
+        Ok(change)
+    }
+
+    /// Changes a setting of one origin until the end of the run.
+    ///
+    /// # Errors
+    /// What is wrong with it; then nothing has changed.
+    pub fn set(&mut self, origin: &str, key: &str, text: &str) -> Result<Change, Problem> {
+        let origin = origin_of(origin)?;
+        let setting = settable(key)?;
+        let mut trial = Settings::default();
+        trial.put(setting, OsStr::new(text)).map_err(|bad| {
+            let place = format!("{origin} {key}");
+            Problem::new(place, bad.to_string())
+        })?;
+        if self.overlay.len() == ORIGINS_SET_MAX && !self.overlay.contains_key(&origin) {
+            let what =
+                format!("expected at most {ORIGINS_SET_MAX} origins with settings of ctl set");
+            return Err(Problem::new(origin, what));
+        }
+        let own = self.overlay.entry(origin).or_default();
+        own.retain(|(known, _)| *known != setting);
+        own.push((setting, text.into()));
+        Ok(self.change())
+    }
+
+    /// All that holds now.
+    fn change(&self) -> Change {
+        let settings = overlaid(&self.settings, &self.overlay);
+        Change {
+            policy: settings.policy(settings.max_connections_total(&self.machine)),
+            limits: settings.limits(&self.machine),
+            roots: None,
+            keep_alive: KeepAlive {
+                delay: settings.keep_alive_delay,
+                timeout: settings.keep_alive_timeout,
+            },
+            shutdown_timeout: settings.shutdown_timeout,
+            users: Users {
+                submit: settings.allow_uid,
+                control: settings.control_uid,
+            },
+            log_level: settings.log_level,
+            log_format: settings.log_format,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The settings with what `ctl set` changed over them.
+fn overlaid(settings: &Settings, overlay: &Overlay) -> Settings {
+    if overlay.is_empty() {
+        return settings.clone();
+    }
+    let mut endpoints = Endpoints::default();
+    for (origin, changed) in overlay {
+        let mut own = settings.for_origin(origin);
+        for (setting, text) in changed {
+            let put = own.put(setting, text);
+            put.expect("the value was checked when it was set");
+        }
+        let mut own = own.of_endpoint();
+        own.endpoint.set = changed.iter().map(|(setting, _)| setting.name).collect();
+        let inserted = endpoints.insert(origin, own);
+        inserted.expect("an origin stands once in the overlay");
+    }
+    for (key, own) in settings.endpoints.iter() {
+        if !overlay.contains_key(key) {
+            let inserted = endpoints.insert(key, own.clone());
+            inserted.expect("a key that was taken is taken again");
+        }
+    }
+    Settings {
+        endpoints,
+        ..settings.clone()
+    }
+}
+
+/// Settings that differ and can't change while it runs.
+fn need_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let differ = [
+        ("socket", old.socket != new.socket),
+        ("spool", old.spool != new.spool),
+        ("maxSpoolBytes", old.max_spool_bytes != new.max_spool_bytes),
+        ("maxDeadBytes", old.max_dead_bytes != new.max_dead_bytes),
+        ("listen", old.listen != new.listen),
+        ("workers", old.workers != new.workers),
+    ];
+    let changed = differ.into_iter().filter(|(_, differs)| *differs);
+    changed.map(|(name, _)| name).collect()
+}
+
+/// The origin as conduit spells it.
+fn origin_of(text: &str) -> Result<Box<str>, Problem> {
+    let mut one = Endpoints::default();
+    let wrong = |what: String| Problem::new(quoted(text), what);
+    one.insert(text, ())
+        .map_err(|error| wrong(error.to_string()))?;
+    let key = one.iter().next().map_or("", |(key, ())| key);
+    match key.contains('*') {
+        true => Err(wrong("expected an origin, found a pattern".to_owned())),
+        false => Ok(key.into()),
+    }
+}
+
+/// The setting of this name, if it is one that `ctl set` takes: a number, or `onCircuitOpen`.
+fn settable(key: &str) -> Result<&'static Setting, Problem> {
+    let is_number = |setting: &Setting| {
+        matches!(
+            setting.kind,
+            Kind::Seconds(..) | Kind::Count(..) | Kind::Bytes(..) | Kind::Rate(..)
+        )
+    };
+    let takes = |setting: &&Setting| {
+        setting.is_per_endpoint() && (is_number(setting) || setting.name == "onCircuitOpen")
+    };
+    if let Some(setting) = Setting::named(key).filter(takes) {
+        return Ok(setting);
+    }
+    let all = SETTINGS.iter().chain(ENDPOINT_SETTINGS).filter(takes);
+    let names: Vec<&str> = all.map(|setting| setting.name).collect();
+    let expected = match nearest(key, names.iter().copied()) {
+        Some(meant) if meant != key => format!("one of an endpoint's limits, such as {meant}"),
+        _ => format!("one of {}", names.join(", ")),
+    };
+    let bad = value::bad(OsStr::new(key), expected);
+    Err(Problem::new("set", bad.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

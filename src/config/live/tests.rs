@@ -1,0 +1,171 @@
+//! Reloads and changes of single origins: what they give, and what they leave alone.
+
+use std::fs;
+use std::path::PathBuf;
+
+use conduit::engine::policy::{Endpoint, OnCircuitOpen};
+use conduit::wire::url::Url;
+
+use super::*;
+
+const MACHINE: Machine = Machine {
+    open_files: 20_000,
+    cpus: 2,
+    memory: None,
+};
+
+/// A run with a file that the test writes.
+struct Run {
+    file: PathBuf,
+    live: Live,
+}
+
+impl Run {
+    fn start(name: &str, text: &str) -> Run {
+        let name = format!("conduit-live-{}-{name}.json", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, text).unwrap();
+        let sources = Sources {
+            file: Some(file.clone()),
+            ..Sources::default()
+        };
+        let settings = sources.load().unwrap().settings;
+        let roots = Arc::new(tls::roots(None).unwrap());
+        let live = Live::new(sources, settings, MACHINE, roots);
+        Run { file, live }
+    }
+
+    fn reload(&mut self, text: &str) -> Result<Change, String> {
+        fs::write(&self.file, text).unwrap();
+        let answer = self.live.answer(Question::Reload);
+        answer.map_err(|lines| lines.join("\n"))
+    }
+
+    fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<Change, String> {
+        let answer = self.live.answer(Question::Set { origin, key, value });
+        answer.map_err(|lines| lines.join("\n"))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        fs::remove_file(&self.file).unwrap();
+    }
+}
+
+fn of<'a>(change: &'a Change, url: &str) -> &'a Endpoint {
+    let origin = Url::parse(url).unwrap().to_origin();
+    change.policy.endpoint_of(&origin)
+}
+
+#[test]
+fn a_reload_gives_what_the_file_says_now() {
+    let mut run = Run::start("again", r#"{"defaults": {"maxConnections": 5}}"#);
+    let change = run
+        .reload(
+            r#"{"defaults": {"maxConnections": 7}, "maxPending": 9, "shutdownTimeout": 3, "logLevel": "warn",
+                "webhookEndpoints": {"https://a.example": {"maxConnections": 2, "maxQueued": 3}}}"#,
+        )
+        .unwrap();
+    assert_eq!(change.policy.endpoint.max_connections, 7);
+    assert_eq!(of(&change, "https://a.example").max_connections, 2);
+    assert_eq!(change.limits.max_pending, 9);
+    let origin = Url::parse("https://a.example").unwrap().to_origin();
+    let own = change.limits.endpoints.get(&origin).unwrap();
+    assert_eq!((own.max_queued, own.max_connections), (3, 2));
+    assert_eq!(change.shutdown_timeout.as_secs(), 3);
+    assert_eq!(change.log_level, log::LevelFilter::Warn);
+    assert!(change.roots.is_none(), "they are the same");
+}
+
+#[test]
+fn a_reload_that_is_wrong_or_needs_a_restart_changes_nothing() {
+    let mut run = Run::start("wrong", r#"{"timeout": 5}"#);
+    let wrong = run.reload(r#"{"timeout": 0, "tll": 5}"#).unwrap_err();
+    assert_eq!(wrong.lines().count(), 2, "{wrong}");
+    assert!(wrong.contains(":1:13: timeout: expected"), "{wrong}");
+    let refused =
+        run.reload(r#"{"timeout": 6, "socket": "/tmp/other", "workers": 7, "spool": "/tmp/s"}"#);
+    assert_eq!(
+        refused.unwrap_err(),
+        "socket, spool, workers: expected as they were until a restart, found changed"
+    );
+    let change = run.set("https://a.example", "ttl", "9").unwrap();
+    assert_eq!(change.policy.endpoint.timeout.as_secs(), 5);
+    let change = run.reload(r#"{"timeout": 6}"#).unwrap();
+    assert_eq!(change.policy.endpoint.timeout.as_secs(), 6);
+}
+
+#[test]
+fn what_was_set_goes_before_the_entry_survives_a_reload_and_is_marked() {
+    let text = r#"{"webhookEndpoints": {"https://a.example": {"timeout": 3, "ttl": 30},
+                   "https://*.example.com": {"timeout": 4}}}"#;
+    let mut run = Run::start("set", text);
+    run.set("https://A.example:443", "timeout", "2").unwrap();
+    run.set("https://a.example", "onCircuitOpen", "fail")
+        .unwrap();
+    run.set("https://a.example", "timeout", "1.5").unwrap();
+    run.set("https://x.example.com", "maxQueued", "8").unwrap();
+    let change = run.reload(text).unwrap();
+    let own = of(&change, "https://a.example");
+    assert_eq!(own.timeout.as_millis(), 1500);
+    assert_eq!(own.ttl.as_secs(), 30, "the entry's");
+    assert_eq!(own.on_circuit_open, OnCircuitOpen::Fail);
+    assert_eq!(*own.set, ["onCircuitOpen", "timeout"]);
+    let other = of(&change, "https://x.example.com");
+    assert_eq!(other.timeout.as_secs(), 4, "the pattern's");
+    let origin = Url::parse("https://x.example.com").unwrap().to_origin();
+    assert_eq!(change.limits.endpoints.get(&origin).unwrap().max_queued, 8);
+    assert!(of(&change, "https://y.example.com").set.is_empty());
+    assert_eq!(change.policy.endpoints.iter().count(), 3);
+}
+
+#[test]
+fn only_limits_of_one_origin_can_be_set() {
+    let mut run = Run::start("refuse", "{}");
+    for (origin, key, value, expected) in [
+        (
+            "https://a.example",
+            "timeout",
+            "0",
+            "https://a.example timeout: expected seconds",
+        ),
+        (
+            "https://a.example",
+            "timeuot",
+            "5",
+            "set: expected one of an endpoint's limits, such as timeout",
+        ),
+        ("https://a.example", "headers", "{}", "set: expected one of"),
+        ("https://a.example", "secret", "x", "set: expected one of"),
+        (
+            "https://a.example",
+            "maxPending",
+            "5",
+            "set: expected one of",
+        ),
+        (
+            "https://a.example",
+            "retryStatuses",
+            "404",
+            "set: expected one of",
+        ),
+        (
+            "https://a.example/hook",
+            "timeout",
+            "5",
+            "\"https://a.example/hook\": something follows",
+        ),
+        (
+            "https://*.a.example",
+            "timeout",
+            "5",
+            "\"https://*.a.example\": expected an origin",
+        ),
+    ] {
+        let refused = run.set(origin, key, value).unwrap_err();
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    let change = run.reload("{}").unwrap();
+    assert_eq!(change.policy.endpoints.iter().count(), 0);
+}

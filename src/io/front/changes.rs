@@ -1,0 +1,87 @@
+//! Other settings for a run under way: asked for, passed on to all loops and to intake, and said in the log.
+//!
+//! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
+
+use std::sync::Arc;
+
+use conduit::intake::event::Input;
+
+use crate::io::front::{Front, Stage, share};
+use crate::io::log as logger;
+use crate::io::steering::{Change, Question};
+use crate::io::turn::{Orders, ToWorker};
+
+impl Front {
+    /// Reads the configuration again: all of it takes effect, or none.
+    ///
+    /// # Errors
+    /// All that keeps it from that, a line each; it is in the log too.
+    pub(super) fn reload(&mut self) -> Result<(), Vec<String>> {
+        if !self.rereads {
+            return Err(vec![
+                "expected --config, found none: nothing to read again".into(),
+            ]);
+        }
+        if self.stage != Stage::Running {
+            log::warn!("the end is near: the configuration is not read again");
+            return Err(vec!["the end is near".into()]);
+        }
+        self.notify.reloading();
+        let answer = self.ask(Question::Reload);
+        match &answer {
+            Ok(()) => log::info!("the configuration was read again"),
+            Err(reasons) => {
+                for reason in reasons {
+                    log::error!("the configuration stays as it was: {reason}");
+                }
+            }
+        }
+        self.notify.ready();
+        answer
+    }
+
+    /// Changes a setting of one origin until the end of the run.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[expect(dead_code, reason = "for the control lines of the socket")]
+    pub(super) fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
+        self.ask(Question::Set { origin, key, value })?;
+        log::info!(origin = origin, setting = key, value = value; "set until the end of this run");
+        Ok(())
+    }
+
+    fn ask(&mut self, question: Question<'_>) -> Result<(), Vec<String>> {
+        let steering = self.steering.as_mut();
+        let steering = steering.ok_or_else(|| vec!["nothing can be changed here".to_owned()])?;
+        let change = steering(question)?;
+        self.follow(change)
+    }
+
+    fn follow(&mut self, change: Change) -> Result<(), Vec<String>> {
+        if let Some(clients) = &mut self.clients {
+            let set = clients.set_users(change.users);
+            set.map_err(|error| vec![format!("the socket's mode can't be changed: {error}")])?;
+        }
+        logger::install(change.log_level, change.log_format);
+        for warning in &change.warnings {
+            log::warn!("{warning}");
+        }
+        let loops = self.workers.len() + 1;
+        let loops = u16::try_from(loops).expect("there are at most 65,535 workers");
+        let orders = Orders {
+            policy: Arc::new(share(change.policy, loops)),
+            roots: change.roots,
+            keep_alive: change.keep_alive,
+        };
+        for worker in &mut self.orders {
+            worker.push(ToWorker::Orders(Box::new(orders.clone())));
+        }
+        self.turn.obey(orders);
+        let now = self.turn.now();
+        self.intake
+            .handle_input(now, Input::Limits(Box::new(change.limits)));
+        self.shutdown_timeout = change.shutdown_timeout;
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! What may change while conduit runs, and how the front asks for it.
+//!
+//! A change is whole and checked: the front only passes it on, so that all of it takes effect, or none.
+//!
+//! Not here: files, names and ranges (`config/live`), who may ask (intake).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit::engine::policy::Policy;
+use conduit::intake::limits::Limits;
+use rustls::RootCertStore;
+
+use crate::io::log::Format;
+use crate::io::socket::Users;
+use crate::io::stream::KeepAlive;
+
+/// What a change is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question<'a> {
+    /// The configuration is to be read again.
+    Reload,
+    /// `ctl set ORIGIN KEY=VALUE`.
+    Set {
+        /// Whose setting.
+        origin: &'a str,
+        /// Its name.
+        key: &'a str,
+        /// Its value, as a flag has it.
+        value: &'a str,
+    },
+}
+
+/// Gives the change, or all that keeps it from being one, a line each.
+pub type Steering = Box<dyn FnMut(Question<'_>) -> Result<Change, Vec<String>>>;
+
+/// What holds from now on.
+#[derive(Debug)]
+pub struct Change {
+    /// What engines obey; `max_connections_total` is the process's.
+    pub policy: Policy,
+    /// What intake obeys.
+    pub limits: Limits,
+    /// Whose certificates are trusted, if that has changed.
+    pub roots: Option<Arc<RootCertStore>>,
+    /// How dead peers are noticed.
+    pub keep_alive: KeepAlive,
+    /// What requests in flight get after a signal.
+    pub shutdown_timeout: Duration,
+    /// Who may do what at the socket.
+    pub users: Users,
+    /// What is worth a log line.
+    pub log_level: log::LevelFilter,
+    /// What a log line looks like.
+    pub log_format: Format,
+    /// What should be known, a log line each.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,163 @@
+//! SIGHUP with a `--config`: the file is read again while jobs go on, all of it takes effect or none.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::conduit::{CONDUIT, LOCAL, Run};
+use crate::harness::feed::{Feed, plain};
+use crate::harness::servers::Sink;
+use crate::harness::{PATIENCE, TempDir};
+
+/// A run with a configuration file and a service manager.
+struct Reloading {
+    run: Run,
+    manager: UnixDatagram,
+    file: PathBuf,
+    _dir: TempDir,
+}
+
+impl Reloading {
+    fn start(text: &str, flags: &[&str]) -> Reloading {
+        let dir = TempDir::new();
+        let file = dir.write("c.json", text);
+        let manager = UnixDatagram::bind(dir.join("notify")).expect("the name is new");
+        manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        let mut command = Command::new(CONDUIT);
+        command.arg("run").args(LOCAL).args(flags);
+        command.arg("--config").arg(&file);
+        command.env("NOTIFY_SOCKET", dir.join("notify"));
+        let reloading = Reloading {
+            run: Run::start(&mut command),
+            manager,
+            file,
+            _dir: dir,
+        };
+        assert_eq!(reloading.word(), "READY=1");
+        reloading
+    }
+
+    fn word(&self) -> String {
+        let mut buffer = [0; 128];
+        let count = self.manager.recv(&mut buffer).expect("a word");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
+
+    /// Has this read; how long that took.
+    fn reload(&self, text: &str) -> Duration {
+        std::fs::write(&self.file, text).expect("the file is ours");
+        let started = Instant::now();
+        self.run.process().signal("HUP");
+        let word = self.word();
+        let micros = word.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+        assert!(
+            micros.is_some_and(|micros| micros.parse::<u64>().is_ok()),
+            "{word}"
+        );
+        assert_eq!(self.word(), "READY=1");
+        started.elapsed()
+    }
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_a_bad_one_changes_nothing() {
+    let sink = Sink::start(1, &[]);
+    let mut reloading = Reloading::start(
+        r#"{"timings": false, "defaults": {"headers": {"X-A": "1"}}}"#,
+        &[],
+    );
+    let mut timings_of = |reloading: &mut Reloading, id: &str| {
+        reloading.run.write(&plain(id, &sink.urls[0]));
+        let result = reloading.run.next_result();
+        assert!(result.is_delivered(), "{result:?}");
+        result.timing("firstByte").is_some()
+    };
+    assert!(!timings_of(&mut reloading, "a"));
+    reloading.reload(r#"{"timings": true}"#);
+    reloading.run.wait_for_log(&["INFO", "read again"]);
+    assert!(timings_of(&mut reloading, "b"));
+    reloading.reload(r#"{"timings": false, "timeout": 0}"#);
+    reloading
+        .run
+        .wait_for_log(&["ERROR", "stays as it was", ":1:31: timeout"]);
+    reloading.reload(r#"{"timings": false, "workers": 7, "socket": "/tmp/s"}"#);
+    reloading
+        .run
+        .wait_for_log(&["ERROR", "socket, workers", "restart"]);
+    assert!(timings_of(&mut reloading, "c"), "all or nothing");
+    reloading.reload(r#"{"logLevel": "error"}"#);
+    assert!(!timings_of(&mut reloading, "d"));
+    let run = reloading.run.finish();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    // The fourth reload has silenced itself.
+    assert_eq!(
+        run.stderr.matches("read again").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn under_nohup_it_still_reads_again() {
+    let dir = TempDir::new();
+    let file = dir.write("c.json", "{}");
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", CONDUIT, "run"]);
+    command.args(LOCAL).arg("--config").arg(&file);
+    command.env("NOTIFY_SOCKET", dir.join("notify"));
+    let manager = UnixDatagram::bind(dir.join("notify")).expect("the name is new");
+    manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let run = Run::start(&mut command);
+    manager.recv(&mut [0; 64]).expect("READY=1");
+    run.process().signal("HUP");
+    run.wait_for_log(&["read again"]);
+    assert_eq!(run.finish().status, Some(0));
+}
+
+#[test]
+fn reloads_under_load_lose_and_double_nothing() {
+    reload_under_load(5, 400);
+}
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn a_hundred_reloads_under_load_lose_and_double_nothing() {
+    reload_under_load(100, 1_000);
+}
+
+/// So many reloads, each with so many jobs before it, each with other pool sizes.
+fn reload_under_load(reloads: usize, jobs: usize) {
+    let sink = Sink::start(4, &["--delay", "0-0.01"]);
+    let own = sink.urls[0].trim_end_matches('/');
+    let config = |number: usize| {
+        let (all, one) = ([50, 2, 20, 1, 35][number % 5], [1, 40, 5][number % 3]);
+        format!(
+            r#"{{"defaults": {{"maxConnections": {all}}}, "maxConnectionsTotal": {},
+                "webhookEndpoints": {{"{own}": {{"maxConnections": {one}}}}}}}"#,
+            [1000, 10, 100][number % 3]
+        )
+    };
+    let mut reloading = Reloading::start(&config(0), &["--workers", "2", "--log-level", "error"]);
+    let count = reloads * jobs + jobs;
+    let feed = Feed::generate(count, &sink.urls, 256);
+    let lines: Vec<&str> = feed.text().split_inclusive('\n').collect();
+    let mut took = Vec::new();
+    for (number, some) in lines.chunks(jobs).take(reloads).enumerate() {
+        reloading.run.write(&some.concat());
+        took.push(reloading.reload(&config(number + 1)));
+    }
+    let rest = lines[reloads * jobs..].concat();
+    let run = reloading.run.feed(rest.into());
+    run.assert_all_delivered(count);
+    let seen = sink.stop();
+    assert_eq!(seen.bodies, feed.bodies(), "each job arrives once");
+    took.sort_unstable();
+    println!(
+        "{reloads} reloads under load: median {:?}, longest {:?}; {count} jobs delivered once, {} connections",
+        took[took.len() / 2],
+        took[took.len() - 1],
+        seen.connections
+    );
+}
