@@ -24,6 +24,8 @@ struct Answer {
     /// They are there, and only wait for those before them.
     is_given: bool,
     bytes: Vec<u8>,
+    /// Results that came before the answer that they follow: a duplicate's first has ended.
+    early: Vec<u8>,
 }
 
 impl Answers {
@@ -34,6 +36,7 @@ impl Answers {
             last: line,
             is_given: false,
             bytes: Vec::new(),
+            early: Vec::new(),
         });
     }
 
@@ -47,8 +50,10 @@ impl Answers {
         let Some(at) = self.find(line) else {
             return self.append(line, results, write);
         };
-        self.waiting[at].is_given = true;
         let written = self.write(at, write);
+        let answer = &mut self.waiting[at];
+        answer.is_given = true;
+        answer.bytes.append(&mut answer.early);
         while self.waiting.front().is_some_and(|answer| answer.is_given) {
             if let Some(mut answer) = self.waiting.pop_front() {
                 self.bytes -= answer.bytes.len();
@@ -65,18 +70,26 @@ impl Answers {
         results: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        match self.find(line) {
-            Some(at) => self.write(at, write),
-            None => write(results),
+        let Some(at) = self.find(line) else {
+            return write(results);
+        };
+        if self.waiting[at].is_given {
+            return self.write(at, write);
         }
+        let early = &mut self.waiting[at].early;
+        let before = early.len();
+        write(early);
+        self.bytes += early.len() - before;
     }
 
     /// Forgets what waits, and says how many lines of text that was; the places stay.
     pub(super) fn clear(&mut self) -> usize {
         let mut lines = 0;
         for answer in &mut self.waiting {
-            let bytes = std::mem::take(&mut answer.bytes);
-            lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+            for bytes in [&mut answer.bytes, &mut answer.early] {
+                lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+                *bytes = Vec::new();
+            }
         }
         self.bytes = 0;
         lines
@@ -122,6 +135,7 @@ impl Answers {
                 last: line,
                 is_given: true,
                 bytes,
+                early: Vec::new(),
             });
         }
         written
@@ -199,6 +213,22 @@ mod tests {
         give(&mut answers, 1, &mut results, "a1 ");
         assert_eq!(results, b"a1 a2 a3 a4 ");
         assert!(answers.is_empty(), "nothing waits for ever");
+    }
+
+    #[test]
+    fn a_result_that_is_there_before_its_answer_follows_it() {
+        let (mut answers, mut results) = (Answers::default(), Vec::new());
+        answers.expect(1);
+        answers.expect(2);
+        tell(&mut answers, 2, &mut results, "r2\n");
+        assert_eq!(answers.bytes(), 3);
+        give(&mut answers, 2, &mut results, "a2\n");
+        give(&mut answers, 1, &mut results, "a1\n");
+        assert_eq!(results, b"a1\na2\nr2\n");
+        assert!(answers.is_empty() && answers.bytes() == 0);
+        answers.expect(3);
+        tell(&mut answers, 3, &mut results, "r3\n");
+        assert_eq!((answers.clear(), answers.bytes()), (1, 0));
     }
 
     #[test]
