@@ -67,7 +67,7 @@ use crate::engine::origin::{Counted, Origin};
 use crate::engine::places::Places;
 use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
-use crate::engine::stats::{Learnt, Stats};
+use crate::engine::stats::Stats;
 use crate::wire::endpoint_row::Totals;
 use crate::wire::names::Names;
 use crate::wire::report::Failure;
@@ -333,19 +333,6 @@ impl Engine {
     pub fn breaker_state(&self, now: Instant, origin: &str) -> Option<BreakerState> {
         let key = self.by_name.get(origin)?;
         Some(self.origins[*key].breaker.state(now))
-    }
-
-    /// What the attempts at an origin have taught until `now`, named likewise; none if the origin is not known.
-    #[must_use]
-    pub fn learnt(&self, now: Instant, origin: &str) -> Option<Learnt> {
-        let origin = &self.origins[*self.by_name.get(origin)?];
-        Some(Learnt {
-            timeout: origin.attempt_limit().lasts(),
-            concurrency: origin.concurrency(),
-            score: origin.score(now),
-            p50: origin.latency.quantile(500),
-            p99: origin.latency.quantile(990),
-        })
     }
 
     /// What it has counted.

@@ -335,8 +335,8 @@ impl Origin {
 
     /// How reliable it is, from 0 to 100.
     #[must_use]
-    pub fn score(&self, now: Instant) -> f64 {
-        self.score.value(now)
+    pub fn score(&self, now: Instant) -> u8 {
+        self.score.value(now).round() as u8
     }
 
     /// Its jobs that wait, by what for, as things are now.
@@ -539,11 +539,11 @@ mod tests {
     #[test]
     fn final_answers_make_the_score_and_what_is_nobodys_fault_does_not() {
         let mut origin = origin(Endpoint::default());
-        assert_eq!(origin.score(at(10)), 100.0);
+        assert_eq!(origin.score(at(10)), 100);
         attempt(&mut origin, Strain::Fine);
-        assert!(origin.score(at(11)) > 99.0);
+        assert_eq!(origin.score(at(11)), 100, "but for a trace");
         attempt(&mut origin, Strain::Refused);
-        assert!(origin.score(at(11)) < 67.0);
+        assert_eq!(origin.score(at(11)), 67);
         let before = origin.score(at(11));
         let pace = Pace {
             strain: Strain::Unknown,

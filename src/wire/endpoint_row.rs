@@ -32,8 +32,16 @@ pub struct EndpointState {
     pub idle: u32,
     /// `maxConnections`.
     pub max: u32,
-    /// What an attempt may take.
+    /// What an attempt may take: `timeout`, or what `adaptiveTimeout` makes of it.
     pub timeout: Duration,
+    /// Requests that may be under way at once: `maxConnections`, or what `adaptiveConcurrency` makes of it.
+    pub concurrency: u32,
+    /// How reliable it is, from 0 to 100.
+    pub score: u8,
+    /// Half of its last attempts took no longer; none if there were none.
+    pub p50: Option<Duration>,
+    /// 99 of 100 of its last attempts took no longer; none if there were none.
+    pub p99: Option<Duration>,
     /// Attempts under way.
     pub attempts: u32,
     /// Jobs that wait, for a connection or for their next attempt, by priority: high, normal, low.
@@ -119,7 +127,8 @@ impl EndpointState {
         self.active + self.idle > 0 || self.queued.iter().any(|count| *count > 0)
     }
 
-    /// How several origins stand together: sums, the longest timeout, and the breaker that is furthest from closed.
+    /// How several origins stand together: sums, the longest times, the least score, and the breaker that is furthest
+    /// from closed.
     #[must_use]
     pub fn and(self, other: EndpointState) -> EndpointState {
         let breakers = [self.breaker, other.breaker];
@@ -129,6 +138,10 @@ impl EndpointState {
             idle: self.idle + other.idle,
             max: self.max.saturating_add(other.max),
             timeout: self.timeout.max(other.timeout),
+            concurrency: self.concurrency.saturating_add(other.concurrency),
+            score: self.score.min(other.score),
+            p50: self.p50.max(other.p50),
+            p99: self.p99.max(other.p99),
             attempts: self.attempts + other.attempts,
             queued: std::array::from_fn(|priority| self.queued[priority] + other.queued[priority]),
             pending: self.pending + other.pending,

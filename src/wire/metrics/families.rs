@@ -46,7 +46,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// All families, in the order of the page.
-pub(super) static FAMILIES: [Family; 33] = [
+pub(super) static FAMILIES: [Family; 35] = [
     Family {
         name: "conduit_webhook_requests_total",
         help: "Attempts that ended, by the status of the answer, timeout or error; a resend is none.",
@@ -181,6 +181,18 @@ pub(super) static FAMILIES: [Family; 33] = [
                 samples.seconds(&[("endpoint", &one.name)], state.timeout);
             }
         }),
+    },
+    Family {
+        name: "conduit_webhook_concurrency_limit",
+        help: "Requests that may be under way at once.",
+        kind: Gauge,
+        shape: PerEndpoint(|samples, one| gauge(samples, one, |state| state.concurrency)),
+    },
+    Family {
+        name: "conduit_webhook_endpoint_score",
+        help: "How reliable the endpoint is, from 0 to 100.",
+        kind: Gauge,
+        shape: PerEndpoint(|samples, one| gauge(samples, one, |state| state.score.into())),
     },
     Family {
         name: "conduit_webhook_queued",
