@@ -2,6 +2,7 @@
 //!
 //! A run that fails names its seed and shows how it came to it; `CONDUIT_SIM_SEED=N cargo test --test sim short --
 //! --nocapture` plays it again, and nothing else. `CONDUIT_SIM_SEEDS=N` plays so many seeds.
+//! `CONDUIT_SIM_SEEDS=10000 cargo test --release --test sim survival -- --nocapture` is a night's work for the spool.
 
 mod figures;
 mod play;
@@ -14,11 +15,12 @@ use conduit::base::time::Instant;
 use figures::{Figures, Span};
 use play::dice::{Dice, expand};
 use play::model::Seen;
-use play::scenario::{SHORT, Scenario, Size};
+use play::scenario::{SHORT, SURVIVAL, Scenario, Size};
 use play::staged;
 use play::world::World;
 
 const SEEDS: u64 = 256;
+const SURVIVAL_SEEDS: u64 = 64;
 const HOURS: u64 = 4;
 
 /// What the short runs must come across: what never happens in them they say nothing of.
@@ -94,6 +96,51 @@ fn short() {
         println!("short: {kind:<8} {name:<18} {times:>8} times");
     }
     let missing = TO_BE_SEEN.iter().filter(|what| !seen.contains_key(what));
+    let missing: Vec<_> = missing.collect();
+    assert!(
+        missing.is_empty() || number_of("CONDUIT_SIM_SEED").is_some(),
+        "never seen: {missing:?}"
+    );
+}
+
+/// The same for runs with a spool.
+const TO_BE_SURVIVED: [&str; 11] = [
+    "copied",
+    "duplicate",
+    "ended, and found",
+    "found",
+    "kill",
+    "letters dropped",
+    "once more",
+    "power cut",
+    "recovered",
+    "refused",
+    "trouble",
+];
+
+#[test]
+fn survival() {
+    let seen = Mutex::new(Seen::new());
+    each_seed("CONDUIT_SIM_SEEDS", SURVIVAL_SEEDS, |seed| {
+        let first = survival_run(seed);
+        let second = survival_run(seed);
+        assert_eq!(
+            first.trace.hash(),
+            second.trace.hash(),
+            "seed {seed} plays two different runs"
+        );
+        let mut seen = seen.lock().expect("no run has failed");
+        for (what, times) in &first.model.seen {
+            *seen.entry(*what).or_default() += times;
+        }
+    });
+    let seen = seen.into_inner().expect("no run has failed");
+    for ((kind, name), times) in &seen {
+        println!("survival: {kind:<8} {name:<18} {times:>8} times");
+    }
+    let missing = TO_BE_SURVIVED
+        .iter()
+        .filter(|name| !seen.contains_key(&("spool", **name)));
     let missing: Vec<_> = missing.collect();
     assert!(
         missing.is_empty() || number_of("CONDUIT_SIM_SEED").is_some(),
@@ -287,6 +334,13 @@ fn short_run(seed: u64, size: Size) -> World {
     let mut dice = Dice::from_bytes(&expand(seed));
     let plan = Scenario::decode(&mut dice, size);
     let replay = format!("CONDUIT_SIM_SEED={seed} cargo test --test sim short -- --nocapture");
+    play::play(plan, dice, replay)
+}
+
+fn survival_run(seed: u64) -> World {
+    let mut dice = Dice::from_bytes(&expand(seed));
+    let plan = Scenario::decode(&mut dice, SURVIVAL).with_spool(&mut dice);
+    let replay = format!("CONDUIT_SIM_SEED={seed} cargo test --test sim survival -- --nocapture");
     play::play(plan, dice, replay)
 }
 

@@ -22,6 +22,8 @@ pub struct Feed {
     /// The origins' weights, added up.
     weights: Vec<u64>,
     lines: Vec<u8>,
+    /// Each job's line, to be sent again.
+    kept: Vec<Vec<u8>>,
     given: usize,
     is_end_told: bool,
 }
@@ -40,6 +42,7 @@ impl Feed {
             come: 0,
             jobs: 0,
             lines: Vec::new(),
+            kept: Vec::new(),
             given: 0,
             is_end_told: false,
         }
@@ -87,11 +90,27 @@ impl Feed {
         Some(chunk)
     }
 
-    /// Whether the end is reached; true once.
-    pub fn end_now(&mut self) -> bool {
-        let ends = !self.is_end_told && self.lines.is_empty() && self.at == self.arrivals.len();
+    /// Whether the end is reached, where the sender `may` end; true once.
+    pub fn end_now(&mut self, may: bool) -> bool {
+        let is_over = self.lines.is_empty() && self.at == self.arrivals.len();
+        let ends = may && is_over && !self.is_end_told;
         self.is_end_told |= ends;
         ends
+    }
+
+    /// A new connection begins with these jobs.
+    pub fn begin_again(&mut self, jobs: &[u32]) {
+        self.lines.clear();
+        self.given = 0;
+        self.is_end_told = false;
+        self.add_again(jobs);
+    }
+
+    /// These jobs are sent once more.
+    pub fn add_again(&mut self, jobs: &[u32]) {
+        for job in jobs {
+            self.lines.extend_from_slice(&self.kept[*job as usize]);
+        }
     }
 
     fn next_due(&mut self) -> Option<Instant> {
@@ -141,6 +160,9 @@ impl Feed {
         }
         line.extend_from_slice(b"}\n");
         self.lines.extend_from_slice(&line);
+        if plan.spool.is_some() {
+            self.kept.push(line);
+        }
         model.on_submitted(Book::new(now, origin, bytes as u32, ttl, timeout));
     }
 

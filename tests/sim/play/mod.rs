@@ -4,7 +4,8 @@
 //!   scenario --> world: the driver, its clock jumps --> engines, intake (conduit)
 //!                  |  wires, reading, asking: sockets   network: what travels, and when
 //!                  |  feed: lines                       servers, dns: the far ends
-//!                  '--> model, breaker: what must follow; invariants: what must hold; trace: what happened
+//!                  |  spool: journal and disk (conduit's, and one that forgets), crashes
+//!                  '--> model, breaker, survival: what must follow; invariants: what must hold; trace: what happened
 //! ```
 //!
 //! [`play`] runs one scenario and panics, with the tail of the trace, if anything is not as it must be.
@@ -27,7 +28,9 @@ pub mod network;
 pub mod reading;
 pub mod scenario;
 pub mod servers;
+pub mod spool;
 pub mod staged;
+pub mod survival;
 pub mod trace;
 pub mod wires;
 pub mod world;

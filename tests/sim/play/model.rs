@@ -12,11 +12,12 @@ use conduit::engine::event::{BreakerOrder, Next, Note};
 use conduit::engine::policy::Endpoint;
 use conduit::wire::job::Job;
 use conduit::wire::report::{Ending, ErrorKind, Outcome};
-use conduit::wire::spool::{Attempt, JobKey};
+use conduit::wire::spool::Attempt;
 use conduit::wire::url::Origin;
 
 use super::breaker::{Breaker, Vote};
 use super::scenario::{Denied, HostKind, Scenario};
+use super::survival::Safety;
 
 /// The wheel's tick, and so how late a timer may be.
 pub const TICK: Duration = Duration::from_millis(2);
@@ -32,25 +33,26 @@ pub struct Book {
     timeout: Option<Duration>,
     /// When its line was there to be read.
     arrived: Instant,
-    accepted: Instant,
+    pub(super) accepted: Instant,
     /// Requests of this attempt that its receiver saw begin, and whether the last was on a kept-alive connection.
-    sent: u32,
-    was_reused: bool,
+    pub(super) sent: u32,
+    pub(super) was_reused: bool,
     /// Attempts that failed and count.
     pub failed: u32,
     /// Statuses that the receiver has answered, one bit each.
     answered: [u64; 16],
     /// What it was last asked to wait: at least, and at most (a date is reckoned from when it is read).
-    asked: Option<[Duration; 2]>,
+    pub(super) asked: Option<[Duration; 2]>,
     /// A head that came whole.
-    heard: Option<u16>,
+    pub(super) heard: Option<u16>,
     /// When its next attempt is due.
-    due: Instant,
+    pub(super) due: Instant,
     pub done: Option<Outcome>,
     pub ended: Instant,
     /// What the attempt took that delivered it.
     pub answered_in: Duration,
     has_result: bool,
+    pub(super) safety: Safety,
 }
 
 /// How often each thing happened, by its kind and its name.
@@ -67,6 +69,10 @@ pub struct Model {
     pub results: u64,
     /// Attempts of all jobs that have ended.
     pub attempts: u64,
+    /// Jobs that have ended, which is not known to be safe.
+    pub(super) ended_unsafely: Vec<u32>,
+    /// When the process was started.
+    pub(super) born: Instant,
     /// When the driver stood still, and until when.
     pauses: Vec<(Instant, Instant)>,
     /// Attempts may end uncounted: what began when is not known exactly.
@@ -74,7 +80,7 @@ pub struct Model {
     /// Attempts of which the receiver has seen a request begin.
     begun: Vec<u64>,
     /// What holds for each origin now, and the loosest that does at some time.
-    endpoints: Vec<Arc<Endpoint>>,
+    pub(super) endpoints: Vec<Arc<Endpoint>>,
     pub loosest: Vec<Endpoint>,
     /// No attempt may last longer.
     pub attempt_max: Duration,
@@ -109,6 +115,7 @@ impl Book {
             ended: never,
             answered_in: Duration::ZERO,
             has_result: false,
+            safety: Safety::default(),
         }
     }
 
@@ -156,6 +163,8 @@ impl Model {
             ended: 0,
             attempts: 0,
             results: 0,
+            ended_unsafely: Vec::new(),
+            born: Instant::from_nanos(0),
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
             begun: vec![0; plan.origins.len()],
@@ -223,10 +232,16 @@ impl Model {
 
     /// A receiver sees a request begin.
     pub fn on_request(&mut self, job: u32, origin: usize, is_reused: bool, now: Instant) {
+        let late = self.pauses_between(self.books[job as usize].accepted, now) + LATE_MAX;
         let book = &mut self.books[job as usize];
         assert_eq!(book.origin, origin, "j{job} goes to its own origin");
         assert!(book.done.is_none(), "j{job} is over and is sent again");
         assert!(now >= book.due, "I6: j{job} goes out before it is due");
+        let age = now.since(book.accepted);
+        assert!(
+            age <= book.ttl + late,
+            "I14: j{job} goes out at the age of {age:?}"
+        );
         let is_resend = book.sent > 0;
         // Attempts of before the run's first second have their share too.
         if !is_resend {
@@ -291,6 +306,9 @@ impl Model {
         assert!(book.done.is_none(), "I17: j{number} ends twice");
         book.done = Some(ending.outcome);
         book.ended = now;
+        if plan.spool.is_some() {
+            self.ended_unsafely.push(number);
+        }
         let progress = &job.progress;
         let counted = book.failed + u32::from(ending.outcome == Outcome::Delivered);
         self.attempts += u64::from(progress.attempts);
@@ -299,8 +317,13 @@ impl Model {
             progress.attempts as usize <= self.loosest[book.origin].retry_schedule.len() + 1,
             "I5: attempts of j{number}"
         );
+        // What had ended before may come back after a crash, however late that is.
+        let age = book.took().min(now.since(self.born));
+        let is_late = book.took() > book.ttl + late && age > late;
+        // Nobody looks at one that waits on disk until there is room for it.
+        let may_be_late = plan.spool.as_ref().is_some_and(|spool| spool.parks(plan));
         assert!(
-            book.took() <= book.ttl + late,
+            !is_late || may_be_late,
             "I14: j{number} outlived its ttl: {:?}",
             book.took()
         );
@@ -354,14 +377,13 @@ impl Model {
     }
 
     /// The spool is told how far a job is: at the moment at which its attempt has failed.
-    pub fn on_attempted(&mut self, now: Now, key: JobKey, attempt: &Attempt) {
-        let book = &self.books[key.0 as usize];
+    pub fn on_attempted(&mut self, now: Now, number: u32, attempt: &Attempt) {
+        let book = &self.books[number as usize];
         let wait = book.due.since(now.mono).as_nanos() as u64;
         assert_eq!(
             (attempt.attempts, attempt.due.unix_nanos()),
             (book.failed, now.wall.unix_nanos() + wait),
-            "what the spool is told of j{}",
-            key.0
+            "what the spool is told of j{number}"
         );
         self.see("spool", "attempted");
     }
@@ -611,7 +633,7 @@ const fn is_ours(status: u16) -> bool {
     status < 1000
 }
 
-fn number_of(id: &str) -> u32 {
+pub(super) fn number_of(id: &str) -> u32 {
     id.strip_prefix('j')
         .and_then(|id| id.parse().ok())
         .expect("an id that was submitted")

@@ -47,6 +47,12 @@ pub enum Event {
     Swap(u8),
     /// All faults are over.
     Healed,
+    /// The disk has done what it began.
+    Disk { is_read: bool },
+    /// The process dies, the nth time.
+    Crash(u8),
+    /// A client sends again what was refused.
+    Refused,
 }
 
 /// One end of a socket: which engine's, and its number.
@@ -142,6 +148,11 @@ impl Events {
             .map(|Reverse((at, ..))| Instant::from_nanos(*at))
     }
 
+    /// Forgets all others.
+    pub fn retain(&mut self, is_kept: impl Fn(Event) -> bool) {
+        self.heap.retain(|Reverse((.., event))| is_kept(*event));
+    }
+
     pub fn pop(&mut self) -> Option<(Instant, Event)> {
         let Reverse((at, _, event)) = self.heap.pop()?;
         Some((Instant::from_nanos(at), event))
@@ -223,6 +234,7 @@ impl Event {
             | Event::NobodyThere(_)
             | Event::Feed
             | Event::Written
+            | Event::Disk { .. }
             | Event::Due
             | Event::Order(_)
             | Event::Swap(_) => true,
@@ -230,7 +242,17 @@ impl Event {
             | Event::Bored { .. }
             | Event::Unasked { .. }
             | Event::Pause(_)
+            | Event::Crash(_)
+            | Event::Refused
             | Event::Healed => false,
         }
+    }
+
+    /// Whether it happens whatever becomes of this process.
+    pub const fn survives(self) -> bool {
+        matches!(
+            self,
+            Event::Feed | Event::Pause(_) | Event::Crash(_) | Event::Healed
+        )
     }
 }

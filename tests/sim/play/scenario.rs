@@ -19,6 +19,7 @@ use conduit::wire::url::Url;
 use super::dice::Dice;
 use super::dns::NameServerMode;
 use super::servers::{Mode, Phase, ResetAt};
+use super::spool::SpoolPlan;
 
 /// A run.
 pub struct Scenario {
@@ -49,6 +50,8 @@ pub struct Scenario {
     pub own_limits: bool,
     /// Jobs are in a spool, and some of those that are put off come back as a later start finds them.
     pub spools: bool,
+    /// A real journal beside intake, on a disk and in a process that fail.
+    pub spool: Option<SpoolPlan>,
     /// Origins get their jobs in turn, not as the dice say.
     pub take_turns: bool,
     pub faults_end: Duration,
@@ -129,6 +132,11 @@ pub const SHORT: Size = Size {
     jobs: 2_000,
     origins: 24,
 };
+/// With a spool, whose crashes bring work of their own.
+pub const SURVIVAL: Size = Size {
+    jobs: 1_000,
+    origins: 12,
+};
 /// For the fuzzer, which wants many runs a second.
 pub const SMALL: Size = Size {
     jobs: 100,
@@ -204,11 +212,22 @@ impl Scenario {
             slow_reader: swarm.has(25),
             own_limits: swarm.has(26),
             spools: false,
+            spool: None,
             take_turns: false,
             faults_end,
         };
         plan.decode_more(dice);
         plan
+    }
+
+    /// The same run with a spool, whose sender is a client of the socket.
+    pub fn with_spool(mut self, dice: &mut Dice) -> Scenario {
+        self.spools = false;
+        self.bad_lines = false;
+        // What a start reads of its settings is another story.
+        self.swaps.clear();
+        self.spool = Some(SpoolPlan::decode(dice, &self));
+        self
     }
 
     /// What came later to runs, so that all before it is decoded as it was.

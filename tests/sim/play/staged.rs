@@ -312,6 +312,7 @@ fn empty() -> Stage {
             slow_reader: false,
             own_limits: false,
             spools: false,
+            spool: None,
             take_turns: false,
             faults_end: Duration::ZERO,
         },

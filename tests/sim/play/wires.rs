@@ -313,9 +313,10 @@ impl World {
             | Event::Swap(_)
             | Event::Order(_)
             | Event::Pause(_)
-            | Event::Healed => {
-                unreachable!("nothing of a socket's")
-            }
+            | Event::Disk { .. }
+            | Event::Crash(_)
+            | Event::Refused
+            | Event::Healed => unreachable!("nothing of a socket's"),
         }
     }
 

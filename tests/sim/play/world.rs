@@ -13,7 +13,7 @@ use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
 use conduit::engine::event::{Input, Output, SockId};
 use conduit::intake::event::{
-    ClientId, EngineId, Input as IntakeInput, Kind, Output as IntakeOutput,
+    Access, ClientId, EngineId, Input as IntakeInput, Kind, Output as IntakeOutput,
 };
 use conduit::intake::{Intake, Settings};
 use conduit::wire::job::Job;
@@ -27,6 +27,7 @@ use super::model::Model;
 use super::network::{End, Event, Events, Sockets};
 use super::scenario::{NameServerPhase, Scenario, shared};
 use super::servers::Receiver;
+use super::spool::Spool;
 use super::trace::Trace;
 
 /// 2026-01-01T00:00:00Z: where the civil clock of a run starts.
@@ -53,7 +54,10 @@ pub struct World {
     pub model: Model,
     pub intake: Intake,
     pub feed: Feed,
+    pub spool: Option<Spool>,
     pub(super) client: ClientId,
+    /// Whether its stream is there to be written to.
+    is_client_there: bool,
     /// What the shell does next, in this very turn.
     pub(super) steps: VecDeque<Step>,
     asleep_until: Instant,
@@ -82,35 +86,10 @@ pub enum Step {
 
 impl World {
     pub fn new(plan: Scenario, mut dice: Dice, replay: String) -> World {
-        let policy = shared(&plan.policy);
-        let (hosts, servers) = plan.names();
-        let names = Arc::new(Names::parse(hosts.as_bytes(), servers.as_bytes()));
         let mono = Instant::from_nanos(0);
-        let engines: Vec<Engine> = (0..plan.engines)
-            .map(|_| {
-                Engine::new(
-                    now_at(mono),
-                    Arc::clone(&policy),
-                    Arc::clone(&names),
-                    dice.seed(),
-                )
-            })
-            .collect();
-        let settings = Settings {
-            max_job_bytes: 1 << 20,
-            max_pending: plan.max_pending,
-            max_pending_bytes: 256 << 20,
-            // The model knows of no job that is refused.
-            max_queued: usize::MAX,
-            max_connections: plan.policy.endpoint.max_connections as usize,
-            max_client_pending: usize::MAX,
-            serves: false,
-            spools: false,
-            engines: plan.engines,
-            timings: false,
-        };
-        let mut intake = Intake::new(now_at(mono), settings, Rng::from_seed(dice.seed()), [1, 2]);
-        let client = intake.open(Kind::Feed);
+        let now = now_at(mono);
+        let engines = engines(&plan, &mut dice, now);
+        let (intake, client) = intake(&plan, &mut dice, now);
         let receivers = plan
             .origins
             .iter()
@@ -128,6 +107,8 @@ impl World {
             events.push(mono + *at, Event::Swap(index as u8));
         }
         events.push(mono + plan.faults_end, Event::Healed);
+        let spool = plan.spool.clone();
+        let spool = spool.map(|plan| Spool::new(plan, now, &mut events, &mut dice));
         World {
             owners: vec![None; plan.origins.len()],
             sockets: engines.iter().map(|_| Sockets::default()).collect(),
@@ -141,7 +122,9 @@ impl World {
             receivers,
             events,
             intake,
+            spool,
             client,
+            is_client_there: true,
             steps: VecDeque::new(),
             asleep_until: mono,
             reads: VecDeque::new(),
@@ -152,6 +135,20 @@ impl World {
             calls_at_once: 0,
             attempts_shown: 0,
         }
+    }
+
+    /// The machines as they are after a start, with nothing of what was before.
+    pub(super) fn start_machines(&mut self) {
+        let now = self.now();
+        self.engines = engines(&self.plan, &mut self.dice, now);
+        (self.intake, self.client) = intake(&self.plan, &mut self.dice, now);
+        self.is_client_there = true;
+        self.steps.clear();
+        self.asleep_until = now.mono;
+        self.reads.clear();
+        self.results.clear();
+        self.is_writing = false;
+        self.attempts_shown = 0;
     }
 
     /// Until nothing is left that could happen.
@@ -210,7 +207,8 @@ impl World {
 
     fn next_at(&self) -> Option<Instant> {
         let wakeups = self.engines.iter().filter_map(Engine::poll_timeout);
-        let machines = wakeups.chain(self.intake.poll_timeout()).min();
+        let spool = self.spool.as_ref().and_then(Spool::poll_timeout);
+        let machines = wakeups.chain(self.intake.poll_timeout()).chain(spool).min();
         let machines = machines.map(|at| at.max(self.asleep_until));
         match (machines, self.events.next_at()) {
             (Some(machines), Some(event)) => Some(machines.min(event)),
@@ -248,6 +246,7 @@ impl World {
             self.trace.note(now.mono, index, "timeout", [0, 0]);
             self.settle();
         }
+        self.wake_spool();
     }
 
     fn happen(&mut self, due: Instant, event: Event) {
@@ -271,6 +270,9 @@ impl World {
             }
             Event::Due => self.bring_back(),
             Event::Order(index) => self.order(usize::from(index)),
+            Event::Disk { is_read } => self.on_disk(is_read),
+            Event::Crash(index) => self.crash(index),
+            Event::Refused => self.resubmit(),
             Event::Swap(index) => {
                 let (_, policy) = &self.plan.swaps[usize::from(index)];
                 self.model.on_swap(self.plan.endpoints(policy));
@@ -301,6 +303,7 @@ impl World {
             }
             match self.intake.poll_output(self.now()) {
                 Some(output) => self.perform_intake(output),
+                None if self.settle_spool() => {}
                 None if is_quiet && !self.intake.has_work() => break,
                 None => {}
             }
@@ -315,23 +318,30 @@ impl World {
                 self.reads.push_back(buffer);
                 self.feed_chunks();
             }
-            IntakeOutput::Write { .. } | IntakeOutput::Close { .. } => {
-                unreachable!("there is no socket")
+            // Results are looked for after each turn.
+            IntakeOutput::Write { client } => assert_eq!(client, self.client),
+            IntakeOutput::Close { client } => {
+                assert_eq!(client, self.client);
+                self.is_client_there = false;
             }
-            IntakeOutput::Store { .. }
+            output @ (IntakeOutput::Store { .. }
             | IntakeOutput::Settle { .. }
-            | IntakeOutput::FindLetters(_)
-            | IntakeOutput::Forget { .. }
-            | IntakeOutput::Fetch { .. } => {
-                unreachable!("there is no spool")
+            | IntakeOutput::Fetch { .. }) => self.perform_for_spool(output),
+            IntakeOutput::FindLetters(_) | IntakeOutput::Forget { .. } => {
+                unreachable!("nobody asks for dead letters")
             }
             IntakeOutput::Ask { engine, from } => {
                 self.input(usize::from(engine.0), Input::Ask { from })
             }
             IntakeOutput::Deliver { engine, mut job } => {
                 let engine = usize::from(engine.0);
-                let number = self.model.on_accepted(self.mono, &job);
-                job.spooled = self.plan.spools.then_some(JobKey(number.into()));
+                let number = if self.spool.is_some() {
+                    self.on_handed_out(&job)
+                } else {
+                    let number = self.model.on_accepted(self.mono, &job);
+                    job.spooled = self.plan.spools.then_some(JobKey(number.into()));
+                    number
+                };
                 let origin = self.model.books[number as usize].origin;
                 self.owners[origin] = Some(engine);
                 let origin = origin as u64;
@@ -372,14 +382,23 @@ impl World {
                 self.intake.handle_input(self.now(), done);
             }
             Output::Attempted { key, attempt } => {
-                self.model.on_attempted(self.now(), key, &attempt);
+                let number = self.number_of_key(key);
+                self.model.on_attempted(self.now(), number, &attempt);
                 let numbers = [key.0, attempt.attempts.into()];
                 self.trace.note(now, engine, "attempted", numbers);
+                self.tell_attempted(key, *attempt);
             }
             Output::Postponed { job } => {
                 let number = self.model.on_postponed(now, &job);
                 self.trace
                     .note(now, engine, "postponed", [number.into(), 0]);
+                if self.spool.is_some() {
+                    // It is handed out anew.
+                    self.model.accepted -= 1;
+                    let postponed = IntakeInput::Postponed { job };
+                    self.intake.handle_input(self.now(), postponed);
+                    return;
+                }
                 self.events.push(job.progress.due, Event::Due);
                 self.postponed.push((job.progress.due, engine, job));
             }
@@ -467,7 +486,7 @@ impl World {
         self.postponed.len()
     }
 
-    fn feed_chunks(&mut self) {
+    pub(super) fn feed_chunks(&mut self) {
         while !self.reads.is_empty() {
             let cuts = self.dice.chance(self.plan.net.cuts);
             let Some(chunk) = self.feed.take_chunk(cuts, &mut self.dice) else {
@@ -481,7 +500,8 @@ impl World {
             };
             self.intake.handle_input(self.now(), input);
         }
-        if self.feed.end_now() {
+        let may_end = self.spool.is_none() || self.model.all_acknowledged();
+        if self.feed.end_now(may_end) {
             let (client, error) = (self.client, None);
             self.intake
                 .handle_input(self.now(), IntakeInput::End { client, error });
@@ -492,6 +512,7 @@ impl World {
         if self.is_writing || self.intake.result_bytes(self.client) == 0 {
             return;
         }
+        assert!(self.is_client_there, "who is told has not left");
         self.intake.take_results(self.client, &mut self.results);
         self.is_writing = true;
         let slow =
@@ -505,13 +526,57 @@ impl World {
     }
 
     fn on_written(&mut self) {
-        self.model.on_results(&self.results);
+        if self.spool.is_some() {
+            if self.model.on_answers(&self.results) {
+                self.on_refused();
+            }
+        } else {
+            self.model.on_results(&self.results);
+        }
         let (client, bytes) = (self.client, self.results.len());
         self.results.clear();
         self.is_writing = false;
         self.intake
             .handle_input(self.now(), IntakeInput::Written { client, bytes });
+        if self.spool.is_some() {
+            self.feed_chunks();
+        }
     }
+}
+
+fn engines(plan: &Scenario, dice: &mut Dice, now: Now) -> Vec<Engine> {
+    let policy = shared(&plan.policy);
+    let (hosts, servers) = plan.names();
+    let names = Arc::new(Names::parse(hosts.as_bytes(), servers.as_bytes()));
+    let engines = (0..plan.engines).map(|_| {
+        let (policy, names) = (Arc::clone(&policy), Arc::clone(&names));
+        Engine::new(now, policy, names, dice.seed())
+    });
+    engines.collect()
+}
+
+fn intake(plan: &Scenario, dice: &mut Dice, now: Now) -> (Intake, ClientId) {
+    let spool = plan.spool.as_ref();
+    let settings = Settings {
+        max_job_bytes: 1 << 20,
+        max_pending: plan.max_pending,
+        max_pending_bytes: 256 << 20,
+        // The model knows of no job that is refused.
+        max_queued: spool.map_or(usize::MAX, |spool| spool.max_queued),
+        max_connections: plan.policy.endpoint.max_connections as usize,
+        max_client_pending: usize::MAX,
+        serves: false,
+        spools: spool.is_some(),
+        engines: plan.engines,
+        timings: false,
+    };
+    let mut intake = Intake::new(now, settings, Rng::from_seed(dice.seed()), [1, 2]);
+    let kind = match spool {
+        Some(_) => Kind::Socket(Access::Submit),
+        None => Kind::Feed,
+    };
+    let client = intake.open(kind);
+    (intake, client)
 }
 
 pub fn end(engine: usize, sock: SockId) -> End {
