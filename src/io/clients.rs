@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
@@ -355,6 +356,8 @@ fn write(connection: &mut Connection, now: Now, intake: &mut Intake) {
         Err(_) => {
             connection.is_deaf = true;
             connection.forget_results();
+            // If it is there after all, it must not wait for more.
+            let _left_already = connection.stream.shutdown(Shutdown::Write);
             intake.handle_input(now, Input::Gone { client });
         }
     }
