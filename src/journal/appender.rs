@@ -40,7 +40,7 @@ pub const LAZY: Duration = Duration::from_millis(100);
 /// How long after a failure it is tried again: the first time, and at most.
 pub const RETRY_MIN: Duration = Duration::from_millis(200);
 /// See [`RETRY_MIN`].
-pub const RETRY_MAX: Duration = Duration::from_secs(30);
+pub const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// What a record was written for: told when it is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
