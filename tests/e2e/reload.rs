@@ -67,7 +67,7 @@ fn sighup_reads_the_file_again_and_a_bad_one_changes_nothing() {
         r#"{"timings": false, "defaults": {"headers": {"X-A": "1"}}}"#,
         &[],
     );
-    let mut timings_of = |reloading: &mut Reloading, id: &str| {
+    let timings_of = |reloading: &mut Reloading, id: &str| {
         reloading.run.write(&plain(id, &sink.urls[0]));
         let result = reloading.run.next_result();
         assert!(result.is_delivered(), "{result:?}");
