@@ -32,6 +32,7 @@ use conduit::wire::url::Url;
 
 use crate::config::table::{SETTINGS, Setting};
 use crate::io::log::Format;
+use crate::io::tls::Identity;
 
 /// The part of the open files that `maxConnectionsTotal` takes by default, in percent: the rest is for
 /// clients, files and the name servers.
@@ -57,7 +58,7 @@ pub struct Settings {
     pub files: EndpointFiles,
     /// What holds for the others, whole.
     pub endpoints: Endpoints<EndpointSettings>,
-    /// Certificates to show with their keys; [`Endpoint::tls_profile`] counts them from 1.
+    /// The client certificates that [`Endpoint::tls_profile`] names.
     pub identities: Vec<Identity>,
     /// Sockets of the whole process; `None`: what the open-file limit suggests.
     pub max_connections_total: Option<u32>,
@@ -144,15 +145,6 @@ pub struct EndpointFiles {
     pub client_cert: Option<PathBuf>,
     /// Its private key.
     pub client_key: Option<PathBuf>,
-}
-
-/// A certificate to show, and its private key, as files.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
-    /// The certificate's file.
-    pub cert: PathBuf,
-    /// The key's.
-    pub key: PathBuf,
 }
 
 /// What this machine offers: the defaults of settings that no constant fits.

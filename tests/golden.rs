@@ -475,8 +475,16 @@ impl Player {
                 self.socket_output("query", sock, Some(server))
             }
             Output::Close { sock } => self.socket_output("close", sock, None),
-            Output::Secure { sock, origin } => {
-                format!("secure {} {}", self.name(sock), origin.text)
+            Output::Secure {
+                sock,
+                origin,
+                profile,
+            } => {
+                let mut text = format!("secure {} {}", self.name(sock), origin.text);
+                if profile != 0 {
+                    let _ = write!(text, " as {profile}");
+                }
+                text
             }
             Output::Transmit { sock, look } => {
                 let bytes = self.engine().transmit(sock).concat().len();
@@ -540,6 +548,7 @@ fn set(endpoint: &mut Endpoint, word: &str) {
     let number: f64 = value.parse().expect("a number");
     let seconds = Duration::from_secs_f64(number);
     match name {
+        "tlsProfile" => endpoint.tls_profile = number as u64,
         "maxConnections" => endpoint.max_connections = number as u32,
         "timeout" => endpoint.timeout = seconds,
         "connectTimeout" => endpoint.connect_timeout = seconds,

@@ -175,6 +175,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         workers: settings.workers(&machine),
         seed: entropy::seed().map_err(|error| cannot("get random bytes", &error))?,
         roots: Arc::new(roots),
+        identities: settings.identities.clone().into(),
         keep_alive: KeepAlive {
             delay: settings.keep_alive_delay,
             timeout: settings.keep_alive_timeout,

@@ -20,12 +20,15 @@ use conduit::wire::url::{Origin, Url};
 
 use crate::config::source::{Given, Problem, Source};
 use crate::config::table::Setting;
-use crate::config::{Identity, Settings, environment, file};
+use crate::config::{Settings, environment, file};
 use crate::io::log::quoted;
-use crate::io::tls;
+use crate::io::tls::{self, Identity, IdentityError};
 
 /// Bytes of a file with secrets.
 const SECRETS_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a file with a client certificate, or with its key.
+const IDENTITY_BYTES_MAX: usize = 1 << 20;
 
 /// Others than the file's owner and group may read it.
 const OTHERS_READ: u32 = 0o004;
@@ -84,7 +87,7 @@ impl Sources {
             problems,
             warnings,
             secrets: BTreeMap::new(),
-            identities: Vec::new(),
+            identities: BTreeMap::new(),
         };
         let settings = loader.settle(&values);
         match loader.problems.is_empty() {
@@ -139,7 +142,8 @@ struct Loader {
     warnings: Vec<String>,
     /// By file; of one that is wrong nothing.
     secrets: BTreeMap<PathBuf, Secrets>,
-    identities: Vec<Identity>,
+    /// By the files of certificate and key; likewise.
+    identities: BTreeMap<(PathBuf, PathBuf), Identity>,
 }
 
 impl Loader {
@@ -162,7 +166,11 @@ impl Loader {
             let inserted = settings.endpoints.insert(key, own.of_endpoint());
             inserted.expect("a key that was taken is taken again");
         }
-        settings.identities = std::mem::take(&mut self.identities);
+        for identity in self.identities.values() {
+            if !settings.identities.contains(identity) {
+                settings.identities.push(identity.clone());
+            }
+        }
         settings
     }
 
@@ -237,12 +245,28 @@ impl Loader {
     }
 
     fn read_identity(&mut self, cert: &Given, key: &Given) {
-        let identity = Identity {
-            cert: PathBuf::from(&cert.text),
-            key: PathBuf::from(&key.text),
+        let paths = (PathBuf::from(&cert.text), PathBuf::from(&key.text));
+        if self.identities.contains_key(&paths) {
+            return;
+        }
+        let chain = read_file(&paths.0, IDENTITY_BYTES_MAX).map(|(bytes, _)| bytes);
+        let private = self.read_private(key, IDENTITY_BYTES_MAX);
+        let identity = match (chain, private) {
+            (Ok(chain), Ok(private)) => Identity::from_pem(&chain, &private),
+            (Err(what), _) => Err(IdentityError::Certificate(what)),
+            (_, Err(what)) => Err(IdentityError::Key(what)),
         };
-        if !self.identities.contains(&identity) {
-            self.identities.push(identity);
+        match identity {
+            Ok(identity) => _ = self.identities.insert(paths, identity),
+            Err(error) => {
+                let given = match error {
+                    IdentityError::Certificate(_) => cert,
+                    IdentityError::Key(_) => key,
+                };
+                let name = quoted(&given.text.to_string_lossy()).to_string();
+                let what = format!("{name}: {error}");
+                self.problems.push(Problem::new(given.place(), what));
+            }
         }
     }
 
@@ -254,10 +278,8 @@ impl Loader {
             settings.endpoint.secrets = secrets.clone();
         }
         if let (Some(cert), Some(key)) = (&settings.files.client_cert, &settings.files.client_key) {
-            let is_it = |known: &Identity| known.cert == *cert && known.key == *key;
-            let index = self.identities.iter().position(is_it);
-            let number = index.map_or(0, |index| index + 1);
-            settings.endpoint.tls_profile = u32::try_from(number).unwrap_or(u32::MAX);
+            let identity = self.identities.get(&(cert.clone(), key.clone()));
+            settings.endpoint.tls_profile = identity.map_or(0, Identity::profile);
         }
     }
 }

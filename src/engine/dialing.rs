@@ -201,8 +201,12 @@ impl Engine {
             return;
         }
         if secure {
-            let origin = Arc::clone(&self.origins[place.origin].name);
-            self.outputs.push_back(Output::Secure { sock, origin });
+            let origin = &self.origins[place.origin];
+            self.outputs.push_back(Output::Secure {
+                sock,
+                origin: Arc::clone(&origin.name),
+                profile: origin.endpoint.tls_profile,
+            });
         } else {
             self.on_up(now, place);
         }

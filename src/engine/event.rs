@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Instant;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Policy, TlsProfile};
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
@@ -134,6 +134,8 @@ pub enum Output {
         sock: SockId,
         /// The origin: its host is the name to verify.
         origin: Arc<Origin>,
+        /// With which client certificate, if any.
+        profile: TlsProfile,
     },
     /// There are bytes to send: pull them with [`super::Engine::transmit`].
     Transmit {

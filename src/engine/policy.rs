@@ -13,8 +13,8 @@ use crate::wire::job_line::Headers;
 use crate::wire::signature::Secrets;
 use crate::wire::url::Origin;
 
-/// Settings for TLS by their place in the shell's list; 0 stands for those without a client certificate.
-pub type TlsProfile = u32;
+/// The shell's number for what TLS is done with beside the general settings: a client certificate; 0 stands for none.
+pub type TlsProfile = u64;
 
 /// What the engine obeys; shared by all loops, swapped whole.
 #[derive(Clone, Debug, PartialEq)]

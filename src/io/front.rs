@@ -36,6 +36,7 @@ use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
 use crate::io::steering::Steering;
 use crate::io::stream::KeepAlive;
+use crate::io::tls::Identity;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
 mod changes;
@@ -61,6 +62,8 @@ pub struct Setup {
     pub seed: [u8; 32],
     /// Whose certificates are trusted.
     pub roots: Arc<RootCertStore>,
+    /// Client certificates that the policy names.
+    pub identities: Arc<[Identity]>,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.
@@ -170,6 +173,7 @@ impl Front {
         let plan = Plan {
             policy: Arc::new(share(setup.policy, setup.workers)),
             roots: setup.roots,
+            identities: setup.identities,
             keep_alive: setup.keep_alive,
             note: setup.note,
             names: contents,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
 use conduit::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
+use conduit::engine::policy::TlsProfile;
 use conduit::wire::endpoint_row::Rows;
 use conduit::wire::job::Job;
 use conduit::wire::report::Ending;
@@ -287,7 +288,11 @@ impl Net {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Connect { sock, addr } => self.connect(sock, addr),
-            Output::Secure { sock, origin } => self.secure(sock, &origin),
+            Output::Secure {
+                sock,
+                origin,
+                profile,
+            } => self.secure(sock, &origin, profile),
             Output::Transmit { sock, look } => {
                 if look {
                     self.steps.push_back(Step::Read {
@@ -421,11 +426,11 @@ impl Net {
         }
     }
 
-    fn secure(&mut self, sock: SockId, origin: &Origin) {
+    fn secure(&mut self, sock: SockId, origin: &Origin, profile: TlsProfile) {
         let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
             return;
         };
-        let step = match stream.secure(&self.tls, &origin.host) {
+        let step = match stream.secure(&self.tls, profile, &origin.host) {
             Ok(()) => Step::Write(sock),
             Err(cause) => Step::Broken {
                 sock,

@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use conduit::engine::event::{Cause, CauseKind};
+use conduit::engine::policy::TlsProfile;
 use conduit::wire::url::Host;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -163,16 +164,21 @@ impl Stream {
         Ok(true)
     }
 
-    /// Begins TLS with `host`: the next write sends the first bytes of the handshake.
+    /// Begins TLS with `host`, with the client certificate of this profile: the next write sends the first bytes of the handshake.
     ///
     /// # Errors
     /// A host that can't be verified.
-    pub fn secure(&mut self, client: &Client, host: &Host) -> Result<(), Cause> {
+    pub fn secure(
+        &mut self,
+        client: &Client,
+        profile: TlsProfile,
+        host: &Host,
+    ) -> Result<(), Cause> {
         assert!(
             matches!(self.state, State::Plain),
             "TLS starts once, on a connection that is up"
         );
-        self.state = State::Secure(Box::new(Session::new(client, host)?));
+        self.state = State::Secure(Box::new(Session::new(client, profile, host)?));
         Ok(())
     }
 

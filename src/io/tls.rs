@@ -1,30 +1,41 @@
 //! TLS of the connections that a loop opens: rustls, fed with bytes and asked for bytes.
 //!
-//! One [`Client`] a loop holds settings and resumable sessions, one [`Session`] a connection. A session takes
+//! One [`Client`] a loop holds settings and resumable sessions, one [`Session`] a connection. A client certificate
+//! ([`Identity`]) has sessions of its own: none is resumed with the rights of another. A session takes
 //! no more plaintext while two records are unsent, so that the engine, which owns unsent bytes, can still stop
 //! an upload. No early data: a request must not be replayable.
 //!
-//! Not here: sockets (`stream`), when a connection is secured or closed (the engine).
+//! Not here: client certificates in files (`identity`), sockets (`stream`), when a connection is secured or closed (the engine).
 
+mod identity;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use conduit::engine::event::{Cause, CauseKind};
+use conduit::engine::policy::TlsProfile;
 use conduit::wire::url::Host;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, HandshakeKind,
     InvalidMessage, RootCertStore,
 };
 
+pub use identity::{Identity, IdentityError};
+
 /// Names whose sessions are kept for resumption; rustls keeps at most 8 tickets for each.
 const SESSION_NAMES: usize = 1024;
 const TICKETS_PER_NAME: usize = 8;
+
+/// Likewise for each client certificate, which few receivers ask for.
+const IDENTIFIED_NAMES: usize = 16;
 
 /// Bytes of records that may be unsent before no more plaintext is taken: two records (RFC 8446 section 5.1).
 const UNSENT_BYTES_MAX: usize = 32 * 1024;
@@ -35,7 +46,10 @@ const NAMES_SHOWN: usize = 3;
 /// The settings and resumable sessions of one loop.
 #[derive(Debug)]
 pub struct Client {
-    config: Arc<ClientConfig>,
+    /// Without a client certificate.
+    anonymous: Arc<ClientConfig>,
+    /// With one; its sessions are no other's.
+    identified: BTreeMap<TlsProfile, Arc<ClientConfig>>,
 }
 
 /// TLS on one connection.
@@ -81,36 +95,61 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
 }
 
 impl Client {
-    /// A client that trusts `roots`, without sessions to resume yet.
+    /// A client that trusts `roots` and can show each of `identities`, without sessions to resume yet.
     #[must_use]
-    pub fn new(roots: Arc<RootCertStore>) -> Client {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .expect("the provider has cipher suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = Resumption::in_memory_sessions(SESSION_NAMES * TICKETS_PER_NAME);
+    pub fn new(roots: &Arc<RootCertStore>, identities: &[Identity]) -> Client {
+        let provider = Arc::new(provider());
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+                .expect("the provider has cipher suites for both versions")
+                .with_root_certificates(Arc::clone(roots))
+        };
+        let complete = |mut config: ClientConfig, session_names: usize| {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let sessions = session_names * TICKETS_PER_NAME;
+            config.resumption = Resumption::in_memory_sessions(sessions);
+            Arc::new(config)
+        };
+        let identified = identities.iter().map(|identity| {
+            let resolver = SingleCertAndKey::from(identity.certified_key());
+            let config = builder().with_client_cert_resolver(Arc::new(resolver));
+            (identity.profile(), complete(config, IDENTIFIED_NAMES))
+        });
         Client {
-            config: Arc::new(config),
+            identified: identified.collect(),
+            anonymous: complete(builder().with_no_client_auth(), SESSION_NAMES),
+        }
+    }
+
+    /// # Panics
+    /// If there is no such profile.
+    fn config(&self, profile: TlsProfile) -> &Arc<ClientConfig> {
+        match profile {
+            0 => &self.anonymous,
+            profile => self
+                .identified
+                .get(&profile)
+                .expect("settings and their client certificates come together"),
         }
     }
 }
 
 impl Session {
-    /// Begins a handshake with `host`, for whose name or address (RFC 9110 section 4.3.5) the certificate
+    /// Begins a handshake with `host`, as this profile has it, for whose name or address (RFC 9110 section 4.3.5) the certificate
     /// must be valid. Its first bytes wait to be flushed.
     ///
     /// # Errors
     /// A name that no certificate can carry.
-    pub fn new(client: &Client, host: &Host) -> Result<Session, Cause> {
+    pub fn new(client: &Client, profile: TlsProfile, host: &Host) -> Result<Session, Cause> {
         let name = match host {
             Host::Ip(ip) => ServerName::IpAddress((*ip).into()),
             Host::Name(name) => ServerName::try_from(String::from(&**name))
                 .map_err(|_| cause(format!("no certificate can be valid for the name {name}")))?,
         };
-        let mut connection = ClientConnection::new(Arc::clone(&client.config), name)
-            .map_err(|error| cause(describe(&error)))?;
+        let config = Arc::clone(client.config(profile));
+        let mut connection =
+            ClientConnection::new(config, name).map_err(|error| cause(describe(&error)))?;
         connection.set_buffer_limit(Some(UNSENT_BYTES_MAX));
         Ok(Session { connection })
     }

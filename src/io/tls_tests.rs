@@ -8,6 +8,7 @@ use rustls::{ServerConfig, ServerConnection};
 const CA: &[u8] = include_bytes!("testdata/ca.pem");
 const LEAF: &[u8] = include_bytes!("testdata/leaf.pem");
 const EXPIRED: &[u8] = include_bytes!("testdata/expired.pem");
+const CLIENT: &[u8] = include_bytes!("testdata/client.pem");
 const KEY: &[u8] = include_bytes!("testdata/leaf.key");
 
 struct Pair {
@@ -19,8 +20,17 @@ struct Pair {
 
 impl Pair {
     fn new(client: &Client, host: &Host, config: &Arc<ServerConfig>) -> Pair {
+        Pair::with_profile(client, 0, host, config)
+    }
+
+    fn with_profile(
+        client: &Client,
+        profile: TlsProfile,
+        host: &Host,
+        config: &Arc<ServerConfig>,
+    ) -> Pair {
         Pair {
-            client: Session::new(client, host).unwrap(),
+            client: Session::new(client, profile, host).unwrap(),
             server: ServerConnection::new(Arc::clone(config)).unwrap(),
             plain: Vec::new(),
             heard: Vec::new(),
@@ -68,11 +78,15 @@ impl Pair {
 }
 
 fn trusting_client() -> Client {
+    trusting_client_with(&[])
+}
+
+fn trusting_client_with(identities: &[Identity]) -> Client {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(CA).unwrap())
         .unwrap();
-    Client::new(Arc::new(roots))
+    Client::new(&Arc::new(roots), identities)
 }
 
 fn server(
@@ -88,7 +102,7 @@ fn server(
     let builder = if wants_certificate {
         let mut roots = RootCertStore::empty();
         roots
-            .add(CertificateDer::from_pem_slice(CA).unwrap())
+            .add(CertificateDer::from_pem_slice(CLIENT).unwrap())
             .unwrap();
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()));
@@ -151,7 +165,7 @@ fn f59_certificates_that_do_not_fit_are_told_apart() {
         "{message}"
     );
     assert!(pair.heard.is_empty());
-    let strict = Client::new(Arc::new(roots(None).unwrap()));
+    let strict = Client::new(&Arc::new(roots(None).unwrap()), &[]);
     let mut pair = Pair::new(&strict, &name("localhost"), &config);
     assert_eq!(
         pair.failure(),
@@ -176,9 +190,87 @@ fn f60_an_alert_after_the_handshake_is_tls_and_says_why() {
 }
 
 #[test]
+fn f60_a_client_certificate_is_shown_where_its_profile_says_so() {
+    let identity = Identity::from_pem(CLIENT, KEY).unwrap();
+    let client = trusting_client_with(std::slice::from_ref(&identity));
+    let shown = CertificateDer::from_pem_slice(CLIENT).unwrap();
+    for version in both() {
+        let config = server(LEAF, &[version], true);
+        let profile = identity.profile();
+        let mut pair = Pair::with_profile(&client, profile, &name("localhost"), &config);
+        assert_eq!(pair.drive(), (Ok(false), None));
+        assert_eq!(pair.server.peer_certificates(), Some(&[shown.clone()][..]));
+        let mut other = Pair::new(&client, &name("localhost"), &config);
+        let message = other.failure();
+        assert!(message.starts_with("the peer sent the alert"), "{message}");
+        assert!(!other.client.is_resumed(), "F18: sessions are per profile");
+    }
+}
+
+#[test]
+fn what_is_no_identity_is_told_by_its_file() {
+    let certificate = |words: &str| IdentityError::Certificate(words.into());
+    let key = |words: &str| IdentityError::Key(words.into());
+    let broken = b"-----BEGIN PRIVATE KEY-----\ns3cret!\n-----END PRIVATE KEY-----\n";
+    let other = rustls_other_key();
+    for (chain, private, expected) in [
+        (
+            &b"none"[..],
+            KEY,
+            certificate("expected a certificate in PEM, found none"),
+        ),
+        (
+            KEY,
+            KEY,
+            certificate("expected a certificate in PEM, found none"),
+        ),
+        (
+            LEAF,
+            b"",
+            key("expected a private key in PEM, not encrypted, found none"),
+        ),
+        (
+            LEAF,
+            LEAF,
+            key("expected a private key in PEM, not encrypted, found none"),
+        ),
+        (
+            LEAF,
+            broken,
+            key("expected a private key in PEM, not encrypted, found bad PEM"),
+        ),
+        (
+            LEAF,
+            &other,
+            key("expected the certificate's own key, found another"),
+        ),
+    ] {
+        assert_eq!(Identity::from_pem(chain, private), Err(expected));
+    }
+    let one = Identity::from_pem(LEAF, KEY).unwrap();
+    assert_eq!(Identity::from_pem(LEAF, KEY), Ok(one.clone()));
+    let chain = [LEAF, CA].concat();
+    let longer = Identity::from_pem(&chain, KEY).unwrap();
+    assert!(longer != one && one.profile() != 0);
+    assert!(!format!("{one:?}").contains("PRIVATE"));
+}
+
+/// A private key that is no certificate's.
+fn rustls_other_key() -> Vec<u8> {
+    let pair = aws_lc_rs::signature::EcdsaKeyPair::generate(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+    );
+    let der = pair.unwrap().to_pkcs8v1().unwrap();
+    let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
+    conduit::wire::base64::encode_to(der.as_ref(), &mut pem);
+    pem.push_str("\n-----END PRIVATE KEY-----\n");
+    pem.into_bytes()
+}
+
+#[test]
 fn f63_a_peer_that_speaks_no_tls_is_recognised() {
     let client = trusting_client();
-    let mut session = Session::new(&client, &name("localhost")).unwrap();
+    let mut session = Session::new(&client, 0, &name("localhost")).unwrap();
     let mut plain = Vec::new();
     let cause = session
         .feed(b"HTTP/1.1 400 Bad Request\r\n\r\n", &mut plain)
@@ -286,7 +378,7 @@ fn a_ca_file_must_hold_certificates() {
 
 #[test]
 fn a_name_that_no_certificate_can_carry_is_refused() {
-    let cause = Session::new(&trusting_client(), &name("-bad-.test")).unwrap_err();
+    let cause = Session::new(&trusting_client(), 0, &name("-bad-.test")).unwrap_err();
     assert_eq!(cause.kind, CauseKind::Tls);
     assert!(cause.message.contains("-bad-.test"));
 }

@@ -34,7 +34,7 @@ use crate::io::mailbox::{Bell, Mailbox};
 use crate::io::net::{Net, Upward};
 use crate::io::signal::Signals;
 use crate::io::stream::KeepAlive;
-use crate::io::tls::Client;
+use crate::io::tls::{Client, Identity};
 
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
@@ -136,6 +136,8 @@ pub struct Plan {
     pub policy: Arc<Policy>,
     /// Whose certificates are trusted.
     pub roots: Arc<RootCertStore>,
+    /// Client certificates that the policy names.
+    pub identities: Arc<[Identity]>,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
     /// Told whatever is worth a log line.
@@ -156,7 +158,7 @@ impl Turn {
         let mut seed = [0; 32];
         rng.fill(&mut seed);
         let engine = Engine::new(now, Arc::clone(&plan.policy), Arc::clone(&plan.names), seed);
-        let tls = Client::new(Arc::clone(&plan.roots));
+        let tls = Client::new(&plan.roots, &plan.identities);
         let registry = poll.registry().try_clone()?;
         Ok(Turn {
             net: Net::new(engine, registry, tls, plan.keep_alive, plan.note),

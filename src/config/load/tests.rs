@@ -162,6 +162,55 @@ fn secrets_come_from_the_entry_or_its_file_and_the_specific_one_wins() {
 }
 
 #[test]
+fn client_certificates_are_read_and_each_endpoint_has_its_own() {
+    let files = Files::new("identities");
+    let certificate = include_str!("../../io/testdata/client.pem");
+    let other = include_str!("../../io/testdata/leaf.pem");
+    let cert = files.write("cert.pem", 0o644, certificate);
+    let same = files.write("same.pem", 0o644, certificate);
+    let other = files.write("other.pem", 0o644, other);
+    let key = files.write("key.pem", 0o600, include_str!("../../io/testdata/leaf.key"));
+    let identity = |cert: &Path, key: &Path| {
+        let (cert, key) = (cert.display(), key.display());
+        format!(r#"{{"clientCert": "{cert}", "clientKey": "{key}"}}"#)
+    };
+    let text = format!(
+        r#"{{"defaults": {}, "webhookEndpoints": {{"https://same.example": {}, "https://other.example": {},
+           "https://default.example": {{}}}}}}"#,
+        identity(&cert, &key),
+        identity(&same, &key),
+        identity(&other, &key)
+    );
+    let loaded = files.sources(&text).load().unwrap();
+    let profile = |url| endpoint(&loaded, url).endpoint.tls_profile;
+    let general = loaded.settings.endpoint.tls_profile;
+    assert!(general != 0);
+    assert_eq!(profile("https://same.example"), general);
+    assert_eq!(profile("https://default.example"), general);
+    assert!(![0, general].contains(&profile("https://other.example")));
+    assert_eq!(loaded.settings.identities.len(), 2);
+    assert_eq!(loaded.warnings, [] as [&str; 0]);
+
+    files.write("key.pem", 0o604, "none");
+    let wrong = files.sources(&format!(
+        r#"{{"webhookEndpoints": {{"https://a.example": {}, "https://b.example": {}}}}}"#,
+        identity(&cert, &key),
+        identity(Path::new("/nonexistent/cert"), &key)
+    ));
+    let found = problems(&wrong);
+    for (found, expected) in found.iter().zip([
+        [".clientKey: ", "key.pem\": expected a private key in PEM"],
+        [
+            ".clientCert: ",
+            "\"/nonexistent/cert\": can't be read: No such file",
+        ],
+    ]) {
+        assert!(expected.iter().all(|part| found.contains(part)), "{found}");
+    }
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
 fn files_that_everybody_may_read_are_warned_of() {
     let files = Files::new("modes");
     let secret = files.write("secret", 0o644, SECRET);

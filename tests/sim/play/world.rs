@@ -356,7 +356,7 @@ impl World {
         let now = self.mono;
         match output {
             Output::Connect { sock, addr } => self.connect(engine, sock, addr),
-            Output::Secure { sock, origin: _ } => self.secure(end(engine, sock)),
+            Output::Secure { sock, .. } => self.secure(end(engine, sock)),
             Output::Transmit { sock, look } => {
                 let end = end(engine, sock);
                 if look {
