@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit::engine::policy::{AllowNet, Endpoint, Policy};
+use conduit::engine::policy::{AllowNet, Endpoint, Nat64Prefix, Policy};
 use conduit::intake::limits::{EndpointLimits, Limits};
 use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
@@ -70,6 +70,8 @@ pub struct Settings {
     pub allow_http: bool,
     /// Forbidden ranges that are allowed all the same.
     pub allow_net: Vec<AllowNet>,
+    /// Prefixes of NAT64 gateways.
+    pub nat64_prefix: Vec<Nat64Prefix>,
     /// Forbidden ports that are allowed all the same.
     pub allow_port: Vec<u16>,
     /// A PEM file of certificate authorities that are trusted beside Mozilla's.
@@ -185,6 +187,7 @@ impl Settings {
             allow_http: self.allow_http,
             allow_net: self.allow_net.clone(),
             allow_port: self.allow_port.clone(),
+            nat64_prefix: self.nat64_prefix.clone(),
             max_connections_total,
             endpoint: Arc::new(self.of_endpoint().endpoint),
             endpoints: self.each(|own| Arc::new(own.endpoint.clone())),
@@ -336,6 +339,7 @@ impl Default for Settings {
             allow_http: false,
             allow_net: Vec::new(),
             allow_port: Vec::new(),
+            nat64_prefix: Vec::new(),
             ca_file: None,
             max_job_bytes: 0,
             max_pending: 0,

@@ -346,7 +346,7 @@ const fn shape(kind: Kind) -> &'static str {
     match kind {
         Kind::Seconds(..) | Kind::Count(..) | Kind::Rate(..) => " as a JSON number",
         Kind::Bytes(..) => " as a JSON number or a string",
-        Kind::Nets(_) => " in an array of strings",
+        Kind::Nets(_) | Kind::Nat64(_) => " in an array of strings",
         Kind::Ports(_) | Kind::Schedule(..) | Kind::Uids(_) => " in an array of numbers",
         Kind::Statuses(_) => " in an array of numbers and strings",
         Kind::File(_) | Kind::Path(_) | Kind::Listen(_) | Kind::Choice(..) | Kind::Word(..) => {

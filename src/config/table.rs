@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conduit::engine::policy::{AllowNet, OnCircuitOpen, Rate, Statuses};
+use conduit::engine::policy::{AllowNet, Nat64Prefix, OnCircuitOpen, Rate, Statuses};
 use conduit::wire::job_line::Headers;
 use conduit::wire::signature::Secrets;
 
@@ -76,6 +76,8 @@ pub enum Kind {
     Schedule(Duration, Duration, fn(&mut Settings, Vec<Duration>)),
     /// A list of statuses.
     Statuses(fn(&mut Settings, Statuses)),
+    /// A list of NAT64 prefixes.
+    Nat64(fn(&mut Settings, Vec<Nat64Prefix>)),
     /// A list of ports.
     Ports(fn(&mut Settings, Vec<u16>)),
     /// A list of user ids.
@@ -197,6 +199,7 @@ impl Kind {
             Kind::Bytes(least, most, put) => put(settings, value::bytes(text, least, most)?),
             Kind::Switch(put) => put(settings, value::switch(text)?),
             Kind::Nets(put) => put(settings, value::nets(text)?),
+            Kind::Nat64(put) => put(settings, value::nat64_prefixes(text)?),
             Kind::Ports(put) => put(settings, value::ports(text)?),
             Kind::Schedule(least, most, put) => put(settings, value::schedule(text, least, most)?),
             Kind::Statuses(put) => put(settings, value::statuses(text)?),
@@ -228,6 +231,7 @@ impl Kind {
             Kind::Bytes(..) => "BYTES",
             Kind::Switch(_) => "",
             Kind::Nets(_) => "CIDR[:PORT],...",
+            Kind::Nat64(_) => "PREFIX,...",
             Kind::Ports(_) => "PORT,...",
             Kind::Schedule(..) => "SECONDS,...",
             Kind::Statuses(_) => "STATUS,...",
@@ -253,7 +257,12 @@ impl Kind {
     pub const fn is_list(self) -> bool {
         matches!(
             self,
-            Kind::Nets(_) | Kind::Ports(_) | Kind::Schedule(..) | Kind::Statuses(_) | Kind::Uids(_)
+            Kind::Nets(_)
+                | Kind::Nat64(_)
+                | Kind::Ports(_)
+                | Kind::Schedule(..)
+                | Kind::Statuses(_)
+                | Kind::Uids(_)
         )
     }
 }
@@ -480,6 +489,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Nets(|s, v| s.allow_net = v),
         default: Default::Nothing,
         help: "addresses to allow although they are not globally routable, such as 10.2.0.0/16:8443",
+    },
+    Setting {
+        name: "nat64Prefix",
+        group: Group::Security,
+        kind: Kind::Nat64(|s, v| s.nat64_prefix = v),
+        default: Default::Nothing,
+        help: "prefixes of the network's NAT64 gateways: the IPv4 address behind one is judged",
     },
     Setting {
         name: "allowPort",

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use conduit::engine::policy::{AllowNet, Statuses};
+use conduit::engine::policy::{AllowNet, Nat64Prefix, Statuses};
 use conduit::wire::job_line::Headers;
 use conduit::wire::json::{self, Elements, Kind as Shape};
 use conduit::wire::signature::{Secret, SecretError, Secrets};
@@ -136,6 +136,17 @@ pub fn ports(text: &OsStr) -> Result<Vec<u16>, BadValue> {
     list(text, |entry| {
         let port = count(OsStr::new(entry), 1, u64::from(u16::MAX))?;
         Ok(u16::try_from(port).expect("checked against u16::MAX"))
+    })
+}
+
+/// NAT64 prefixes, separated by commas; an empty text is the empty list.
+///
+/// # Errors
+/// What was expected instead, for the first entry that is none.
+pub fn nat64_prefixes(text: &OsStr) -> Result<Vec<Nat64Prefix>, BadValue> {
+    list(text, |entry| {
+        let expected = "an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, such as 64:ff9b::/96";
+        Nat64Prefix::parse(entry).ok_or_else(|| bad(OsStr::new(entry), expected.to_owned()))
     })
 }
 

@@ -42,13 +42,15 @@ pub enum Rule {
 }
 
 /// Judges a destination and gives it back in the form to connect to: IPv4 written as IPv6 (`::ffff:0:0/96`) is
-/// judged and dialled as IPv4.
+/// judged and dialled as IPv4. Of an address behind a `--nat64-prefix` the IPv4 address in it is judged, for that is
+/// what the gateway connects to; it is dialled as it is.
 ///
 /// # Errors
 /// The [`Rule`] that forbids it.
 pub fn check(policy: &Policy, addr: SocketAddr) -> Result<SocketAddr, Rule> {
-    let ip = addr.ip().to_canonical();
     let port = addr.port();
+    let dialled = SocketAddr::new(addr.ip().to_canonical(), port);
+    let ip = judged(policy, dialled.ip());
     let canonical = SocketAddr::new(ip, port);
     let forbidden = classify(ip);
     // The entries that reach this address; what they open it for depends on their port.
@@ -84,8 +86,17 @@ pub fn check(policy: &Policy, addr: SocketAddr) -> Result<SocketAddr, Rule> {
             addr: canonical,
             service: service(port),
         }),
-        _ => Ok(canonical),
+        _ => Ok(dialled),
     }
+}
+
+/// The address that will be reached.
+fn judged(policy: &Policy, ip: IpAddr) -> IpAddr {
+    let mut embedded = policy
+        .nat64_prefix
+        .iter()
+        .filter_map(|prefix| prefix.embedded(ip));
+    embedded.next().map_or(ip, IpAddr::V4)
 }
 
 /// Judges the scheme: `http://` only where it is allowed.

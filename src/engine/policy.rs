@@ -4,7 +4,7 @@
 //! forbidden (`guard`).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Policy {
     pub allow_net: Vec<AllowNet>,
     /// Ports that are allowed beside the guard's own.
     pub allow_port: Vec<u16>,
+    /// Prefixes behind which a gateway of our own network takes an IPv4 address out of an IPv6 one.
+    pub nat64_prefix: Vec<Nat64Prefix>,
     /// Sockets this engine may hold open at once: its share of `maxConnectionsTotal`.
     pub max_connections_total: u32,
     /// What holds for an endpoint that has no settings of its own.
@@ -125,6 +127,14 @@ pub struct AllowNet {
     pub prefix: u8,
     /// Allowed on this port only; `None`: the port rule stays as it is.
     pub port: Option<u16>,
+}
+
+/// A prefix of IPv6 addresses that hold an IPv4 address, which a NAT64 gateway connects to (RFC 6052).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat64Prefix {
+    net: Ipv6Addr,
+    /// 32, 40, 48, 56, 64 or 96.
+    bits: u8,
 }
 
 /// Why a text is no [`AllowNet`]; the message says what was found and what was expected.
@@ -240,6 +250,44 @@ impl AllowNet {
     #[must_use]
     pub const fn is_exact(&self) -> bool {
         self.prefix == if self.net.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+impl Nat64Prefix {
+    /// Reads `64:ff9b::/96`; none of any other length than RFC 6052 section 2.2 has.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Nat64Prefix> {
+        let range = AllowNet::parse(text).ok()?;
+        match (range.net, range.prefix, range.port) {
+            (IpAddr::V6(net), bits @ (32 | 40 | 48 | 56 | 64 | 96), None) => {
+                Some(Nat64Prefix { net, bits })
+            }
+            _ => None,
+        }
+    }
+
+    /// The IPv4 address in one of this prefix (RFC 6052 section 2.2).
+    #[must_use]
+    pub fn embedded(&self, ip: IpAddr) -> Option<Ipv4Addr> {
+        let IpAddr::V6(v6) = ip else {
+            return None;
+        };
+        let all = v6.to_bits();
+        if (all ^ self.net.to_bits()) >> (128 - self.bits) != 0 {
+            return None;
+        }
+        let v4 = match self.bits {
+            96 => all,
+            // Of the shorter prefixes bits 64 to 71 are none of the address.
+            bits => ((all >> 64 << 56) | (all & ((1 << 56) - 1))) >> (120 - 32 - bits),
+        };
+        Some(Ipv4Addr::from_bits((v4 & u128::from(u32::MAX)) as u32))
+    }
+}
+
+impl fmt::Display for Nat64Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.net, self.bits)
     }
 }
 
@@ -381,6 +429,7 @@ impl Default for Policy {
             allow_http: false,
             allow_net: Vec::new(),
             allow_port: Vec::new(),
+            nat64_prefix: Vec::new(),
             max_connections_total: 1024,
             endpoint: Arc::default(),
             endpoints: Endpoints::default(),
@@ -501,6 +550,37 @@ mod tests {
                 message.contains(&format!("found \"{text}\"")),
                 "{text}: {message}"
             );
+        }
+    }
+
+    #[test]
+    fn rfc_6052_section_2_4_addresses_are_decoded() {
+        for (prefix, ip) in [
+            ("2001:db8::/32", "2001:db8:c000:221::"),
+            ("2001:db8:100::/40", "2001:db8:1c0:2:21::"),
+            ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::"),
+            ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"),
+            ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
+            ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
+            ("64:ff9b::/96", "64:ff9b::192.0.2.33"),
+        ] {
+            let parsed = Nat64Prefix::parse(prefix).unwrap();
+            assert_eq!(parsed.to_string(), prefix);
+            let embedded = |ip: &str| parsed.embedded(ip.parse().unwrap());
+            assert_eq!(embedded(ip), Some(Ipv4Addr::new(192, 0, 2, 33)), "{prefix}");
+            assert_eq!(embedded("2001:db9::192.0.2.33"), None);
+            assert_eq!(embedded("192.0.2.33"), None);
+        }
+        for text in [
+            "",
+            "64:ff9b::",
+            "64:ff9b::/95",
+            "64:ff9b::/33",
+            "10.0.0.0/8",
+            "[64:ff9b::]/96:80",
+            "64:ff9b::1/96",
+        ] {
+            assert_eq!(Nat64Prefix::parse(text), None, "{text}");
         }
     }
 

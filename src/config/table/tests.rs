@@ -36,6 +36,7 @@ fn every_setting_has_its_own_place() {
             Kind::Switch(_) if setting.default == Default::Value("true") => "false",
             Kind::Switch(_) => "true",
             Kind::Nets(_) => "10.0.0.0/8",
+            Kind::Nat64(_) => "64:ff9b::/96",
             Kind::Ports(_) => "22",
             Kind::Schedule(..) => "7,7",
             Kind::Statuses(_) => "404",

@@ -1,6 +1,7 @@
 //! Every range's edges, every disguise of IPv4, and the rules of `--allow-net`.
 
 use super::*;
+use crate::engine::policy::Nat64Prefix;
 
 fn policy(allow_net: &[&str], allow_port: &[u16]) -> Policy {
     Policy {
@@ -469,5 +470,48 @@ fn plaintext_needs_its_flag() {
     assert_eq!(
         refusal.to_string(),
         "http:// is not encrypted; --allow-http would allow it"
+    );
+}
+
+#[test]
+fn behind_a_nat64_prefix_the_address_inside_is_judged() {
+    let none = policy(&[], &[]);
+    let behind = |allow_net: &[&str]| Policy {
+        nat64_prefix: ["64:ff9b::/96", "2001:db8:64::/48"]
+            .map(|text| Nat64Prefix::parse(text).unwrap())
+            .into(),
+        ..policy(allow_net, &[])
+    };
+    let closed = behind(&[]);
+    for (ip, without, with) in [
+        ("64:ff9b::8.8.8.8", false, true),
+        ("64:ff9b::10.0.0.1", false, false),
+        ("64:ff9b::127.0.0.1", false, false),
+        ("64:ff9b::169.254.169.254", false, false),
+        ("64:ff9b::168.63.129.16", false, false),
+        ("64:ff9b::1:8.8.8.8", false, false),
+        ("2001:db8:64:808:8:800::", false, true),
+        ("2001:db8:64:a00:0:100::", false, false),
+        ("64:ff9b:1::8.8.8.8", false, false),
+        ("2606:4700::1", true, true),
+        ("8.8.8.8", true, true),
+        ("10.0.0.1", false, false),
+    ] {
+        assert_eq!(is_allowed(&none, ip, 443), without, "{ip}");
+        assert_eq!(is_allowed(&closed, ip, 443), with, "{ip}");
+    }
+    // Dialled is what the name said; ports are judged as ever.
+    let addr = SocketAddr::new("64:ff9b::8.8.8.8".parse().unwrap(), 443);
+    assert_eq!(check(&closed, addr), Ok(addr));
+    assert!(!is_allowed(&closed, "64:ff9b::8.8.8.8", 25));
+    // What opens an IPv4 address opens it behind the prefix, and says so.
+    let open = behind(&["10.0.0.0/8"]);
+    assert!(is_allowed(&open, "64:ff9b::10.0.0.1", 443));
+    assert!(!is_allowed(&open, "64:ff9b::192.168.0.1", 443));
+    let addr = SocketAddr::new("64:ff9b::10.0.0.1".parse().unwrap(), 443);
+    let rule = check(&closed, addr).unwrap_err().to_string();
+    assert_eq!(
+        rule,
+        "10.0.0.1 is private (10.0.0.0/8, RFC 1918); --allow-net 10.0.0.1/32 would allow it"
     );
 }
