@@ -21,6 +21,7 @@ use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::spool::Opened;
 use crate::io::stream::KeepAlive;
+use crate::io::tls::Credentials;
 use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys, tls};
 
 /// Why a run could not start.
@@ -78,8 +79,7 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.rereads = true;
         setup.signals = Signals::block(true).map_err(|error| cannot("block signals", &error))?;
     }
-    let roots = Arc::clone(&setup.roots);
-    let mut live = Live::new(sources, settings.clone(), machine()?, roots);
+    let mut live = Live::new(sources, settings.clone(), machine()?, setup.tls.clone());
     setup.steering = Some(Box::new(move |question| live.answer(question)));
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
@@ -174,8 +174,10 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         limits,
         workers: settings.workers(&machine),
         seed: entropy::seed().map_err(|error| cannot("get random bytes", &error))?,
-        roots: Arc::new(roots),
-        identities: settings.identities.clone().into(),
+        tls: Credentials {
+            roots: Arc::new(roots),
+            identities: settings.identities.clone().into(),
+        },
         keep_alive: KeepAlive {
             delay: settings.keep_alive_delay,
             timeout: settings.keep_alive_timeout,

@@ -9,7 +9,6 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use conduit::wire::endpoints::Endpoints;
-use rustls::RootCertStore;
 
 use crate::config::load::{Loaded, Sources};
 use crate::config::source::Problem;
@@ -20,7 +19,7 @@ use crate::io::log::quoted;
 use crate::io::socket::Users;
 use crate::io::steering::{Change, Question};
 use crate::io::stream::KeepAlive;
-use crate::io::tls;
+use crate::io::tls::{self, Credentials};
 
 /// Origins that `ctl set` may have changed something of.
 const ORIGINS_SET_MAX: usize = 10_000;
@@ -36,7 +35,7 @@ pub struct Live {
     /// What the sources said when they were last right.
     settings: Settings,
     overlay: Overlay,
-    roots: Arc<RootCertStore>,
+    tls: Credentials,
 }
 
 impl Live {
@@ -46,14 +45,14 @@ impl Live {
         sources: Sources,
         settings: Settings,
         machine: Machine,
-        roots: Arc<RootCertStore>,
+        tls: Credentials,
     ) -> Live {
         Live {
             sources,
             machine,
             settings,
             overlay: Overlay::new(),
-            roots,
+            tls,
         }
     }
 
@@ -88,13 +87,17 @@ impl Live {
         }
         let roots = tls::roots(settings.ca_file.as_deref());
         let roots = roots.map_err(|reason| vec![Problem::new("caFile", reason)])?;
-        let are_others = roots.roots != self.roots.roots;
+        let tls = Credentials {
+            roots: Arc::new(roots),
+            identities: settings.identities.clone().into(),
+        };
+        let are_others = !tls.are_same(&self.tls);
         if are_others {
-            self.roots = Arc::new(roots);
+            self.tls = tls;
         }
         self.settings = settings;
         let mut change = self.change();
-        change.roots = are_others.then(|| Arc::clone(&self.roots));
+        change.tls = are_others.then(|| self.tls.clone());
         change.warnings = warnings;
         Ok(change)
     }
@@ -128,7 +131,7 @@ impl Live {
         Change {
             policy: settings.policy(settings.max_connections_total(&self.machine)),
             limits: settings.limits(&self.machine),
-            roots: None,
+            tls: None,
             keep_alive: KeepAlive {
                 delay: settings.keep_alive_delay,
                 timeout: settings.keep_alive_timeout,

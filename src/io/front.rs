@@ -19,7 +19,6 @@ use conduit::intake::event::{ClientId, EngineId, Input, Kind, Output};
 use conduit::intake::limits::Limits;
 use conduit::intake::{self, Intake};
 use conduit::wire::names::Names;
-use rustls::RootCertStore;
 
 use crate::io::admin::{Admin, FIRST_TOKEN};
 use crate::io::clients::Clients;
@@ -36,7 +35,7 @@ use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
 use crate::io::steering::Steering;
 use crate::io::stream::KeepAlive;
-use crate::io::tls::Identity;
+use crate::io::tls::Credentials;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
 mod changes;
@@ -60,10 +59,8 @@ pub struct Setup {
     pub workers: u16,
     /// Where all randomness comes from.
     pub seed: [u8; 32],
-    /// Whose certificates are trusted.
-    pub roots: Arc<RootCertStore>,
-    /// Client certificates that the policy names.
-    pub identities: Arc<[Identity]>,
+    /// Whose certificates are trusted, and which are shown.
+    pub tls: Credentials,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.
@@ -172,8 +169,7 @@ impl Front {
         let (names, contents) = NameFiles::open(now.mono);
         let plan = Plan {
             policy: Arc::new(share(setup.policy, setup.workers)),
-            roots: setup.roots,
-            identities: setup.identities,
+            tls: setup.tls,
             keep_alive: setup.keep_alive,
             note: setup.note,
             names: contents,

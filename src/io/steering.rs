@@ -4,16 +4,15 @@
 //!
 //! Not here: files, names and ranges (`config/live`), who may ask (intake).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use conduit::engine::policy::Policy;
 use conduit::intake::limits::Limits;
-use rustls::RootCertStore;
 
 use crate::io::log::Format;
 use crate::io::socket::Users;
 use crate::io::stream::KeepAlive;
+use crate::io::tls::Credentials;
 
 /// What a change is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +40,8 @@ pub struct Change {
     pub policy: Policy,
     /// What intake obeys.
     pub limits: Limits,
-    /// Whose certificates are trusted, if that has changed.
-    pub roots: Option<Arc<RootCertStore>>,
+    /// Whose certificates are trusted and which are shown, if that has changed.
+    pub tls: Option<Credentials>,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.

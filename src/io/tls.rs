@@ -43,6 +43,15 @@ const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// Names that a message about a certificate for other names lists.
 const NAMES_SHOWN: usize = 3;
 
+/// Whose certificates are trusted, and which are shown.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Those who vouch for receivers.
+    pub roots: Arc<RootCertStore>,
+    /// Client certificates that the policy names.
+    pub identities: Arc<[Identity]>,
+}
+
 /// The settings and resumable sessions of one loop.
 #[derive(Debug)]
 pub struct Client {
@@ -94,10 +103,22 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-impl Client {
-    /// A client that trusts `roots` and can show each of `identities`, without sessions to resume yet.
+impl Credentials {
+    /// Whether these trust and show the same as those.
     #[must_use]
-    pub fn new(roots: &Arc<RootCertStore>, identities: &[Identity]) -> Client {
+    pub fn are_same(&self, others: &Credentials) -> bool {
+        let profiles = |of: &Credentials| -> Vec<TlsProfile> {
+            of.identities.iter().map(Identity::profile).collect()
+        };
+        self.roots.roots == others.roots.roots && profiles(self) == profiles(others)
+    }
+}
+
+impl Client {
+    /// A client with these, without sessions to resume yet.
+    #[must_use]
+    pub fn new(credentials: &Credentials) -> Client {
+        let Credentials { roots, identities } = credentials;
         let provider = Arc::new(provider());
         let builder = || {
             ClientConfig::builder_with_provider(Arc::clone(&provider))

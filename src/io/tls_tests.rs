@@ -86,7 +86,10 @@ fn trusting_client_with(identities: &[Identity]) -> Client {
     roots
         .add(CertificateDer::from_pem_slice(CA).unwrap())
         .unwrap();
-    Client::new(&Arc::new(roots), identities)
+    Client::new(&Credentials {
+        roots: Arc::new(roots),
+        identities: identities.into(),
+    })
 }
 
 fn server(
@@ -165,7 +168,10 @@ fn f59_certificates_that_do_not_fit_are_told_apart() {
         "{message}"
     );
     assert!(pair.heard.is_empty());
-    let strict = Client::new(&Arc::new(roots(None).unwrap()), &[]);
+    let strict = Client::new(&Credentials {
+        roots: Arc::new(roots(None).unwrap()),
+        identities: [].into(),
+    });
     let mut pair = Pair::new(&strict, &name("localhost"), &config);
     assert_eq!(
         pair.failure(),

@@ -27,14 +27,13 @@ use conduit::engine::policy::Policy;
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
 use mio::{Events, Poll, Registry, Token};
-use rustls::RootCertStore;
 
 use crate::io::clock;
 use crate::io::mailbox::{Bell, Mailbox};
 use crate::io::net::{Net, Upward};
 use crate::io::signal::Signals;
 use crate::io::stream::KeepAlive;
-use crate::io::tls::{Client, Identity};
+use crate::io::tls::{Client, Credentials};
 
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
@@ -103,8 +102,8 @@ pub enum ToWorker {
 pub struct Orders {
     /// What its engine does; the engine's share.
     pub policy: Arc<Policy>,
-    /// Whose certificates are trusted, if that has changed.
-    pub roots: Option<Arc<RootCertStore>>,
+    /// Whose certificates are trusted and which are shown, if that has changed.
+    pub tls: Option<Credentials>,
     /// How dead peers of new connections are noticed.
     pub keep_alive: KeepAlive,
 }
@@ -134,10 +133,8 @@ pub struct Worker {
 pub struct Plan {
     /// Its share of the settings.
     pub policy: Arc<Policy>,
-    /// Whose certificates are trusted.
-    pub roots: Arc<RootCertStore>,
-    /// Client certificates that the policy names.
-    pub identities: Arc<[Identity]>,
+    /// Whose certificates are trusted, and which are shown.
+    pub tls: Credentials,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
     /// Told whatever is worth a log line.
@@ -158,7 +155,7 @@ impl Turn {
         let mut seed = [0; 32];
         rng.fill(&mut seed);
         let engine = Engine::new(now, Arc::clone(&plan.policy), Arc::clone(&plan.names), seed);
-        let tls = Client::new(&plan.roots, &plan.identities);
+        let tls = Client::new(&plan.tls);
         let registry = poll.registry().try_clone()?;
         Ok(Turn {
             net: Net::new(engine, registry, tls, plan.keep_alive, plan.note),
@@ -173,8 +170,8 @@ impl Turn {
 
     /// Obeys other settings from now on.
     pub fn obey(&mut self, orders: Orders) {
-        if let Some(roots) = orders.roots {
-            self.net.set_tls(Client::new(roots));
+        if let Some(tls) = orders.tls {
+            self.net.set_tls(Client::new(&tls));
         }
         self.net.set_keep_alive(orders.keep_alive);
         self.net

@@ -31,7 +31,11 @@ impl Run {
         };
         let settings = sources.load().unwrap().settings;
         let roots = Arc::new(tls::roots(None).unwrap());
-        let live = Live::new(sources, settings, MACHINE, roots);
+        let tls = Credentials {
+            roots,
+            identities: [].into(),
+        };
+        let live = Live::new(sources, settings, MACHINE, tls);
         Run { file, live }
     }
 
@@ -75,7 +79,7 @@ fn a_reload_gives_what_the_file_says_now() {
     assert_eq!((own.max_queued, own.max_connections), (3, 2));
     assert_eq!(change.shutdown_timeout.as_secs(), 3);
     assert_eq!(change.log_level, log::LevelFilter::Warn);
-    assert!(change.roots.is_none(), "they are the same");
+    assert!(change.tls.is_none(), "they are the same");
 }
 
 #[test]

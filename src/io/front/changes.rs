@@ -71,7 +71,7 @@ impl Front {
         let loops = u16::try_from(loops).expect("there are at most 65,535 workers");
         let orders = Orders {
             policy: Arc::new(share(change.policy, loops)),
-            roots: change.roots,
+            tls: change.tls,
             keep_alive: change.keep_alive,
         };
         for worker in &mut self.orders {
