@@ -15,7 +15,7 @@ use crate::engine::backoff;
 use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
-use crate::engine::origin::Pace;
+use crate::engine::origin::{Origin, Pace};
 use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
@@ -81,8 +81,14 @@ impl Engine {
             };
             self.on_attempt_over(now, origin, attempt, judged, asked, pace);
             if judged.accounting == Accounting::Counted {
-                let tally = &mut self.origins[origin].tally;
-                tally.on_attempt(happened.attempt_end(attempt), attempt.is_retry);
+                let end = happened.attempt_end(attempt);
+                let Origin {
+                    tally, endpoint, ..
+                } = &mut self.origins[origin];
+                tally.on_attempt(end, attempt.is_retry);
+                if let (AttemptEnd::Status(_, took), Some(region)) = (end, &endpoint.region) {
+                    self.totals.on_answered(region, took);
+                }
             }
         }
         if judged.verdict == Verdict::Delivered {

@@ -363,10 +363,11 @@ impl Origin {
         let retries = retries.min(retries_max(&self.endpoint).saturating_sub(self.retries));
         let allowed = match (self.breaker.is_closed(), self.breaker.may_begin(now)) {
             (_, false) => 0,
-            (true, true) => self
-                .throttle
-                .attempts_max(now)
-                .saturating_sub(self.attempts),
+            (true, true) => {
+                let adapted = self.adaptive_concurrency.limit().unwrap_or(u32::MAX);
+                let most = self.throttle.attempts_max(now).min(adapted);
+                most.saturating_sub(self.attempts)
+            }
             // The probe.
             (false, true) => 1,
         };

@@ -13,13 +13,14 @@
 //! Not here: what an engine counts (`engine/asking`), how it is written (`wire/metrics`).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::map::Map;
 use crate::base::time::{Instant, Now};
 use crate::intake::event::EngineId;
 use crate::wire::endpoint_row::{Endpoint, EndpointRow, EndpointState, OTHER, Rows, Totals};
-use crate::wire::tally::{Tally, Waits};
+use crate::wire::tally::{Durations, Tally, Waits};
 use crate::wire::url::Origin;
 
 /// Origins that are kept by name.
@@ -298,6 +299,16 @@ impl Survey {
             all += &told.totals.waits;
         }
         all
+    }
+
+    /// How long attempts took, by `region`.
+    #[must_use]
+    pub fn regions(&self) -> Vec<(Arc<str>, Durations)> {
+        let mut all = Totals::default();
+        for told in &self.engines {
+            all.add_regions(&told.totals);
+        }
+        all.regions
     }
 
     /// What each engine counts for all its origins together.

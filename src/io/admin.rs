@@ -509,6 +509,7 @@ impl Admin {
             version: env!("CARGO_PKG_VERSION"),
             outcomes,
             waits: survey.waits(),
+            regions: survey.regions(),
             loops_missing: survey.missing().count() as u64,
             spool: spool.map(Spool::facts),
             process: process::measure(self.started),

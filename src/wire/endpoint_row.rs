@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Instant;
-use crate::wire::tally::{Tally, Waits};
+use crate::wire::tally::{Durations, Tally, Waits};
 use crate::wire::url::Origin;
 
 /// One origin.
@@ -93,6 +93,8 @@ pub struct Rows {
 pub struct Totals {
     /// How long jobs waited for a connection.
     pub waits: Waits,
+    /// How long attempts took until their response's head was there, by `region`, where endpoints have one.
+    pub regions: Vec<(Arc<str>, Durations)>,
     /// When a job was last put off because no name server could say.
     pub names: Option<PutOff>,
     /// When a job was last put off by other trouble of this machine's own.
@@ -147,6 +149,31 @@ impl EndpointState {
             pending: self.pending + other.pending,
             breaker: worst.unwrap_or(self.breaker),
         }
+    }
+}
+
+impl Totals {
+    /// An attempt at an endpoint of this region has ended with a response, after so long.
+    pub fn on_answered(&mut self, region: &Arc<str>, took: Duration) {
+        self.of_region(region).add(took);
+    }
+
+    /// Adds what another engine has counted by region.
+    pub fn add_regions(&mut self, other: &Totals) {
+        for (region, durations) in &other.regions {
+            *self.of_region(region) += durations;
+        }
+    }
+
+    /// In the order of their names, of which there are as many as the configuration has.
+    fn of_region(&mut self, region: &Arc<str>) -> &mut Durations {
+        let place = self.regions.binary_search_by(|(name, _)| name.cmp(region));
+        let place = place.unwrap_or_else(|place| {
+            let new = (Arc::clone(region), Durations::default());
+            self.regions.insert(place, new);
+            place
+        });
+        &mut self.regions[place].1
     }
 }
 

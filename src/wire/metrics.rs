@@ -10,12 +10,13 @@
 
 mod families;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
 use crate::wire::endpoint_row::Endpoint;
 use crate::wire::report::Outcome;
-use crate::wire::tally::Waits;
+use crate::wire::tally::{Durations, Waits};
 use crate::wire::text::push_number;
 
 use self::families::{FAMILIES, Family, Samples, Shape};
@@ -38,6 +39,8 @@ pub struct Facts {
     pub outcomes: [u64; Outcome::ALL.len()],
     /// How long jobs waited for a connection.
     pub waits: Waits,
+    /// How long attempts took, by `region`.
+    pub regions: Vec<(Arc<str>, Durations)>,
     /// Loops that did not answer in time.
     pub loops_missing: u64,
     /// What the spool holds, if there is one.

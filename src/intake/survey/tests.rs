@@ -242,6 +242,26 @@ fn what_goes_while_its_loop_is_missing_is_counted_when_it_is_back() {
 }
 
 #[test]
+fn durations_by_region_are_those_of_all_engines() {
+    let mut survey = Survey::new(2, [1, 2]);
+    survey.ask(at(0));
+    for (engine, region) in [(0, "eu"), (1, "us"), (1, "eu")] {
+        let mut told = rows(vec![], (engine == 0 || region == "eu").then_some(1));
+        for region in [region, "all"] {
+            let took = Duration::from_millis(7);
+            told.totals.on_answered(&region.into(), took);
+        }
+        survey.on_rows(at(0), EngineId(engine), told);
+    }
+    let regions = survey.regions();
+    let counts: Vec<(&str, u64)> = regions
+        .iter()
+        .map(|(region, durations)| (&**region, durations.count()))
+        .collect();
+    assert_eq!(counts, [("all", 2), ("eu", 2)], "the newest of each engine");
+}
+
+#[test]
 fn whoever_wants_every_row_gets_them_once() {
     let mut survey = Survey::new(1, [1, 2]);
     full(&mut survey);

@@ -46,7 +46,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// All families, in the order of the page.
-pub(super) static FAMILIES: [Family; 35] = [
+pub(super) static FAMILIES: [Family; 36] = [
     Family {
         name: "conduit_webhook_requests_total",
         help: "Attempts that ended, by the status of the answer, timeout or error; a resend is none.",
@@ -171,6 +171,16 @@ pub(super) static FAMILIES: [Family; 35] = [
         help: "How often the circuit breaker has opened.",
         kind: Counter,
         shape: PerEndpoint(|samples, one| counter(samples, one, |tally| tally.trips)),
+    },
+    Family {
+        name: "conduit_webhook_region_duration_seconds",
+        help: "From an attempt's start to the end of the response head, by the region of the endpoint.",
+        kind: Kind::Histogram,
+        shape: Whole(|samples, facts, _| {
+            for (region, durations) in &facts.regions {
+                samples.histogram(Some(("region", region)), durations, SECOND);
+            }
+        }),
     },
     Family {
         name: "conduit_webhook_timeout_seconds",

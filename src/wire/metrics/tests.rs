@@ -5,7 +5,7 @@
 use super::*;
 use crate::base::map::Map;
 use crate::wire::endpoint_row::{BreakerState, EndpointState};
-use crate::wire::tally::AttemptEnd;
+use crate::wire::tally::{AttemptEnd, Durations};
 
 const STATE: EndpointState = EndpointState {
     active: 3,
@@ -37,7 +37,10 @@ fn endpoint(name: &str) -> Endpoint {
 }
 
 fn page(format: Format, endpoints: &[Endpoint], bytes: usize) -> String {
+    let mut eu = Durations::default();
+    eu.add(Duration::from_millis(7));
     let facts = Facts {
+        regions: vec![("eu".into(), eu)],
         version: "1.2.3",
         spool: Some(Spool {
             jobs: 7,
@@ -118,6 +121,8 @@ fn names_and_numbers_are_those_of_the_contract() {
         "conduit_webhook_timeout_seconds{endpoint=\"https://a\"} 2.5",
         "conduit_webhook_concurrency_limit{endpoint=\"https://a\"} 25",
         "conduit_webhook_endpoint_score{endpoint=\"https://a\"} 87",
+        "conduit_webhook_region_duration_seconds_bucket{region=\"eu\",le=\"0.01\"} 1",
+        "conduit_webhook_region_duration_seconds_count{region=\"eu\"} 1",
         "conduit_spool_jobs 7",
         "conduit_spool_syncs_total 3",
         "conduit_build_info{version=\"1.2.3\"} 1",
