@@ -24,7 +24,7 @@ use crate::io::log::quoted;
 
 pub use clients::{SUBMIT_FLAGS, SubmitOptions};
 pub use ctl::{CTL_FLAGS, Choice, CtlOptions, Deed, Order, Verb};
-pub use health::{HEALTH_FLAGS, HealthOptions};
+pub use health::{HEALTH_FLAGS, HealthOptions, HealthPlace};
 pub use sink::{SINK_FLAGS, SinkOptions};
 
 /// What the user wants.
@@ -290,7 +290,7 @@ impl Topic {
             }),
             Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
             Topic::Ctl => Command::Ctl(ctl::ctl_options(typed, words)?),
-            Topic::Health => Command::Health(health::health_options(typed, &settings(typed)?)?),
+            Topic::Health => Command::Health(health::health_options(typed, sources(typed)?)?),
             Topic::Sink => Command::Sink(sink::sink_options(typed)?),
             Topic::Commands => Command::Help(self),
         })

@@ -16,7 +16,7 @@ use crate::commands::exit;
 use crate::config::Settings;
 use crate::config::load::Sources;
 use crate::config::source::Problem;
-use crate::flags::{Command, UsageError};
+use crate::flags::{Command, HealthOptions, HealthPlace, UsageError};
 
 fn main() -> ExitCode {
     io::log::install_panic_hook();
@@ -61,7 +61,7 @@ fn execute(command: Command) -> ExitCode {
         }
         Command::Health(options) => {
             install_log(&Settings::default());
-            commands::health::execute(&options)
+            ask_health(options)
         }
         Command::Sink(options) => {
             install_log(&Settings::default());
@@ -80,6 +80,20 @@ fn execute(command: Command) -> ExitCode {
 
 fn install_log(settings: &Settings) {
     io::log::install(settings.log_level, settings.log_format);
+}
+
+/// Where to ask is what the same words and variables have told the conduit that is asked.
+fn ask_health(options: HealthOptions) -> ExitCode {
+    if let Some(place) = options.place {
+        return commands::health::execute(options.live, &place);
+    }
+    match with_environment(options.sources).load() {
+        Err(problems) => complain_of(&problems),
+        Ok(loaded) => match HealthPlace::of(loaded.settings.listen) {
+            Some(place) => commands::health::execute(options.live, &place),
+            None => complain("conduit: listen: expected an address to ask at, found none\n"),
+        },
+    }
 }
 
 fn with_environment(sources: Sources) -> Sources {

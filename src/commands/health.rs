@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::commands::exit;
-use crate::flags::HealthOptions;
+use crate::flags::HealthPlace;
 
 /// How long connecting, and each read and write, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,19 +18,19 @@ const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Asks, prints the answer, and says by the exit status whether it was 200.
 #[must_use]
-pub fn execute(options: &HealthOptions) -> ExitCode {
-    let path = if options.live {
+pub fn execute(live: bool, place: &HealthPlace) -> ExitCode {
+    let path = if live {
         "/health/live"
     } else {
         "/health/ready"
     };
-    let target = if options.prefix.ends_with(path) {
-        options.prefix.clone()
+    let target = if place.prefix.ends_with(path) {
+        place.prefix.clone()
     } else {
-        format!("{}{path}", options.prefix)
+        format!("{}{path}", place.prefix)
     };
     let mut last = None;
-    for address in &options.addresses {
+    for address in &place.addresses {
         match ask(*address, &target) {
             Ok(answer) => return tell(&answer),
             Err(error) => last = Some((address, error)),

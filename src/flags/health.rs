@@ -5,23 +5,34 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::Settings;
-use crate::flags::{Flag, UsageError, Word, wrong};
+use crate::config::load::Sources;
+use crate::config::{Listen, value};
+use crate::flags::{CONFIG, Flag, UsageError, Word, bad_value, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit health` is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct HealthOptions {
     /// Only whether the process runs.
     pub live: bool,
-    /// Where to ask: the first that answers counts.
+    /// Where to ask, if the command line says so.
+    pub place: Option<HealthPlace>,
+    /// What says where conduit listens, without that.
+    pub sources: Sources,
+}
+
+/// Where to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthPlace {
+    /// The first that answers counts.
     pub addresses: Vec<SocketAddr>,
     /// What stands before the path of the question.
     pub prefix: String,
 }
 
 /// The flags of `conduit health`, beside the setting `listen`.
-pub const HEALTH_FLAGS: [Flag; 2] = [
+pub const HEALTH_FLAGS: [Flag; 3] = [
+    CONFIG,
     Flag {
         name: "live",
         placeholder: "",
@@ -36,44 +47,45 @@ pub const HEALTH_FLAGS: [Flag; 2] = [
     },
 ];
 
-/// What the words after `health` mean; `settings` are those of the same words.
+/// What the words after `health` mean; `sources` are those of the same words.
 pub(super) fn health_options(
     typed: &[(Word, OsString)],
-    settings: &Settings,
+    sources: Sources,
 ) -> Result<HealthOptions, UsageError> {
     let mut options = HealthOptions {
         live: false,
-        addresses: Vec::new(),
-        prefix: String::new(),
+        place: None,
+        sources,
     };
-    for (word, value) in typed {
-        match (word, value.to_str()) {
-            (Word::Setting(_), _) => {}
-            (Word::Flag(flag), Some("true" | "false")) if flag.name == "live" => {
-                options.live = value == "true";
+    for (word, text) in typed {
+        match word.name().as_str() {
+            "live" => {
+                options.live = value::switch(text).map_err(|bad| bad_value("live", &bad))?;
             }
-            (Word::Flag(flag), Some(text)) if flag.name == "url" => {
-                (options.addresses, options.prefix) = url(text).ok_or_else(|| bad_url(value))?;
+            "url" => {
+                let place = text.to_str().and_then(url);
+                options.place = Some(place.ok_or_else(|| bad_url(text))?);
             }
-            (Word::Flag(flag), _) if flag.name == "url" => return Err(bad_url(value)),
-            (Word::Flag(flag), _) => {
-                return Err(wrong(format!("--{}: expected true or false", flag.name)));
-            }
+            _ => {}
         }
-    }
-    if options.addresses.is_empty() {
-        let Some(address) = settings.listen.address() else {
-            return Err(wrong(
-                "--listen: expected an address to ask at, found none".to_owned(),
-            ));
-        };
-        options.addresses.push(reachable(address));
     }
     Ok(options)
 }
 
+impl HealthPlace {
+    /// Where conduit listens by its settings; none: nowhere.
+    #[must_use]
+    pub fn of(listen: Listen) -> Option<HealthPlace> {
+        let address = reachable(listen.address()?);
+        Some(HealthPlace {
+            addresses: vec![address],
+            prefix: String::new(),
+        })
+    }
+}
+
 /// The addresses that a URL names, and its path without a slash at the end.
-fn url(text: &str) -> Option<(Vec<SocketAddr>, String)> {
+fn url(text: &str) -> Option<HealthPlace> {
     let rest = text.strip_prefix("http://")?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -95,7 +107,10 @@ fn url(text: &str) -> Option<(Vec<SocketAddr>, String)> {
     let addresses = ips
         .into_iter()
         .map(|ip| reachable(SocketAddr::new(ip, port)));
-    Some((addresses.collect(), prefix))
+    Some(HealthPlace {
+        addresses: addresses.collect(),
+        prefix,
+    })
 }
 
 /// Who listens everywhere is reached on loopback.
@@ -118,7 +133,6 @@ fn bad_url(found: &OsStr) -> UsageError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Listen;
 
     #[test]
     fn urls_name_addresses_and_a_place_there() {
@@ -130,8 +144,12 @@ mod tests {
             ("http://[::1]", &["[::1]:80"], ""),
             ("http://0.0.0.0:5000", &["127.0.0.1:5000"], ""),
         ] {
-            let expected: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-            assert_eq!(url(text), Some((expected, prefix.to_owned())), "{text}");
+            let addresses = addresses.iter().map(|address| address.parse().unwrap());
+            let place = HealthPlace {
+                addresses: addresses.collect(),
+                prefix: prefix.to_owned(),
+            };
+            assert_eq!(url(text), Some(place), "{text}");
         }
         for text in [
             "https://127.0.0.1",
@@ -149,20 +167,14 @@ mod tests {
 
     #[test]
     fn without_a_url_what_is_listened_at_counts() {
-        let asked = |listen| {
-            let settings = Settings {
-                listen,
-                ..Settings::default()
-            };
-            health_options(&[], &settings).map(|options| options.addresses)
-        };
+        let asked = |listen| HealthPlace::of(listen).map(|place| place.addresses);
         let local: SocketAddr = "127.0.0.1:5000".parse().unwrap();
-        assert_eq!(asked(Listen::Default), Ok(vec![local]));
+        assert_eq!(asked(Listen::Default), Some(vec![local]));
         let everywhere = "[::]:80".parse().unwrap();
         assert_eq!(
             asked(Listen::At(everywhere)),
-            Ok(vec!["[::1]:80".parse().unwrap()])
+            Some(vec!["[::1]:80".parse().unwrap()])
         );
-        assert!(asked(Listen::Nowhere).is_err());
+        assert_eq!(asked(Listen::Nowhere), None);
     }
 }
