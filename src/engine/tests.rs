@@ -191,6 +191,12 @@ impl World {
     fn check_rows(&mut self, rows: &Rows) {
         self.rows += rows.rows.len() as u64;
         for EndpointRow { state, tally, .. } in &rows.rows {
+            // A pool that shrinks has none idle.
+            let is_shrinking = state.idle == 0;
+            assert!(
+                is_shrinking || state.active + state.idle <= state.max,
+                "{state:?}"
+            );
             assert!(state.pending <= state.queued.iter().sum(), "{state:?}");
             let up = tally.opened - tally.closed.total();
             assert!(
