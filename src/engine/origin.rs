@@ -189,9 +189,15 @@ impl Origin {
 
     /// Whether an attempt of a job that has not been tried may begin.
     pub fn may_begin(&self, now: Instant) -> bool {
-        let ramp = self.throttle.attempts_max(now);
+        let has_room = self.attempts < self.attempts_max(now);
+        self.breaker.may_begin(now) && has_room && self.has_token(now)
+    }
+
+    /// How many attempts may be under way while the breaker is closed: the smaller of what the ramp and what the
+    /// receiver's own pace allow.
+    fn attempts_max(&self, now: Instant) -> u32 {
         let adapted = self.adaptive_concurrency.limit().unwrap_or(u32::MAX);
-        self.breaker.may_begin(now) && self.attempts < ramp.min(adapted) && self.has_token(now)
+        self.throttle.attempts_max(now).min(adapted)
     }
 
     /// An attempt begins: `attempt` is entered in the books. Says whether it is the last for a while, for `rateLimit`.
@@ -363,11 +369,7 @@ impl Origin {
         let retries = retries.min(retries_max(&self.endpoint).saturating_sub(self.retries));
         let allowed = match (self.breaker.is_closed(), self.breaker.may_begin(now)) {
             (_, false) => 0,
-            (true, true) => {
-                let adapted = self.adaptive_concurrency.limit().unwrap_or(u32::MAX);
-                let most = self.throttle.attempts_max(now).min(adapted);
-                most.saturating_sub(self.attempts)
-            }
+            (true, true) => self.attempts_max(now).saturating_sub(self.attempts),
             // The probe.
             (false, true) => 1,
         };
