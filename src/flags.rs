@@ -22,7 +22,7 @@ use crate::config::table::{self, SETTINGS, Setting};
 use crate::config::{BadValue, Settings, value};
 use crate::io::log::quoted;
 
-pub use clients::{SUBMIT_FLAGS, SubmitOptions};
+pub use clients::{SUBMIT_FLAGS, SubmitOptions, TOP_FLAGS, TopOptions};
 pub use ctl::{CTL_FLAGS, Choice, CtlOptions, Deed, Order, Verb};
 pub use health::{HEALTH_FLAGS, HealthOptions, HealthPlace};
 pub use sink::{SINK_FLAGS, SinkOptions};
@@ -38,6 +38,8 @@ pub enum Command {
     Submit(SubmitOptions),
     /// `conduit ctl`
     Ctl(CtlOptions),
+    /// `conduit top`
+    Top(TopOptions),
     /// `conduit health`
     Health(HealthOptions),
     /// `conduit sink`
@@ -86,6 +88,8 @@ pub enum Topic {
     Submit,
     /// `conduit ctl`
     Ctl,
+    /// `conduit top`
+    Top,
     /// `conduit health`
     Health,
     /// `conduit sink`
@@ -117,8 +121,8 @@ pub enum UsageError {
 }
 
 /// The names of the commands, in the order of the help.
-pub const COMMANDS: [&str; 8] = [
-    "run", "check", "submit", "ctl", "health", "sink", "demo", "help",
+pub const COMMANDS: [&str; 9] = [
+    "run", "check", "submit", "ctl", "top", "health", "sink", "demo", "help",
 ];
 
 const CONFIG: Flag = Flag {
@@ -201,6 +205,7 @@ impl Topic {
             Topic::Check => "check",
             Topic::Submit => "submit",
             Topic::Ctl => "ctl",
+            Topic::Top => "top",
             Topic::Health => "health",
             Topic::Sink => "sink",
             Topic::Demo => "demo",
@@ -213,7 +218,7 @@ impl Topic {
             Topic::Run | Topic::Check => true,
             Topic::Demo => DEMO_SETTINGS.contains(&setting.name),
             Topic::Health => setting.name == "listen",
-            Topic::Submit | Topic::Ctl | Topic::Sink | Topic::Commands => false,
+            Topic::Submit | Topic::Ctl | Topic::Top | Topic::Sink | Topic::Commands => false,
         })
     }
 
@@ -225,6 +230,7 @@ impl Topic {
             Topic::Check => &CHECK_FLAGS,
             Topic::Submit => &SUBMIT_FLAGS,
             Topic::Ctl => &CTL_FLAGS,
+            Topic::Top => &TOP_FLAGS,
             Topic::Health => &HEALTH_FLAGS,
             Topic::Sink => &SINK_FLAGS,
             Topic::Commands | Topic::Demo => &[],
@@ -290,6 +296,7 @@ impl Topic {
             }),
             Topic::Submit => Command::Submit(clients::submit_options(typed, words)?),
             Topic::Ctl => Command::Ctl(ctl::ctl_options(typed, words)?),
+            Topic::Top => Command::Top(clients::top_options(typed)?),
             Topic::Health => Command::Health(health::health_options(typed, sources(typed)?)?),
             Topic::Sink => Command::Sink(sink::sink_options(typed)?),
             Topic::Commands => Command::Help(self),
@@ -316,6 +323,7 @@ impl Topic {
             | Topic::Check
             | Topic::Submit
             | Topic::Ctl
+            | Topic::Top
             | Topic::Health
             | Topic::Sink
             | Topic::Demo => "every option is a flag",
@@ -383,6 +391,7 @@ fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
         Some("check") => Ok(Topic::Check),
         Some("submit") => Ok(Topic::Submit),
         Some("ctl") => Ok(Topic::Ctl),
+        Some("top") => Ok(Topic::Top),
         Some("health") => Ok(Topic::Health),
         Some("sink") => Ok(Topic::Sink),
         Some("demo") => Ok(Topic::Demo),

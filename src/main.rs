@@ -59,6 +59,10 @@ fn execute(command: Command) -> ExitCode {
             install_log(&Settings::default());
             commands::ctl::execute(&options)
         }
+        Command::Top(options) => {
+            install_log(&Settings::default());
+            commands::top::execute(&options)
+        }
         Command::Health(options) => {
             install_log(&Settings::default());
             ask_health(options)

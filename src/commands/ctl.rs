@@ -9,7 +9,7 @@ pub mod table;
 
 use std::process::ExitCode;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::commands::peer::{Answer, Peer};
 use crate::commands::{complain, exit, help};
@@ -41,7 +41,7 @@ fn ask(mut peer: Peer, options: &CtlOptions) -> Result<ExitCode, String> {
             };
             json!({"ctl": verb, "origin": origin})
         }
-        Verb::Set { origin, settings } => set(origin, settings),
+        Verb::Set { origin, setting } => set(origin, setting),
         Verb::Reload => json!({"ctl": "reload"}),
     };
     let answer = peer.ask(&question)?;
@@ -56,17 +56,13 @@ fn endpoints(limit: Option<u64>) -> Value {
     question
 }
 
-/// Values that are numbers are sent as such.
-fn set(origin: &str, settings: &[(String, String)]) -> Value {
-    let value = |text: &str| match serde_json::from_str::<Value>(text) {
+/// A value that is a number is sent as such.
+fn set(origin: &str, (name, text): &(String, String)) -> Value {
+    let value = match serde_json::from_str::<Value>(text) {
         Ok(number @ Value::Number(_)) => number,
-        Ok(_) | Err(_) => Value::from(text),
+        Ok(_) | Err(_) => Value::from(text.as_str()),
     };
-    let pairs = settings.iter();
-    let settings: Map<String, Value> = pairs
-        .map(|(name, text)| (name.clone(), value(text)))
-        .collect();
-    json!({"ctl": "set", "origin": origin, "settings": settings})
+    json!({"ctl": "set", "origin": origin, "settings": {name: value}})
 }
 
 fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
@@ -74,6 +70,7 @@ fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
         _ if options.json => answer.line.clone(),
         Ok(data) => match options.verb {
             Verb::Status => table::status(data),
+            Verb::Endpoints { .. } => table::endpoints(data),
             _ => table::plain(data),
         },
         Err(message) => {

@@ -27,6 +27,7 @@ Commands:
   check   say what is wrong with the configuration, or what holds
   submit  send jobs to a running conduit, over its Unix socket
   ctl     steer a running conduit: status, breakers, limits, dead letters
+  top     show how the endpoints of a running conduit are, again and again
   health  ask a running conduit whether all is well, for health checks
   sink    receive requests, for trials and tests
   demo    deliver 1,000 webhooks to a receiver of its own, and say how it went
@@ -80,7 +81,7 @@ const CTL: &str = "\
 Usage: conduit ctl status|endpoints|reload [OPTIONS]
        conduit ctl drain [--cancel] [OPTIONS]
        conduit ctl breaker reset|isolate ORIGIN [OPTIONS]
-       conduit ctl set ORIGIN KEY=VALUE... [OPTIONS]
+       conduit ctl set ORIGIN KEY=VALUE [OPTIONS]
        conduit ctl dead list|export|replay|purge [OPTIONS]
 
 Steers a running conduit over its Unix socket.
@@ -89,7 +90,7 @@ Steers a running conduit over its Unix socket.
   endpoints  how each endpoint is, the worst first
   drain      take no more jobs, and end when every job has its result
   breaker    close an endpoint's circuit breaker, or hold it open until reset
-  set        change limits of an endpoint until the next start
+  set        change a limit of an endpoint until the next start
   reload     read the configuration again: all of it takes effect, or none
   dead       what the spool keeps of jobs that failed for good: list them,
              export them as job lines for conduit submit, replay or purge them
@@ -102,6 +103,16 @@ Usage: conduit sink [OPTIONS]
 
 Answers every HTTP request alike, and prints where it listens. Counts by status
 are printed at the end (SIGINT or SIGTERM).
+";
+
+const TOP: &str = "\
+Usage: conduit top [OPTIONS]
+
+Shows how the endpoints of a running conduit are, the worst first, again and
+again. Standard output must be a terminal; q ends it.
+
+Exit status: 0 ended by a key or a signal, 1 refused, 2 wrong usage, 3 no
+terminal, could not connect, or the connection was lost.
 ";
 
 const HEALTH: &str = "\
@@ -121,7 +132,7 @@ Exit status: 0 if all were delivered.
 ";
 
 const NOTHING: &str = "\
-Usage: conduit run|check|submit|ctl|health|sink|demo|help [OPTIONS]
+Usage: conduit run|check|submit|ctl|top|health|sink|demo|help [OPTIONS]
 Try conduit demo, or conduit --help.
 ";
 
@@ -152,6 +163,10 @@ pub fn text(topic: Topic) -> String {
         }
         Topic::Submit => {
             out.push_str(SUBMIT);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
+        Topic::Top => {
+            out.push_str(TOP);
             section(&mut out, "Options", topic.flags().iter().map(flag_row));
         }
         Topic::Ctl => {
@@ -295,12 +310,13 @@ fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const TOPICS: [Topic; 8] = [
+    const TOPICS: [Topic; 9] = [
         Topic::Commands,
         Topic::Run,
         Topic::Check,
         Topic::Submit,
         Topic::Ctl,
+        Topic::Top,
         Topic::Health,
         Topic::Sink,
         Topic::Demo,
@@ -332,6 +348,7 @@ mod tests {
             Topic::Check,
             Topic::Submit,
             Topic::Ctl,
+            Topic::Top,
             Topic::Health,
             Topic::Sink,
         ] {

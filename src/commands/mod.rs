@@ -9,6 +9,7 @@ pub mod peer;
 pub mod run;
 pub mod sink;
 pub mod submit;
+pub mod top;
 
 use std::io::Write as _;
 

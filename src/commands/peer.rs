@@ -6,6 +6,7 @@ use std::env;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -58,12 +59,24 @@ impl Peer {
         })
     }
 
+    /// Waits no longer than this for an answer.
+    ///
+    /// # Errors
+    /// The system's, in one line.
+    pub fn set_patience(&mut self, time: Duration) -> Result<(), String> {
+        let set = self.stream.get_ref().set_read_timeout(Some(time));
+        set.map_err(|error| format!("can't wait for conduit: {error}"))
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors
     /// Why there is none, in one line.
     pub fn ask(&mut self, question: &Value) -> Result<Answer, String> {
-        let lost = |error: io::Error| format!("the connection to conduit was lost: {error}");
+        let lost = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => "conduit does not answer".to_owned(),
+            _ => format!("the connection to conduit was lost: {error}"),
+        };
         // Turned away, it may find the peer gone: the reason can still be read.
         let question = format!("{question}\n");
         let written = self.stream.get_mut().write_all(question.as_bytes());

@@ -1,9 +1,10 @@
-//! The words of `submit`, and what all commands share that talk to a running conduit.
+//! The words of `submit` and `top`, and what all commands share that talk to a running conduit.
 //!
 //! Not here: how a command line is cut (`flags`), the words of `ctl` (`ctl`), what the commands do (`commands`).
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::{BadValue, value};
 use crate::flags::{Flag, UsageError, Word, bad_value, wrong};
@@ -37,6 +38,46 @@ pub const SUBMIT_FLAGS: [Flag; 2] = [
         default: None,
     },
 ];
+
+/// What `conduit top` is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopOptions {
+    /// Where conduit listens, if the command line says so.
+    pub socket: Option<PathBuf>,
+    /// How often it is asked.
+    pub interval: Duration,
+}
+
+/// The flags of `conduit top`.
+pub const TOP_FLAGS: [Flag; 2] = [
+    SOCKET,
+    Flag {
+        name: "interval",
+        placeholder: "SECONDS",
+        help: "how often the page is drawn",
+        default: Some("1"),
+    },
+];
+
+/// What the words after `top` mean.
+pub(super) fn top_options(typed: &[(Word, OsString)]) -> Result<TopOptions, UsageError> {
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
+    let mut options = TopOptions {
+        socket: None,
+        interval: Duration::from_secs(1),
+    };
+    for (name, value) in flags(typed) {
+        match name {
+            "socket" => options.socket = Some(socket(value)?),
+            "interval" => {
+                let interval = value::seconds(value, least, most);
+                options.interval = interval.map_err(|bad| bad_value(name, &bad))?;
+            }
+            _ => unreachable!("{name} is in TOP_FLAGS but put nowhere"),
+        }
+    }
+    Ok(options)
+}
 
 /// What the words after `submit` mean.
 pub(super) fn submit_options(

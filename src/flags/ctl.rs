@@ -46,12 +46,12 @@ pub enum Verb {
         /// Whose.
         origin: Box<str>,
     },
-    /// To change settings of an origin.
+    /// To change a setting of an origin.
     Set {
         /// Whose.
         origin: Box<str>,
-        /// Names and values.
-        settings: Vec<(String, String)>,
+        /// Its name and its value.
+        setting: (String, String),
     },
     /// To read its configuration again.
     Reload,
@@ -184,8 +184,7 @@ pub(super) fn ctl_options(
         other => return Err(unknown(other, &VERBS)),
     };
     let arguments = match verb {
-        Verb::Breaker { .. } => 2,
-        Verb::Set { .. } => rest.len(),
+        Verb::Breaker { .. } | Verb::Set { .. } => 2,
         Verb::Dead { .. } => 1,
         Verb::Status | Verb::Endpoints { .. } | Verb::Drain { .. } | Verb::Reload => 0,
     };
@@ -224,17 +223,18 @@ fn set(words: &[&str]) -> Result<Verb, UsageError> {
         return Err(missing("ctl set", "an origin, such as https://example.com"));
     };
     let origin = read_origin("ctl set", text)?;
-    let settings = pairs.iter().map(|pair| match pair.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+    let Some(pair) = pairs.first() else {
+        return Err(missing("ctl set", "KEY=VALUE, such as maxConnections=20"));
+    };
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Verb::Set {
+            origin,
+            setting: (name.to_owned(), value.to_owned()),
+        }),
         Some(_) | None => {
             let found = quoted(pair);
             Err(wrong(format!("ctl set: expected KEY=VALUE, found {found}")))
         }
-    });
-    let settings = settings.collect::<Result<Vec<_>, _>>()?;
-    match settings.is_empty() {
-        true => Err(missing("ctl set", "KEY=VALUE, such as maxConnections=20")),
-        false => Ok(Verb::Set { origin, settings }),
     }
 }
 
@@ -421,13 +421,10 @@ mod tests {
                 },
             ),
             (
-                "set https://a.example maxConnections=20 onCircuitOpen=fail",
+                "set https://a.example onCircuitOpen=fail",
                 Verb::Set {
                     origin: origin(),
-                    settings: vec![
-                        ("maxConnections".to_owned(), "20".to_owned()),
-                        ("onCircuitOpen".to_owned(), "fail".to_owned()),
-                    ],
+                    setting: ("onCircuitOpen".to_owned(), "fail".to_owned()),
                 },
             ),
             (

@@ -116,12 +116,12 @@ fn what_is_wrong_is_one_line_that_names_it() {
         (&["rum"], r#"no command "rum": did you mean run?"#),
         (
             &["frobnicate"],
-            r#"no command "frobnicate": the commands are run, check, submit, ctl, sink, demo, help"#,
+            r#"no command "frobnicate": the commands are run, check, submit, ctl, top, health, sink, demo, help"#,
         ),
         (&["help", "rnu"], r#"no command "rnu": did you mean run?"#),
         (
             &["--timeout", "5", "run"],
-            "expected a command (run, check, submit, ctl, sink, demo, help), found \"--timeout\": flags follow their \
+            "expected a command (run, check, submit, ctl, top, health, sink, demo, help), found \"--timeout\": flags follow their \
              command",
         ),
         (

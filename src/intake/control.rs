@@ -28,8 +28,15 @@ pub(super) enum Order {
     Drain,
     /// Jobs again.
     Reopen,
+    /// It is an order about breakers or settings.
+    Operate,
     /// It is about dead letters, and answered later.
     Letters,
+    /// It is about endpoints, and answered when the engines have said how they are.
+    Endpoints {
+        /// At most so many of them.
+        limit: Option<usize>,
+    },
 }
 
 /// Appends the answer, and says what is to be done.
@@ -42,6 +49,7 @@ pub(super) fn answer(
     match &ctl.request {
         Err(wrong) => ctl.write_refused(out, ErrorKind::Invalid, wrong),
         Ok(Request::Status) => ctl.write_done(out, |out| status(situation, out)),
+        Ok(Request::Endpoints { limit }) => return Order::Endpoints { limit: *limit },
         Ok(_) if access < Access::Control => {
             let message = "this user may submit jobs, not control conduit (--control-uid)";
             ctl.write_refused(out, ErrorKind::Policy, message);
@@ -77,12 +85,11 @@ pub(super) fn answer(
             ctl.write_refused(out, ErrorKind::Spool, message);
         }
         Ok(
-            Request::Endpoints { .. }
-            | Request::BreakerReset { .. }
+            Request::BreakerReset { .. }
             | Request::BreakerIsolate { .. }
             | Request::Set { .. }
             | Request::Reload,
-        ) => ctl.write_refused(out, ErrorKind::Invalid, "this conduit does not know how to"),
+        ) => return Order::Operate,
     }
     Order::Nothing
 }

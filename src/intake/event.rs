@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::base::slab::Key;
 use crate::intake::limits::Limits;
+use crate::intake::orders::Change;
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
@@ -150,6 +151,13 @@ pub enum Input {
     /// A job that was found on disk at start, one for each time that [`super::Intake::wants_found`] says so; `None`:
     /// there is no more.
     Found(Option<Pending>),
+    /// What came of an [`Output::Change`].
+    Changed {
+        /// The order.
+        change: Box<Change>,
+        /// Why it was not carried out.
+        result: Result<(), Box<str>>,
+    },
     /// What the journal says to an [`Output::FindLetters`].
     LettersFound(Box<FoundLetters>),
     /// What an [`Output::Fetch`] wanted. `None`: it can't be read.
@@ -207,6 +215,17 @@ pub enum Output {
         /// Which.
         key: JobKey,
     },
+    /// Tell this engine what somebody wants of an origin's breaker.
+    Breaker {
+        /// Which.
+        engine: EngineId,
+        /// Whose.
+        origin: Arc<Origin>,
+        /// It is to be open until it is reset; else it is to close.
+        isolates: bool,
+    },
+    /// Carry this out, and hand in at once what came of it ([`Input::Changed`]).
+    Change(Box<Change>),
     /// Ask this engine how some of its origins stand; it answers with [`Input::Rows`].
     Ask {
         /// Which.

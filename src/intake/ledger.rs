@@ -365,6 +365,30 @@ impl Ledger {
         share.unheard = 0;
     }
 
+    /// The engine that the origin is assigned to, from now on at the latest.
+    pub(super) fn assign(&mut self, origin: &Arc<Origin>) -> EngineId {
+        if let Some(engine) = self.engine_of(origin) {
+            return engine;
+        }
+        let engine = self.least_loaded();
+        let account = Account {
+            origin: Arc::clone(origin),
+            engine,
+            jobs: 0,
+            limits: *self.endpoints.get(origin).unwrap_or(&self.endpoint),
+            epoch: self.epoch,
+            is_held: false,
+        };
+        self.origins.insert(origin.text.clone(), account);
+        engine
+    }
+
+    /// The engine that knows the origin.
+    pub(super) fn engine_of(&self, origin: &Origin) -> Option<EngineId> {
+        let account = self.origins.get(&*origin.text);
+        account.map(|account| account.engine)
+    }
+
     /// An origin's breaker has opened or closed.
     pub(super) fn on_origin(&mut self, engine: EngineId, origin: &Origin, is_held: bool) {
         let account = self.origins.get_mut(&*origin.text);

@@ -25,9 +25,7 @@ impl Intake {
             return self.clients[id.0].expect(line);
         }
         let message = format!("{QUESTIONS_MAX} questions about dead letters wait already");
-        let mut text = Vec::new();
-        ctl.write_refused(&mut text, ErrorKind::Limit, &message);
-        self.answer_ctl(id, line, &text);
+        self.refuse_ctl(id, line, ctl, ErrorKind::Limit, &message);
     }
 
     /// One step of what is asked about dead letters.

@@ -26,11 +26,13 @@ pub mod survey;
 
 mod admission;
 mod answers;
+mod asked;
 mod control;
 mod dead;
 mod health;
 mod ids;
 mod letters;
+pub mod orders;
 mod parking;
 mod reading;
 mod spooled;
@@ -48,6 +50,7 @@ use crate::wire::job::{Job, Source};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
 use self::admission::{Admission, Candidate};
+use self::asked::Asked;
 use self::client::Client;
 use self::dead::Dead;
 use self::event::{ClientId, Input, Kind, Output};
@@ -141,6 +144,8 @@ pub struct Intake {
     spool: Option<Box<Spooled>>,
     /// What is asked about dead letters.
     dead: Dead,
+    /// What is asked about endpoints.
+    asked: Asked,
     /// Who gets the results of jobs that an earlier process took from its feed.
     feed: Option<ClientId>,
     survey: Survey,
@@ -179,6 +184,7 @@ impl Intake {
             ledger: Ledger::new(&settings, seed),
             spool: (settings.spools).then(|| Box::new(Spooled::new(seed))),
             dead: Dead::default(),
+            asked: Asked::default(),
             feed: None,
             survey: Survey::new(settings.engines, seed),
             phase: Phase::Open,
@@ -255,6 +261,7 @@ impl Intake {
             Input::LettersFound(found) => self.dead.on_found(*found),
             Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),
             Input::Limits(limits) => self.on_limits(*limits),
+            Input::Changed { change, result } => self.on_changed(&change, result),
             Input::Stop => self.on_stop(now),
             Input::Abort => self.on_abort(),
         }
@@ -275,6 +282,9 @@ impl Intake {
         }
         if let Some((engine, from)) = self.survey.poll_ask() {
             return Some(Output::Ask { engine, from });
+        }
+        if self.serve_asked() {
+            return self.outputs.pop_front();
         }
         if self.phase == Phase::Stopped && self.spool.is_none() {
             return None;
@@ -333,7 +343,11 @@ impl Intake {
         let may_read = || !socket.is_empty() || feed.front().is_some_and(|id| self.may_feed(*id));
         let may_serve = || self.phase != Phase::Stopped && self.may_store() && may_read();
         let has_outputs = !self.outputs.is_empty() || self.survey.has_asks();
-        has_outputs || may_serve() || self.has_spool_work() || self.has_letter_work()
+        has_outputs
+            || self.has_asked_work()
+            || may_serve()
+            || self.has_spool_work()
+            || self.has_letter_work()
     }
 
     /// When to pull again even if nothing happens.
@@ -631,6 +645,7 @@ impl Intake {
         self.phase = Phase::Stopped;
         self.cancel_held(now);
         self.stop_letters();
+        self.stop_asked();
         for queue in &mut self.queues {
             for id in std::mem::take(queue) {
                 if let Some(client) = self.clients.get_mut(id.0) {

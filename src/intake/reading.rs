@@ -173,7 +173,9 @@ impl Intake {
                 self.cancel_held(now);
             }
             Order::Reopen => self.phase = Phase::Open,
+            Order::Operate => self.order(id, ctl),
             Order::Letters => self.ask_letters(id, ctl),
+            Order::Endpoints { limit } => self.ask_endpoints(now, id, ctl, limit),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::{CHUNKS_AHEAD, RESULT_BYTES_MAX};
 use super::event::{Access, EngineId};
 use super::ledger::{GRANT_LINES, PACE, WAITING_MIN};
+use super::orders::What;
 use super::*;
 use crate::base::time::Wall;
 use crate::wire::report::{ErrorKind, Failure};
@@ -26,6 +27,7 @@ const SETTINGS: Settings = Settings {
 mod chance;
 mod letters;
 mod limits;
+mod orders;
 mod pretend;
 mod sockets;
 mod spool;
@@ -41,6 +43,9 @@ struct World {
     /// Clients that are to be written to, and that were closed.
     writes: Vec<ClientId>,
     closed: Vec<ClientId>,
+    /// Whose breakers are to be what.
+    breakers: Vec<(EngineId, String, bool)>,
+    engines_asked: Vec<EngineId>,
     /// The journal, where there is one.
     pretend: pretend::Pretend,
 }
@@ -62,6 +67,8 @@ impl World {
             asked: Vec::new(),
             writes: Vec::new(),
             closed: Vec::new(),
+            breakers: Vec::new(),
+            engines_asked: Vec::new(),
             pretend: pretend::Pretend::default(),
         }
     }
@@ -150,7 +157,22 @@ impl World {
                 }
                 Some(Output::Write { client }) => self.writes.push(client),
                 Some(Output::Close { client }) => self.closed.push(client),
-                Some(Output::Ask { .. }) => unreachable!("nobody has asked"),
+                Some(Output::Ask { engine, .. }) => self.engines_asked.push(engine),
+                Some(Output::Breaker {
+                    engine,
+                    origin,
+                    isolates,
+                }) => self
+                    .breakers
+                    .push((engine, origin.text.to_string(), isolates)),
+                Some(Output::Change(change)) => {
+                    let result = match &change.what {
+                        What::Reload => Err("no file".into()),
+                        What::Set { .. } => Ok(()),
+                    };
+                    let changed = Input::Changed { change, result };
+                    self.intake.handle_input(self.now, changed);
+                }
                 None if self.intake.has_work() => {}
                 None => break,
             }

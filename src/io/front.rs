@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
-use conduit::engine::event::{Appetite, Input as EngineInput, Note};
+use conduit::engine::event::{Appetite, BreakerOrder, Input as EngineInput, Note};
 use conduit::engine::policy::Policy;
 use conduit::intake::event::{ClientId, EngineId, Input, Kind, Output};
 use conduit::intake::limits::Limits;
@@ -513,6 +513,31 @@ impl Front {
                 None => self.own_ask = Some(from),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Ask { from }),
             },
+            Output::Breaker {
+                engine,
+                origin,
+                isolates,
+            } => {
+                let order = match isolates {
+                    true => BreakerOrder::Isolate,
+                    false => BreakerOrder::Reset,
+                };
+                let worker = engine.0.checked_sub(1);
+                match worker {
+                    None => {
+                        let input = EngineInput::Breaker { origin, order };
+                        self.turn.net.handle_input(now, input);
+                    }
+                    Some(worker) => {
+                        self.orders[usize::from(worker)].push(ToWorker::Breaker { origin, order })
+                    }
+                }
+            }
+            Output::Change(change) => {
+                let result = self.change(&change.what);
+                let changed = Input::Changed { change, result };
+                self.intake.handle_input(now, changed);
+            }
             Output::Deliver { engine, job } => match engine.0.checked_sub(1) {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),

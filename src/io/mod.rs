@@ -27,6 +27,7 @@ pub mod stdio;
 pub mod steering;
 pub mod stream;
 pub mod sys;
+pub mod terminal;
 pub mod tls;
 pub mod turn;
 pub mod udp;

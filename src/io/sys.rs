@@ -308,6 +308,57 @@ pub fn set_umask(mask: u32) -> u32 {
     unsafe { libc::umask(mask as libc::mode_t) }
 }
 
+/// How a terminal treats what is typed there (termios(3)).
+#[derive(Clone, Copy)]
+pub struct TerminalMode(libc::termios);
+
+impl TerminalMode {
+    /// The same, but each key can be read at once, is not shown, and is no signal.
+    #[must_use]
+    pub fn by_key(&self) -> TerminalMode {
+        let mut mode = self.0;
+        mode.c_lflag &= !(libc::ICANON | libc::ECHO | libc::ISIG);
+        mode.c_cc[libc::VMIN] = 0;
+        mode.c_cc[libc::VTIME] = 0;
+        TerminalMode(mode)
+    }
+}
+
+/// How this terminal treats what is typed.
+///
+/// # Errors
+/// The system's, where it is no terminal.
+pub fn terminal_mode(terminal: BorrowedFd<'_>) -> io::Result<TerminalMode> {
+    let mut mode = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the pointer is to writable memory of the right type and size.
+    check(unsafe { libc::tcgetattr(terminal.as_raw_fd(), mode.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded, so it has written the whole value.
+    Ok(TerminalMode(unsafe { mode.assume_init() }))
+}
+
+/// Has a terminal treat what is typed so, once what was written is out.
+///
+/// # Errors
+/// The system's.
+pub fn set_terminal_mode(terminal: BorrowedFd<'_>, mode: &TerminalMode) -> io::Result<()> {
+    // SAFETY: the pointer is to a live value, which the call only reads.
+    check(unsafe { libc::tcsetattr(terminal.as_raw_fd(), libc::TCSADRAIN, &mode.0) })?;
+    Ok(())
+}
+
+/// Rows and columns of a terminal; `None` if it is none, or does not know.
+#[must_use]
+pub fn terminal_size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
+    let mut size = MaybeUninit::<libc::winsize>::uninit();
+    let fd = terminal.as_raw_fd();
+    // SAFETY: the pointer is to writable memory of the type that this request fills.
+    check(unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, size.as_mut_ptr()) }).ok()?;
+    // SAFETY: the call has succeeded, so it has written the whole value.
+    let size = unsafe { size.assume_init() };
+    let is_known = size.ws_row > 0 && size.ws_col > 0;
+    is_known.then_some((size.ws_row.into(), size.ws_col.into()))
+}
+
 /// Sleeps until a descriptor is ready: for standard streams that somebody else made non-blocking.
 ///
 /// # Errors

@@ -22,10 +22,11 @@ use std::time::Duration;
 use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
-use conduit::engine::event::{Input, Note};
+use conduit::engine::event::{BreakerOrder, Input, Note};
 use conduit::engine::policy::Policy;
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
+use conduit::wire::url::Origin;
 use mio::{Events, Poll, Registry, Token};
 
 use crate::io::clock;
@@ -86,6 +87,13 @@ pub enum ToWorker {
     Ask {
         /// The slot.
         from: u32,
+    },
+    /// Somebody wants the breaker of an origin otherwise.
+    Breaker {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// What it is to do.
+        order: BreakerOrder,
     },
     /// Obey this from now on.
     Orders(Box<Orders>),
@@ -315,6 +323,7 @@ fn work(mut turn: Turn, inbox: &Mailbox<ToWorker>, outbox: &Mailbox<FromWorker>)
                 ToWorker::Job(job) => Input::Job(job),
                 ToWorker::Names(names) => Input::Names(names),
                 ToWorker::Ask { from } => Input::Ask { from },
+                ToWorker::Breaker { origin, order } => Input::Breaker { origin, order },
                 ToWorker::Orders(orders) => {
                     turn.obey(*orders);
                     continue;

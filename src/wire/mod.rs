@@ -6,6 +6,7 @@ pub mod body;
 pub mod ctl;
 pub mod dates;
 pub mod dns;
+pub mod endpoint_line;
 pub mod endpoint_row;
 pub mod endpoints;
 pub mod health;

@@ -87,6 +87,70 @@ pub fn letters(letters: &[Value], has_head: bool) -> String {
     columns(&rows, &[2], usize::from(!has_head))
 }
 
+/// The answer to `endpoints`, at most 120 columns wide.
+#[must_use]
+pub fn endpoints(data: &Value) -> String {
+    const HEAD: [&str; 10] = [
+        "ENDPOINT", "BREAKER", "BUSY/MAX", "IDLE", "QUEUED", "REQUESTS", "SCORE", "TIMEOUTS",
+        "P50", "P99",
+    ];
+    let list = data["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
+    if list.is_empty() {
+        return "no endpoints yet\n".to_owned();
+    }
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(list.iter().map(endpoint));
+    let mut text = columns(&rows, &[2, 3, 4, 5, 6, 7, 8, 9], 0);
+    let left = data["total"]
+        .as_u64()
+        .unwrap_or(0)
+        .saturating_sub(list.len() as u64);
+    if left > 0 {
+        text.push_str(&format!("and {left} more\n"));
+    }
+    for row in list {
+        let names = row["set"].as_array().map_or(&[][..], Vec::as_slice);
+        let names: Vec<String> = names.iter().map(plain_text).collect();
+        if !names.is_empty() {
+            let origin = plain_text(&row["origin"]);
+            text.push_str(&format!("* {origin}: {} by ctl set\n", names.join(", ")));
+        }
+    }
+    text
+}
+
+fn endpoint(row: &Value) -> [String; 10] {
+    const NAME_CHARS_MAX: usize = 30;
+    let count = |name: &str| row[name].as_u64().unwrap_or(0);
+    let mut name = plain_text(&row["origin"]);
+    if name.chars().count() > NAME_CHARS_MAX {
+        name = name.chars().take(NAME_CHARS_MAX - 1).collect::<String>() + "~";
+    }
+    if row["set"].is_array() {
+        name.push('*');
+    }
+    let queued = row["queued"].as_object().into_iter().flatten();
+    let queued: u64 = queued.filter_map(|(_, count)| count.as_u64()).sum();
+    let is_known = !row["breaker"].is_null();
+    let known = |text: String| if is_known { text } else { "-".to_owned() };
+    let millis = |name: &str| match row[name].as_u64() {
+        Some(millis) => format!("{millis}ms"),
+        None => "-".to_owned(),
+    };
+    [
+        name,
+        plain_text(&row["breaker"]),
+        known(format!("{}/{}", count("active"), count("maxConnections"))),
+        known(count("idle").to_string()),
+        known(queued.to_string()),
+        count("requests").to_string(),
+        known(count("score").to_string()),
+        count("timeouts").to_string(),
+        millis("p50Ms"),
+        millis("p99Ms"),
+    ]
+}
+
 /// Rows in columns, those of `right` flush right; the first `skipped` rows only make the columns wide.
 fn columns<const N: usize>(rows: &[[String; N]], right: &[usize], skipped: usize) -> String {
     let width = |column: usize| {
@@ -256,6 +320,37 @@ ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
         assert_eq!(first, expected);
         assert_eq!(letters(&[letter("a")], false).lines().count(), 1);
         assert_eq!(letters(&[], true), "");
+    }
+
+    #[test]
+    fn endpoints_fit_a_wide_terminal() {
+        let most = u64::from(u32::MAX);
+        let row = json!({"origin": format!("https://{}.example:65535", "x".repeat(200)),
+            "breaker": "half-open", "active": 65_535, "maxConnections": 65_535, "idle": 65_535,
+            "queued": {"high": 1_000_000, "normal": 8_000_000, "low": 1_000_000}, "requests": most,
+            "score": 100, "timeouts": 99_999_999, "p50Ms": 40_960, "p99Ms": 40_960});
+        let gone = json!({"origin": "other", "requests": 0, "set": ["timeout", "maxQueued"]});
+        let text = endpoints(&json!({"endpoints": [row, gone], "total": 7}));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        for line in &lines {
+            assert!(line.chars().count() <= 120, "{}: {line}", line.len());
+        }
+        assert!(
+            lines[1].contains("65535/65535") && lines[1].contains(" 10000000 "),
+            "{text}"
+        );
+        assert!(
+            lines[1].contains("  100  ") && lines[1].ends_with(" 40960ms"),
+            "{text}"
+        );
+        assert!(
+            lines[2].starts_with("other* ") && lines[2].ends_with("  -"),
+            "{text}"
+        );
+        assert_eq!(lines[3], "and 5 more");
+        assert_eq!(lines[4], "* other: timeout, maxQueued by ctl set");
+        assert_eq!(endpoints(&json!({"endpoints": []})), "no endpoints yet\n");
     }
 
     #[test]

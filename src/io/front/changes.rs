@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use conduit::intake::event::Input;
+use conduit::intake::orders::What;
 
 use crate::io::front::{Front, Stage, share};
 use crate::io::log as logger;
@@ -12,6 +13,18 @@ use crate::io::steering::{Change, Question};
 use crate::io::turn::{Orders, ToWorker};
 
 impl Front {
+    /// Carries out what a client of the socket has ordered.
+    ///
+    /// # Errors
+    /// All that is wrong with it, in one line.
+    pub(super) fn change(&mut self, what: &What) -> Result<(), Box<str>> {
+        let result = match what {
+            What::Reload => self.reload(),
+            What::Set { origin, setting } => self.set(origin, &setting.0, &setting.1),
+        };
+        result.map_err(|reasons| reasons.join("; ").into())
+    }
+
     /// Reads the configuration again: all of it takes effect, or none.
     ///
     /// # Errors
@@ -44,8 +57,7 @@ impl Front {
     ///
     /// # Errors
     /// What is wrong with it.
-    #[expect(dead_code, reason = "for the control lines of the socket")]
-    pub(super) fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
+    fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
         self.ask(Question::Set { origin, key, value })?;
         log::info!(origin = origin, setting = key, value = value; "set until the end of this run");
         Ok(())

@@ -63,12 +63,12 @@ pub enum Request {
         /// Whose, as results name it.
         origin: Box<str>,
     },
-    /// Settings of an origin, until the next start.
+    /// A setting of an origin, until the next start.
     Set {
         /// Whose, as results name it.
         origin: Box<str>,
-        /// Which, and what they are to be.
-        settings: Vec<Setting>,
+        /// Which, and what it is to be.
+        setting: Setting,
     },
     /// The configuration is to be read again.
     Reload,
@@ -132,7 +132,7 @@ impl Request {
             },
             "set" => Request::Set {
                 origin: fields.required_origin()?,
-                settings: fields.settings()?,
+                setting: fields.setting()?,
             },
             "reload" => Request::Reload,
             "dead list" => Request::DeadList(fields.letters()?),
@@ -252,11 +252,12 @@ impl<'a> Fields<'a> {
         self.origin()?.ok_or_else(|| wrong_origin("nothing"))
     }
 
-    fn settings(&mut self) -> Result<Vec<Setting>, String> {
-        const EXPECTED: &str = "an object of settings";
+    /// The only member of `settings`: several could not be told apart if one of them is wrong.
+    fn setting(&mut self) -> Result<Setting, String> {
+        const EXPECTED: &str = "an object with one setting";
         let value = self.take("settings")?;
         let value = value.ok_or_else(|| format!("settings: expected {EXPECTED}, found nothing"))?;
-        let mut settings: Vec<Setting> = Vec::new();
+        let mut setting: Option<Setting> = None;
         let mut members = Members::new(value);
         loop {
             let member = members.next_member();
@@ -265,8 +266,11 @@ impl<'a> Fields<'a> {
                 break;
             };
             let name = text("settings", member.key)?;
-            if settings.iter().any(|(other, _)| **other == *name) {
-                return Err(format!("{}: expected once, found twice", shown(&name)));
+            if setting.is_some() {
+                return Err(format!(
+                    "settings: expected one, found {} too",
+                    shown(&name)
+                ));
             }
             let value = match Kind::of(member.value) {
                 Kind::String => text(&shown(&name), member.value)?,
@@ -276,12 +280,9 @@ impl<'a> Fields<'a> {
                     return Err(unexpected(&shown(&name), expected, member.value));
                 }
             };
-            settings.push((name.into(), value.into()));
+            setting = Some((name.into(), value.into()));
         }
-        match settings.is_empty() {
-            true => Err("settings: expected at least one, found none".to_owned()),
-            false => Ok(settings),
-        }
+        setting.ok_or_else(|| "settings: expected one, found none".to_owned())
     }
 
     /// What changes letters must be told which: all of them only if that is said.
@@ -401,13 +402,17 @@ mod tests {
                 Request::BreakerIsolate { origin: origin() },
             ),
             (
-                r#""ctl":"set","origin":"https://a.example","settings":{"timeout":2.5,"onCircuitOpen":"fail"}"#,
+                r#""ctl":"set","origin":"https://a.example","settings":{"timeout":2.5}"#,
                 Request::Set {
                     origin: origin(),
-                    settings: vec![
-                        ("timeout".into(), "2.5".into()),
-                        ("onCircuitOpen".into(), "fail".into()),
-                    ],
+                    setting: ("timeout".into(), "2.5".into()),
+                },
+            ),
+            (
+                r#""ctl":"set","origin":"https://a.example","settings":{"onCircuitOpen":"fail"}"#,
+                Request::Set {
+                    origin: origin(),
+                    setting: ("onCircuitOpen".into(), "fail".into()),
                 },
             ),
             (r#""ctl":"reload""#, Request::Reload),
@@ -476,7 +481,7 @@ mod tests {
             ),
             (
                 r#""ctl":"set","origin":"https://a","settings":{}"#,
-                "at least one",
+                "expected one, found none",
             ),
             (
                 r#""ctl":"set","origin":"https://a","settings":{"x":[]}"#,
@@ -484,7 +489,7 @@ mod tests {
             ),
             (
                 r#""ctl":"set","origin":"https://a","settings":{"x":1,"x":2}"#,
-                "x: expected once",
+                "settings: expected one, found x too",
             ),
             (r#""ctl":"dead list","id":"x""#, "dead list has no field id"),
             (

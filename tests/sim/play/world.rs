@@ -330,6 +330,9 @@ impl World {
             IntakeOutput::FindLetters(_) | IntakeOutput::Forget { .. } => {
                 unreachable!("nobody asks for dead letters")
             }
+            IntakeOutput::Breaker { .. } | IntakeOutput::Change(_) => {
+                unreachable!("there is no socket to order it")
+            }
             IntakeOutput::Ask { engine, from } => {
                 self.input(usize::from(engine.0), Input::Ask { from })
             }

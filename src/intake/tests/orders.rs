@@ -1,0 +1,122 @@
+//! Stories of operators: endpoints asked for, breakers and settings ordered.
+
+use super::*;
+use crate::intake::event::Access;
+use crate::wire::endpoint_row::{Rows, Totals};
+
+const SERVING: Settings = Settings {
+    serves: true,
+    ..SETTINGS
+};
+
+fn world() -> World {
+    let mut world = World::new(SERVING);
+    world.settle();
+    world
+}
+
+impl World {
+    fn orders(&mut self, client: ClientId, question: &str) -> String {
+        self.says(client, format!("{question}\n"));
+        self.hears(client)
+    }
+
+    /// Every engine that was asked says that it knows no origin.
+    fn engines_answer(&mut self) {
+        for engine in std::mem::take(&mut self.engines_asked) {
+            let rows = Box::new(Rows {
+                rows: Vec::new(),
+                next: None,
+                totals: Totals::default(),
+            });
+            self.input(Input::Rows { engine, rows });
+        }
+        self.settle();
+    }
+}
+
+#[test]
+fn endpoints_are_answered_when_all_engines_have_said_and_answers_keep_their_order() {
+    let mut world = world();
+    let client = world.connect(Access::Submit);
+    world.says(client, "{\"ctl\":\"endpoints\"}\n{\"ctl\":\"status\"}\n");
+    assert_eq!(world.hears(client), "", "the engines have not answered");
+    assert_eq!(world.engines_asked.len(), 2);
+    world.engines_answer();
+    let heard = world.hears(client);
+    let expected = "{\"ctl\":\"endpoints\",\"ok\":true,\"data\":{\"endpoints\":[],\"total\":0}}\n";
+    assert!(heard.starts_with(expected), "{heard}");
+    assert!(
+        heard[expected.len()..].starts_with("{\"ctl\":\"status\""),
+        "{heard}"
+    );
+}
+
+#[test]
+fn at_the_end_nobody_waits_for_endpoints() {
+    let mut world = world();
+    let client = world.connect(Access::Control);
+    world.says(client, "{\"ctl\":\"endpoints\"}\n");
+    world.input(Input::Stop);
+    world.settle();
+    let heard = world.hears(client);
+    assert!(heard.contains("\"kind\":\"cancelled\""), "{heard}");
+}
+
+#[test]
+fn a_breaker_is_told_to_the_engine_that_has_the_origin_or_will_have_it() {
+    let mut world = world();
+    let client = world.connect(Access::Control);
+    let heard = world.orders(
+        client,
+        "{\"ctl\":\"breaker reset\",\"origin\":\"https://a\"}",
+    );
+    assert!(heard.contains("\"ok\":false"), "nobody knows it: {heard}");
+    let heard = world.orders(
+        client,
+        "{\"ctl\":\"breaker isolate\",\"origin\":\"https://A:443/\"}",
+    );
+    let done = "\"data\":{\"origin\":\"https://a\",\"breaker\":\"open\"}}\n";
+    assert!(heard.ends_with(done), "{heard}");
+    world.says(client, line("a", "1"));
+    let (engine, _) = &world.out[0];
+    let engine = *engine;
+    assert_eq!(world.breakers, [(engine, "https://a".to_owned(), true)]);
+    let heard = world.orders(
+        client,
+        "{\"ctl\":\"breaker reset\",\"origin\":\"https://a\"}",
+    );
+    assert!(heard.contains("\"breaker\":\"closed\""), "{heard}");
+    assert_eq!(world.breakers[1], (engine, "https://a".to_owned(), false));
+}
+
+#[test]
+fn settings_are_the_shells_and_its_word_is_the_answer() {
+    let mut world = world();
+    let client = world.connect(Access::Control);
+    let question = "{\"ctl\":\"set\",\"origin\":\"https://a\",\"settings\":{\"timeout\":2.5}}";
+    assert_eq!(
+        world.orders(client, question),
+        "{\"ctl\":\"set\",\"ok\":true,\"data\":{\"origin\":\"https://a\",\"settings\":{\"timeout\":\"2.5\"}}}\n"
+    );
+    assert_eq!(
+        world.orders(client, "{\"ctl\":\"reload\"}"),
+        "{\"ctl\":\"reload\",\"ok\":false,\"error\":{\"kind\":\"invalid\",\"message\":\"no file\"}}\n"
+    );
+}
+
+#[test]
+fn who_may_only_submit_may_order_nothing() {
+    let mut world = world();
+    let client = world.connect(Access::Submit);
+    for question in [
+        "{\"ctl\":\"breaker isolate\",\"origin\":\"https://a\"}",
+        "{\"ctl\":\"breaker reset\",\"origin\":\"https://a\"}",
+        "{\"ctl\":\"set\",\"origin\":\"https://a\",\"settings\":{\"timeout\":2}}",
+        "{\"ctl\":\"reload\"}",
+    ] {
+        let heard = world.orders(client, question);
+        assert!(heard.contains("\"kind\":\"policy\""), "{question}: {heard}");
+    }
+    assert!(world.breakers.is_empty());
+}
