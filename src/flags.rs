@@ -34,6 +34,8 @@ pub enum Command {
     Run(RunOptions),
     /// `conduit check`
     Check(CheckOptions),
+    /// `conduit explain`
+    Explain(ExplainOptions),
     /// `conduit submit`
     Submit(SubmitOptions),
     /// `conduit ctl`
@@ -68,6 +70,17 @@ pub struct CheckOptions {
     pub print: bool,
 }
 
+/// What `conduit explain` is to do.
+#[derive(Debug, PartialEq)]
+pub struct ExplainOptions {
+    /// As [`RunOptions::sources`].
+    pub sources: Sources,
+    /// Where the job lines are; none: on standard input.
+    pub file: Option<PathBuf>,
+    /// Explain in JSON.
+    pub json: bool,
+}
+
 /// What `conduit demo` is to do.
 #[derive(Debug, PartialEq)]
 pub struct DemoOptions {
@@ -84,6 +97,8 @@ pub enum Topic {
     Run,
     /// `conduit check`
     Check,
+    /// `conduit explain`
+    Explain,
     /// `conduit submit`
     Submit,
     /// `conduit ctl`
@@ -121,8 +136,8 @@ pub enum UsageError {
 }
 
 /// The names of the commands, in the order of the help.
-pub const COMMANDS: [&str; 9] = [
-    "run", "check", "submit", "ctl", "top", "health", "sink", "demo", "help",
+pub const COMMANDS: [&str; 10] = [
+    "run", "check", "explain", "submit", "ctl", "top", "health", "sink", "demo", "help",
 ];
 
 const CONFIG: Flag = Flag {
@@ -142,6 +157,17 @@ pub const CHECK_FLAGS: [Flag; 2] = [
         name: "print",
         placeholder: "",
         help: "show what holds, and where each value comes from",
+        default: None,
+    },
+];
+
+/// The flags of `conduit explain` that are no settings.
+pub const EXPLAIN_FLAGS: [Flag; 2] = [
+    CONFIG,
+    Flag {
+        name: "json",
+        placeholder: "",
+        help: "one JSON object for each job",
         default: None,
     },
 ];
@@ -203,6 +229,7 @@ impl Topic {
             Topic::Commands => "",
             Topic::Run => "run",
             Topic::Check => "check",
+            Topic::Explain => "explain",
             Topic::Submit => "submit",
             Topic::Ctl => "ctl",
             Topic::Top => "top",
@@ -215,7 +242,7 @@ impl Topic {
     /// The settings that the command takes as flags.
     pub fn settings(self) -> impl Iterator<Item = &'static Setting> {
         SETTINGS.iter().filter(move |setting| match self {
-            Topic::Run | Topic::Check => true,
+            Topic::Run | Topic::Check | Topic::Explain => true,
             Topic::Demo => DEMO_SETTINGS.contains(&setting.name),
             Topic::Health => setting.name == "listen",
             Topic::Submit | Topic::Ctl | Topic::Top | Topic::Sink | Topic::Commands => false,
@@ -228,6 +255,7 @@ impl Topic {
         match self {
             Topic::Run => &RUN_FLAGS,
             Topic::Check => &CHECK_FLAGS,
+            Topic::Explain => &EXPLAIN_FLAGS,
             Topic::Submit => &SUBMIT_FLAGS,
             Topic::Ctl => &CTL_FLAGS,
             Topic::Top => &TOP_FLAGS,
@@ -256,7 +284,9 @@ impl Topic {
                 }
                 lexopt::Arg::Long(name) => name.to_owned(),
                 lexopt::Arg::Short(_) => return Err(self.unknown_flag(&dashed(&arg), &words)),
-                lexopt::Arg::Value(word) if matches!(self, Topic::Submit | Topic::Ctl) => {
+                lexopt::Arg::Value(word)
+                    if matches!(self, Topic::Submit | Topic::Ctl | Topic::Explain) =>
+                {
                     plain.push(word);
                     continue;
                 }
@@ -289,7 +319,12 @@ impl Topic {
             }),
             Topic::Check => Command::Check(CheckOptions {
                 sources: sources(typed)?,
-                print: is_print(typed)?,
+                print: is_on("print", typed)?,
+            }),
+            Topic::Explain => Command::Explain(ExplainOptions {
+                sources: sources(typed)?,
+                file: clients::job_file(self.name(), words)?,
+                json: is_on("json", typed)?,
             }),
             Topic::Demo => Command::Demo(DemoOptions {
                 settings: settings(typed)?.into(),
@@ -321,6 +356,7 @@ impl Topic {
             Topic::Run => "jobs are read from standard input (conduit run < FILE)",
             Topic::Commands
             | Topic::Check
+            | Topic::Explain
             | Topic::Submit
             | Topic::Ctl
             | Topic::Top
@@ -389,6 +425,7 @@ fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
     match word.to_str() {
         Some("run") => Ok(Topic::Run),
         Some("check") => Ok(Topic::Check),
+        Some("explain") => Ok(Topic::Explain),
         Some("submit") => Ok(Topic::Submit),
         Some("ctl") => Ok(Topic::Ctl),
         Some("top") => Ok(Topic::Top),
@@ -431,12 +468,12 @@ fn sources(typed: &[(Word, OsString)]) -> Result<Sources, UsageError> {
     })
 }
 
-fn is_print(typed: &[(Word, OsString)]) -> Result<bool, UsageError> {
-    let mut print = false;
-    for (_, text) in typed.iter().filter(|(word, _)| word.name() == "print") {
-        print = value::switch(text).map_err(|bad| bad_value("print", &bad))?;
+fn is_on(name: &str, typed: &[(Word, OsString)]) -> Result<bool, UsageError> {
+    let mut is_on = false;
+    for (_, text) in typed.iter().filter(|(word, _)| word.name() == name) {
+        is_on = value::switch(text).map_err(|bad| bad_value(name, &bad))?;
     }
-    Ok(print)
+    Ok(is_on)
 }
 
 fn of_settings(typed: &[(Word, OsString)]) -> impl Iterator<Item = (&'static Setting, OsString)> {

@@ -47,6 +47,16 @@ fn execute(command: Command) -> ExitCode {
                 Err(problems) => complain_of(&problems),
             }
         }
+        Command::Explain(options) => {
+            install_log(&Settings::default());
+            let sources = with_environment(options.sources);
+            match sources.load() {
+                Ok(loaded) => {
+                    commands::explain::execute(&loaded, options.file.as_deref(), options.json)
+                }
+                Err(problems) => complain_of(&problems),
+            }
+        }
         Command::Demo(options) => {
             install_log(&options.settings);
             commands::demo::execute(options)

@@ -25,6 +25,7 @@ result line for each job.
 Commands:
   run     deliver jobs from standard input, results to standard output
   check   say what is wrong with the configuration, or what holds
+  explain say what would happen to jobs, and send nothing
   submit  send jobs to a running conduit, over its Unix socket
   ctl     steer a running conduit: status, breakers, limits, dead letters
   top     show how the endpoints of a running conduit are, again and again
@@ -65,6 +66,18 @@ that is wrong with them, each with its place; it starts nothing. Takes every
 flag of conduit run.
 
 Exit status: 0 all is right, 2 something is wrong.
+";
+
+const EXPLAIN: &str = "\
+Usage: conduit explain [OPTIONS] [FILE]
+
+Says of each job line in FILE, else (or with -) on standard input, what would
+happen to it: whether it may be sent, with which request, under which settings
+and where each of them comes from. Takes every flag of conduit run. Sends
+nothing and looks up no names.
+
+Exit status: 0 all may be sent, as far as can be said without their addresses,
+1 not all, 2 wrong usage, 3 the lines can't be read.
 ";
 
 const SUBMIT: &str = "\
@@ -132,7 +145,7 @@ Exit status: 0 if all were delivered.
 ";
 
 const NOTHING: &str = "\
-Usage: conduit run|check|submit|ctl|top|health|sink|demo|help [OPTIONS]
+Usage: conduit run|check|explain|submit|ctl|top|health|sink|demo|help [OPTIONS]
 Try conduit demo, or conduit --help.
 ";
 
@@ -149,6 +162,10 @@ pub fn text(topic: Topic) -> String {
         Topic::Commands => out.push_str(ABOUT),
         Topic::Check => {
             out.push_str(CHECK);
+            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        }
+        Topic::Explain => {
+            out.push_str(EXPLAIN);
             section(&mut out, "Options", topic.flags().iter().map(flag_row));
         }
         Topic::Run => {
@@ -310,10 +327,11 @@ fn pieces(words: &str, width: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const TOPICS: [Topic; 9] = [
+    const TOPICS: [Topic; 10] = [
         Topic::Commands,
         Topic::Run,
         Topic::Check,
+        Topic::Explain,
         Topic::Submit,
         Topic::Ctl,
         Topic::Top,

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod ctl;
 pub mod demo;
+pub mod explain;
 pub mod health;
 pub mod help;
 pub mod peer;

@@ -18,6 +18,7 @@ use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
 use crate::engine::guard::Rule;
+use crate::engine::heading::{self, Heading};
 use crate::engine::origin::{Counted, Origin, REMEMBERED};
 use crate::engine::outcome::Happened;
 use crate::engine::places::Idle;
@@ -25,7 +26,6 @@ use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL, guard};
 use crate::wire::job::Job;
-use crate::wire::request::{Head, USER_AGENT};
 use crate::wire::url;
 
 impl Engine {
@@ -447,40 +447,8 @@ fn write_request(
     attempt: Attempt,
     reused: bool,
 ) -> Exchange {
-    let timestamp = now.wall.unix_seconds();
-    let secrets = if job.secrets.is_empty() {
-        &endpoint.secrets
-    } else {
-        &job.secrets
-    };
-    let signature = secrets.sign(&job.id, timestamp, &mut job.message);
-    let extra = &*endpoint.headers;
-    let has_user_agent = job.has_user_agent || extra.has_user_agent;
-    let content_type = job.content_type.filter(|_| !extra.has_content_type);
-    let body_bytes = job.message.body().len() as u64;
-    let head = Head {
-        method: job.method,
-        target: &job.target,
-        authority: job.origin.authority(),
-        user_agent: (!has_user_agent).then_some(USER_AGENT),
-        content_type,
-        content_length: job
-            .method
-            .content_length((body_bytes > 0).then_some(body_bytes)),
-        id: &job.id,
-        timestamp,
-        accepted: job.accepted.wall.unix_seconds(),
-        kind: job.kind.as_deref(),
-        signature: signature.as_deref(),
-        fields: &job.headers,
-        endpoint_fields: &extra.fields,
-    };
-    match head.write_before(job.message.room()) {
-        Some(start) => Exchange::new(attempt, reused, &job.message, start),
-        None => {
-            let mut apart = Vec::with_capacity(head.len());
-            head.write_to(&mut apart);
-            Exchange::with_spilled_head(attempt, reused, &job.message, apart)
-        }
+    match heading::write(now, job, endpoint) {
+        Heading::InMessage { start } => Exchange::new(attempt, reused, &job.message, start),
+        Heading::Apart(head) => Exchange::with_spilled_head(attempt, reused, &job.message, head),
     }
 }

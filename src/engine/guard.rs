@@ -65,7 +65,7 @@ pub fn check(policy: &Policy, addr: SocketAddr) -> Result<SocketAddr, Rule> {
             }
     };
     let mut address_open = forbidden.is_none();
-    let mut port_open = port_is_usual(port) || policy.allow_port.contains(&port);
+    let mut port_open = is_port_open(policy, port);
     for allow in policy.allow_net.iter().filter(|allow| opens(allow)) {
         match allow.port {
             None => address_open = true,
@@ -109,6 +109,12 @@ pub fn check_scheme(policy: &Policy, scheme: Scheme) -> Result<(), Rule> {
         Scheme::Http if policy.allow_http => Ok(()),
         Scheme::Http => Err(Rule::Scheme),
     }
+}
+
+/// Whether a port is allowed at any address that is: else only an entry with this port allows it.
+#[must_use]
+pub fn is_port_open(policy: &Policy, port: u16) -> bool {
+    port_is_usual(port) || policy.allow_port.contains(&port)
 }
 
 impl fmt::Display for Rule {

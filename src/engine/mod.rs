@@ -33,6 +33,7 @@ mod dispatch;
 pub mod event;
 mod exchange;
 pub mod guard;
+pub mod heading;
 mod idle_time;
 mod latency;
 mod origin;

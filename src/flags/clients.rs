@@ -84,14 +84,10 @@ pub(super) fn submit_options(
     typed: &[(Word, OsString)],
     words: &[OsString],
 ) -> Result<SubmitOptions, UsageError> {
-    let mut options = SubmitOptions::default();
-    match words {
-        [] => {}
-        [file] if file == "-" => {}
-        [file] if !file.is_empty() => options.file = Some(PathBuf::from(file)),
-        [file] => return Err(unexpected("submit", file, "expected a file's name")),
-        [_, more, ..] => return Err(unexpected("submit", more, "it takes one file")),
-    }
+    let mut options = SubmitOptions {
+        file: job_file("submit", words)?,
+        ..SubmitOptions::default()
+    };
     for (name, value) in flags(typed) {
         match name {
             "socket" => options.socket = Some(socket(value)?),
@@ -100,6 +96,17 @@ pub(super) fn submit_options(
         }
     }
     Ok(options)
+}
+
+/// Where the job lines are; none: on standard input.
+pub(super) fn job_file(command: &str, words: &[OsString]) -> Result<Option<PathBuf>, UsageError> {
+    match words {
+        [] => Ok(None),
+        [file] if file == "-" => Ok(None),
+        [file] if !file.is_empty() => Ok(Some(PathBuf::from(file))),
+        [file] => Err(unexpected(command, file, "expected a file's name")),
+        [_, more, ..] => Err(unexpected(command, more, "it takes one file")),
+    }
 }
 
 /// The flags that were typed, with their values.

@@ -21,6 +21,7 @@ mod control;
 mod deploy;
 mod dns;
 mod errors;
+mod explain;
 mod figures;
 mod figures_admin;
 mod haproxy;
