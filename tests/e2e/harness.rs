@@ -1,7 +1,8 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
-//! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), its socket (`socket`),
-//! its admin listener (`monitor`), networks of their own (`world`), certificates (`certs`), job lines (`feed`).
+//! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), its socket (`socket`), its
+//! spool (`spool`), its admin listener (`monitor`), networks of their own (`world`), certificates (`certs`), job lines
+//! (`feed`).
 
 use std::env;
 use std::fs;
@@ -22,6 +23,7 @@ pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod servers;
 pub(crate) mod socket;
+pub(crate) mod spool;
 pub(crate) mod world;
 
 /// How long anything may take before its test fails; far more than it needs on a busy machine.

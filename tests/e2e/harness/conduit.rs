@@ -210,6 +210,12 @@ impl Run {
         &self.process
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.process.child();
+        child.try_wait().expect("it is ours to wait for").is_some()
+    }
+
     /// Ends the feed and waits for the end; results that were read already are among the others.
     pub(crate) fn finish(mut self) -> Finished {
         drop(self.stdin.take());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -105,6 +105,27 @@ impl Sink {
             log,
             _dir: dir,
         }
+    }
+
+    /// Where it writes what it sees.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// What it has seen so far, in its order, each with the byte of its log at which its line ends.
+    pub(crate) fn so_far(&self) -> Vec<(Body, u64, u64)> {
+        let log = fs::read_to_string(&self.log).expect("the sink keeps a log");
+        let mut end = 0;
+        let whole = log
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        whole
+            .map(|line| {
+                end += line.len() as u64;
+                let (body, status) = sink_entry(line);
+                (body, status, end)
+            })
+            .collect()
     }
 
     /// Ends it and reads what it has seen.
