@@ -25,6 +25,7 @@ mod errors;
 mod explain;
 mod figures;
 mod figures_admin;
+mod figures_spool;
 mod full_disk;
 mod haproxy;
 mod harness;
