@@ -317,8 +317,9 @@ impl Model {
             progress.attempts as usize <= self.loosest[book.origin].retry_schedule.len() + 1,
             "I5: attempts of j{number}"
         );
-        // What had ended before may come back after a crash, however late that is.
-        let age = book.took().min(now.since(self.born));
+        // What had ended before may come back after a crash, and what is not safe is not looked at, however late that is.
+        let safe = book.safety.since.max(self.born);
+        let age = book.took().min(now.since(safe));
         let is_late = book.took() > book.ttl + late && age > late;
         // Nobody looks at one that waits on disk until there is room for it.
         let may_be_late = plan.spool.as_ref().is_some_and(|spool| spool.parks(plan));

@@ -302,7 +302,8 @@ impl World {
             Output::Durable { up_to } => {
                 self.trace.note(now.mono, 0, "durable", [up_to.0, 0]);
                 let new = spool.numbers.range(spool.durable_to..=up_to);
-                self.model.on_durable(new.map(|(_, number)| *number));
+                self.model
+                    .on_durable(now.mono, new.map(|(_, number)| *number));
                 spool.durable_to = up_to;
                 self.intake
                     .handle_input(now, IntakeInput::Durable { up_to });

@@ -15,8 +15,9 @@ use super::model::{Book, Model, number_of};
 pub struct Safety {
     /// The journal has it.
     is_stored: bool,
-    /// The journal has said that it is safe.
+    /// The journal has said that it is safe, and when.
     is_durable: bool,
+    pub(super) since: Instant,
     /// Its sender was told so.
     pub(super) is_acknowledged: bool,
     /// Its sender was told that it is not taken in, and has not sent it again.
@@ -71,9 +72,13 @@ impl Model {
     }
 
     /// The journal says that these are safe.
-    pub(super) fn on_durable(&mut self, numbers: impl Iterator<Item = u32>) {
+    pub(super) fn on_durable(&mut self, now: Instant, numbers: impl Iterator<Item = u32>) {
         for number in numbers {
-            self.books[number as usize].safety.is_durable = true;
+            let safety = &mut self.books[number as usize].safety;
+            if !safety.is_durable {
+                safety.is_durable = true;
+                safety.since = now;
+            }
         }
     }
 

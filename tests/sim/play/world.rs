@@ -374,8 +374,10 @@ impl World {
                 let outcome = ending.outcome.index() as u64;
                 self.trace
                     .note(now, engine, "done", [number.into(), outcome]);
-                // The world is the spool: intake knows of none.
-                job.spooled = None;
+                if self.spool.is_none() {
+                    // The world is the spool: intake knows of none.
+                    job.spooled = None;
+                }
                 let engine = EngineId(engine as u16);
                 let done = IntakeInput::Done {
                     engine,
