@@ -164,7 +164,8 @@ impl Stream {
         Ok(true)
     }
 
-    /// Begins TLS with `host`, with the client certificate of this profile: the next write sends the first bytes of the handshake.
+    /// Begins TLS with `host`, with the client certificate of this profile: the next write sends the first bytes of the
+    /// handshake.
     ///
     /// # Errors
     /// A host that can't be verified.

@@ -5,7 +5,8 @@
 //! no more plaintext while two records are unsent, so that the engine, which owns unsent bytes, can still stop
 //! an upload. No early data: a request must not be replayable.
 //!
-//! Not here: client certificates in files (`identity`), sockets (`stream`), when a connection is secured or closed (the engine).
+//! Not here: client certificates in files (`identity`), sockets (`stream`), when a connection is secured or closed
+//! (the engine).
 
 mod identity;
 
@@ -157,8 +158,8 @@ impl Client {
 }
 
 impl Session {
-    /// Begins a handshake with `host`, as this profile has it, for whose name or address (RFC 9110 section 4.3.5) the certificate
-    /// must be valid. Its first bytes wait to be flushed.
+    /// Begins a handshake with `host`, as this profile has it. The certificate must be valid for its name or address
+    /// (RFC 9110 section 4.3.5). Its first bytes wait to be flushed.
     ///
     /// # Errors
     /// A name that no certificate can carry.
