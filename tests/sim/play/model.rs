@@ -321,8 +321,9 @@ impl Model {
         let safe = book.safety.since.max(self.born);
         let age = book.took().min(now.since(safe));
         let is_late = book.took() > book.ttl + late && age > late;
-        // Nobody looks at one that waits on disk until there is room for it.
-        let may_be_late = plan.spool.as_ref().is_some_and(|spool| spool.parks(plan));
+        // Nobody looks at one that waits on disk until there is room for it, or until it is read after a start.
+        let parks = plan.spool.as_ref().is_some_and(|spool| spool.parks(plan));
+        let may_be_late = parks || book.safety.is_found;
         assert!(
             !is_late || may_be_late,
             "I14: j{number} outlived its ttl: {:?}",

@@ -29,7 +29,7 @@ pub struct Safety {
     /// That it has ended is safe too.
     is_firm: bool,
     /// It was found at a start; how far it was then is not known.
-    is_found: bool,
+    pub(super) is_found: bool,
 }
 
 impl Book {
