@@ -116,13 +116,14 @@ fn what_is_wrong_is_one_line_that_names_it() {
         (&["rum"], r#"no command "rum": did you mean run?"#),
         (
             &["frobnicate"],
-            r#"no command "frobnicate": the commands are run, check, submit, ctl, top, health, sink, demo, help"#,
+            "no command \"frobnicate\": the commands are run, check, explain, submit, ctl, top, health, \
+               sink, demo, help",
         ),
         (&["help", "rnu"], r#"no command "rnu": did you mean run?"#),
         (
             &["--timeout", "5", "run"],
-            "expected a command (run, check, submit, ctl, top, health, sink, demo, help), found \"--timeout\": flags follow their \
-             command",
+            "expected a command (run, check, explain, submit, ctl, top, health, sink, demo, help), found \
+             \"--timeout\": flags follow their command",
         ),
         (
             &["run", "a\nb"],
@@ -160,10 +161,10 @@ fn run_takes_every_setting() {
                 assert_eq!(run(&[&format!("{flag}={text}")]), Settings::default());
             }
             table::Default::Machine(_) => {
-                let text = if matches!(setting.kind, table::Kind::Bytes(..)) {
-                    "1m"
-                } else {
-                    "3"
+                let text = match setting.kind {
+                    table::Kind::Bytes(..) => "1m",
+                    table::Kind::Listen(_) => "none",
+                    _ => "3",
                 };
                 assert_ne!(run(&[&flag, text]), Settings::default());
             }
