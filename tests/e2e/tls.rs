@@ -219,54 +219,40 @@ fn f60_a_server_that_demands_a_certificate_gets_the_endpoints() {
     let own = authority.certificate("sender", "DNS:sender.example");
     let trust = authority.file();
     let dir = TempDir::new();
-    let identity = json!({"clientCert": own.chain, "clientKey": own.key});
-    for version in ["-tls1_2", "-tls1_3"] {
-        let port = free_port();
-        let ca = trust.to_string_lossy();
-        let mut options = vec![version, "-Verify", "1", "-verify_return_error"];
-        options.extend(["-CAfile", &ca, "-msg", "-naccept", "1"]);
-        let mut server = SServer::start(port, &certificate, &options);
-        let settings = json!({"caFile": trust, "defaults": identity}).to_string();
-        let config = dir.write("conduit.json", &settings);
-        let mut run = Run::local(&[PathBuf::from("--config"), config]);
-        run.write(&plain("a", &local(port)));
-        server.wait_for_request();
-        server.send_record("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        assert!(run.next_result().is_delivered());
-        run.finish().assert_all_delivered(1);
-        // Without a certificate of this authority it would have ended before.
-        server.wait();
-    }
-    // Only the endpoint that has one shows it, and its connections are kept.
-    let ports = [free_port(), free_port()];
     let demand = format!(
         "ssl_verify_client on; ssl_client_certificate {};",
         trust.display()
     );
-    let servers = ports
-        .map(|port| server(port, &certificate, &demand))
-        .concat();
-    let Some(nginx) = Nginx::start(ports[1], &servers) else {
-        return;
-    };
-    let settings = json!({
-        "caFile": trust,
-        "maxConnections": 2,
-        "webhookEndpoints": {format!("https://localhost:{}", ports[0]): identity},
-    });
-    let config = dir.write("conduit.json", &settings.to_string());
-    let mut feed = Feed::generate(50, &[local(ports[0])], 200)
-        .text()
-        .to_owned();
-    feed.push_str(&plain("other", &local(ports[1])));
-    let run = deliver(&[PathBuf::from("--config"), config], feed);
-    assert_eq!(run.count("delivered"), 50, "{run:?}");
-    run.of("other").assert_failed("rejected", "http", &["400"]);
-    let log = nginx.log(51);
-    let opened = log
-        .iter()
-        .filter(|access| access.request == 1 && access.port == ports[0]);
-    assert!(opened.count() <= 2);
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let ports = [free_port(), free_port()];
+        let directives = format!("ssl_protocols {version}; {demand}");
+        let servers = ports.map(|port| server(port, &certificate, &directives));
+        let Some(nginx) = Nginx::start(ports[1], &servers.concat()) else {
+            return;
+        };
+        // Only the endpoint that has one shows it, and its connections are kept.
+        let settings = json!({
+            "caFile": trust,
+            "maxConnections": 2,
+            "webhookEndpoints": {
+                format!("https://localhost:{}", ports[0]): {"clientCert": own.chain, "clientKey": own.key},
+            },
+        });
+        let config = dir.write("conduit.json", &settings.to_string());
+        let mut feed = Feed::generate(50, &[local(ports[0])], 200)
+            .text()
+            .to_owned();
+        feed.push_str(&plain("other", &local(ports[1])));
+        let run = deliver(&[PathBuf::from("--config"), config], feed);
+        assert_eq!(run.count("delivered"), 50, "{run:?}");
+        run.of("other").assert_failed("rejected", "http", &["400"]);
+        let log = nginx.log(51);
+        assert!(log.iter().all(|access| access.protocol == version));
+        let opened = log
+            .iter()
+            .filter(|access| access.request == 1 && access.port == ports[0]);
+        assert!(opened.count() <= 2);
+    }
 }
 
 #[test]
