@@ -28,6 +28,7 @@ use conduit::engine::policy::{AllowNet, Endpoint, Nat64Prefix, Policy};
 use conduit::intake::limits::{EndpointLimits, Limits};
 use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
+use conduit::wire::request::signature_field_len;
 use conduit::wire::url::Url;
 
 use crate::config::table::{SETTINGS, Setting};
@@ -320,6 +321,9 @@ impl EndpointSettings {
         EndpointLimits {
             max_queued: self.max_queued as usize,
             max_connections: self.endpoint.max_connections as usize,
+            signs: !self.endpoint.secrets.is_empty(),
+            head_bytes: self.endpoint.headers.fields.len()
+                + signature_field_len(self.endpoint.secrets.signature_len()),
         }
     }
 }

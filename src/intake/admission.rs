@@ -12,6 +12,7 @@ use crate::intake::ledger::Ledger;
 use crate::intake::limits::Limit;
 use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
+use crate::wire::job_error::JobError;
 use crate::wire::job_line::JobLine;
 use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
 use crate::wire::spool::Refusal;
@@ -97,7 +98,7 @@ impl Admission {
                 return invalid(None, source, message, results);
             }
         };
-        let parsed = match JobLine::parse(line) {
+        let mut parsed = match JobLine::parse(line) {
             Ok(parsed) => parsed,
             Err(bad) => {
                 // No job line has a `ctl`, so only what is no job has to be looked at again.
@@ -131,7 +132,11 @@ impl Admission {
             Some(id) => id.as_ref().into(),
             None => self.ids.next_id(now.wall),
         };
-        let origin = ledger.origin(&parsed.url);
+        let (origin, at_origin) = ledger.origin_and_limits(&parsed.url);
+        if at_origin.signs && id.contains('.') {
+            return invalid(Some(&id), source, JobError::DottedId.to_string(), results);
+        }
+        parsed.endpoint_head_bytes = at_origin.head_bytes;
         if let Some(limit) = limit {
             let failure = limit.to_failure();
             let outcome = Outcome::Overloaded;

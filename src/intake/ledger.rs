@@ -153,6 +153,8 @@ impl Ledger {
             endpoint: EndpointLimits {
                 max_queued: settings.max_queued,
                 max_connections: settings.max_connections,
+                signs: false,
+                head_bytes: 0,
             },
             endpoints: Endpoints::default(),
             epoch: 0,
@@ -182,11 +184,18 @@ impl Ledger {
 
     /// Where jobs to this URL go: one value for all of them while the origin is known.
     pub(super) fn origin(&mut self, url: &Url<'_>) -> Arc<Origin> {
+        self.origin_and_limits(url).0
+    }
+
+    /// The same, and what holds there.
+    pub(super) fn origin_and_limits(&mut self, url: &Url<'_>) -> (Arc<Origin>, EndpointLimits) {
         self.spell(url);
-        self.looked_up().map_or_else(
-            || Arc::new(url.to_origin()),
-            |account| Arc::clone(&account.origin),
-        )
+        if let Some(account) = self.looked_up() {
+            return (Arc::clone(&account.origin), self.limits_of(account));
+        }
+        let origin = Arc::new(url.to_origin());
+        let limits = *self.endpoints.get(&origin).unwrap_or(&self.endpoint);
+        (origin, limits)
     }
 
     /// The limit that keeps a job of the socket out, if one does, while `result_bytes` of results wait to be
@@ -341,6 +350,7 @@ impl Ledger {
         let EndpointLimits {
             max_queued,
             max_connections,
+            ..
         } = self.limits_of(account);
         match (is_feed, account.is_held) {
             (_, true) => account.jobs as usize >= max_queued,

@@ -35,6 +35,10 @@ pub struct EndpointLimits {
     pub max_queued: usize,
     /// Jobs that may be on their way beside those (`maxConnections`).
     pub max_connections: usize,
+    /// It signs the requests of jobs that don't themselves: their ids have no dot.
+    pub signs: bool,
+    /// What it adds to the head of a request, in bytes: a job has room for that.
+    pub head_bytes: usize,
 }
 
 impl Limits {
@@ -50,6 +54,8 @@ impl Limits {
             endpoint: EndpointLimits {
                 max_queued: settings.max_queued,
                 max_connections: settings.max_connections,
+                signs: false,
+                head_bytes: 0,
             },
             endpoints: Endpoints::default(),
         }

@@ -57,6 +57,8 @@ pub struct JobLine<'a> {
     pub ttl: Option<Duration>,
     /// Its class in the origin's queue.
     pub priority: Priority,
+    /// What its endpoint adds to the head of a request, in bytes: not the line's to say, so 0 until somebody knows.
+    pub endpoint_head_bytes: usize,
 }
 
 /// What to send.
@@ -168,7 +170,8 @@ impl<'a> JobLine<'a> {
             + id.len()
             + kind.as_deref().map_or(0, str::len)
             + self.headers.fields.len()
-            + signature_field_len(self.secrets.signature_len());
+            + signature_field_len(self.secrets.signature_len())
+            + self.endpoint_head_bytes;
         let message = self.body.to_message(head_room(variable));
         let content_type = match self.body {
             _ if message.body().is_empty() || self.headers.has_content_type => None,
@@ -406,6 +409,7 @@ impl<'a> Draft<'a> {
             timeout: self.timeout,
             ttl: self.ttl,
             priority: self.priority,
+            endpoint_head_bytes: 0,
         })
     }
 

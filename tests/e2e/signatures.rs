@@ -89,6 +89,42 @@ fn pythons_hmac_gives_the_same_signatures() {
 }
 
 #[test]
+fn an_endpoints_secrets_and_headers_hold_for_jobs_without_their_own() {
+    if !is_installed("python3", "python3") {
+        return;
+    }
+    let gate = Gate::start();
+    gate.open();
+    let (origin, dir) = (gate.url(), TempDir::new());
+    let file = dir.write("secret", &format!("{SYMMETRIC}\n"));
+    let settings = json!({"webhookEndpoints": {
+        origin.trim_end_matches('/'): {"secretFile": file, "headers": {"Authorization": "Bearer t0ken", "X-A": "1"}},
+    }});
+    let config = dir.write("conduit.json", &settings.to_string());
+    let feed: String = [
+        json!({"id": "a", "url": origin, "payload": 1, "headers": {"x-a": "2"}}),
+        json!({"id": "b.c", "url": origin}),
+    ]
+    .iter()
+    .map(line)
+    .collect();
+    let delivered = deliver(&[std::path::PathBuf::from("--config"), config], feed);
+    assert!(delivered.of("a").is_delivered());
+    let refused = delivered.of("b.c");
+    refused.assert_failed("invalid", "invalid", &["id", "dot"]);
+    let requests = gate.received();
+    let [request] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    let fields = ["Authorization", "X-A"].map(|name| request.field(name));
+    assert_eq!(fields, ["Bearer t0ken", "2"]);
+    let key = SYMMETRIC.strip_prefix("whsec_").expect("its prefix");
+    let signatures = signed(request, &dir);
+    let expected = run(&dir, "python3", &["-c", HMAC, key, "content"]);
+    assert_eq!(signatures, [("v1".to_owned(), expected)]);
+}
+
+#[test]
 fn openssl_verifies_the_signatures_of_a_private_key() {
     if !is_installed("openssl", "openssl") {
         return;

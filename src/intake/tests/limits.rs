@@ -15,6 +15,8 @@ fn of_a(max_queued: usize) -> Limits {
     let own = EndpointLimits {
         max_queued,
         max_connections: 1,
+        signs: false,
+        head_bytes: 0,
     };
     limits.endpoints.insert("https://a", own).unwrap();
     limits
@@ -108,4 +110,30 @@ fn line_length_and_timings_change_for_clients_that_are_there() {
     world.done("a", Outcome::Delivered);
     let heard = world.hears(client);
     assert!(heard.contains("\"timings\""), "{heard}");
+}
+
+#[test]
+fn where_an_endpoint_signs_an_id_has_no_dot_and_the_head_has_its_room() {
+    let mut world = World::new(SERVING);
+    let mut limits = of_a(9);
+    let signing = EndpointLimits {
+        signs: true,
+        head_bytes: 1_000,
+        ..limits.endpoint
+    };
+    limits.endpoints.insert("https://signed", signing).unwrap();
+    world.limit(limits);
+    let client = world.connect(Access::Submit);
+    world.says(
+        client,
+        line("signed", "a.b") + &line("signed", "ab") + &line("a", "a.b"),
+    );
+    let heard = world.hears(client);
+    let expected = "id: expected none with a dot, for the job is signed, found one";
+    let invalid = heard.lines().find(|line| line.contains("invalid"));
+    assert!(
+        invalid.is_some_and(|line| line.contains(expected)),
+        "{heard}"
+    );
+    assert_eq!(heard.matches("accepted").count(), 2, "{heard}");
 }

@@ -124,6 +124,18 @@ fn secrets_sign_and_their_signature_has_room() {
         assert!(signed.footprint() > none.footprint() + more);
         assert!(!format!("{signed:?}").contains("MfKQ"), "{signed:?}");
     }
+    // What the endpoint adds has its room too.
+    let line = format!("{{{URL}}}");
+    let mut parsed = parse(&line);
+    parsed.endpoint_head_bytes = 1_024;
+    let origin = Arc::new(parsed.url.to_origin());
+    let job_of_endpoint = parsed.into_job(
+        "generated".into(),
+        Source::default(),
+        origin,
+        Now::default(),
+    );
+    assert_eq!(job_of_endpoint.message.len(), none.message.len() + 1_024);
     let dotted = |secret| format!(r#"{{{URL},"id":"a.b"{secret}}}"#);
     assert_eq!(&*job(&dotted("")).id, "a.b");
     let expected = "id: expected none with a dot, for the job is signed, found one";
