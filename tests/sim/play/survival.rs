@@ -24,8 +24,8 @@ pub struct Safety {
     is_refused: bool,
     /// So many lines of its sender's, in this life, await its result.
     awaited: u32,
-    /// It was submitted once more after its end, of which a result may still be on its way.
-    is_once_more: bool,
+    /// It was submitted once more after this end, of which a result may still be on its way.
+    before: Option<Outcome>,
     /// That it has ended is safe too.
     is_firm: bool,
     /// It was found at a start; how far it was then is not known.
@@ -47,7 +47,8 @@ impl Model {
     /// The journal has taken a job in.
     pub(super) fn on_stored(&mut self, now: Instant, number: u32) {
         let book = &mut self.books[number as usize];
-        let is_again = book.done.is_some();
+        let before = book.done;
+        let is_again = before.is_some();
         assert!(
             book.done != Some(Outcome::Delivered),
             "j{number} was delivered, and is no duplicate"
@@ -63,7 +64,7 @@ impl Model {
             is_stored: true,
             is_acknowledged: book.safety.is_acknowledged,
             awaited: book.safety.awaited,
-            is_once_more: is_again,
+            before,
             ..Safety::default()
         };
         if is_again {
@@ -132,12 +133,15 @@ impl Model {
                 book.safety.is_found = true;
                 continue;
             }
+            // Of a second submission its sender knows nothing yet.
+            let is_known = was.is_acknowledged && was.before.is_none();
             assert!(
-                book.done.is_some() || !(was.is_durable || was.is_acknowledged),
+                book.done.is_some() || !(was.is_durable || is_known),
                 "I10: j{number} is lost: {was:?}"
             );
             if book.done.is_none() {
                 book.safety.is_stored = false;
+                book.done = was.before;
             } else if is_power_cut {
                 book.safety.is_firm = true;
             } else {
@@ -206,7 +210,7 @@ impl Model {
                     assert!(safety.awaited > 0, "I17: {outcome} of j{number}");
                     safety.awaited -= 1;
                     let done = book.done.map(Outcome::name);
-                    assert!(safety.is_once_more || done == Some(outcome), "{line}");
+                    assert!(safety.before.is_some() || done == Some(outcome), "{line}");
                 }
             }
         }
