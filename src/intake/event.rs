@@ -148,6 +148,11 @@ pub enum Input {
         /// Why it doesn't.
         refusal: Option<Refusal>,
     },
+    /// The disk has failed a write: what is on its way there may not be safe for long.
+    SpoolFailed {
+        /// Why.
+        refusal: Refusal,
+    },
     /// A job that was found on disk at start, one for each time that [`super::Intake::wants_found`] says so; `None`:
     /// there is no more.
     Found(Option<Pending>),

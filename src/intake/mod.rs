@@ -257,6 +257,7 @@ impl Intake {
             }
             Input::Durable { up_to } => self.on_durable(up_to),
             Input::Spool { refusal } => self.on_refusal(refusal),
+            Input::SpoolFailed { refusal } => self.on_failed(refusal),
             Input::Found(pending) => self.on_found(now, pending),
             Input::LettersFound(found) => self.dead.on_found(*found),
             Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),

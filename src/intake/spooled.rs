@@ -11,6 +11,7 @@
 //! Not here: which of those on disk are read when (`parking`), what a limit is (`ledger`), files (`journal`).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::map::Map;
@@ -29,6 +30,7 @@ use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 use crate::wire::spool::{
     Fetched, How, JobKey, Known, Letter, Pending, Refusal, SourceKind, Verdict,
 };
+use crate::wire::url::Origin;
 
 /// What is known of the spool.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) struct Spooled {
     durable: JobKey,
     /// What waits for that: jobs, and answers to duplicates of them.
     storing: VecDeque<(JobKey, Storing)>,
+    /// What will not be waited for, since the disk has failed, and why.
+    refused: VecDeque<(Storing, Refusal)>,
     /// Lines that are told what becomes of a job that another line has brought.
     followers: Map<JobKey, Vec<Source>>,
     following: usize,
@@ -55,7 +59,19 @@ pub(super) struct Spooled {
 #[derive(Debug)]
 enum Storing {
     Job(Box<Job>),
-    Duplicate { source: Source, line: Box<[u8]> },
+    Duplicate(Box<Duplicate>),
+}
+
+/// The answer to a line whose job another line has brought, until that one is safe.
+#[derive(Debug)]
+struct Duplicate {
+    /// The other line's job.
+    of: JobKey,
+    source: Source,
+    id: Box<str>,
+    origin: Arc<Origin>,
+    /// What is said if it becomes safe.
+    answer: Box<[u8]>,
 }
 
 impl Spooled {
@@ -64,6 +80,7 @@ impl Spooled {
             refusal: None,
             durable: JobKey(0),
             storing: VecDeque::new(),
+            refused: VecDeque::new(),
             followers: Map::new(seed),
             following: 0,
             parking: Parking::new(seed),
@@ -99,7 +116,10 @@ impl Spooled {
 
     /// Whether nothing is on its way to disk, and every job that is there has its result.
     pub(super) fn is_empty(&self) -> bool {
-        self.storing.is_empty() && self.parking.jobs() == 0 && !self.is_recovering
+        self.storing.is_empty()
+            && self.refused.is_empty()
+            && self.parking.jobs() == 0
+            && !self.is_recovering
     }
 
     fn has_safe(&self) -> bool {
@@ -113,6 +133,8 @@ impl Spooled {
         assert!(keys.is_sorted(), "what is safe first is told first");
         let is_job = |entry: &&(JobKey, Storing)| matches!(entry.1, Storing::Job(_));
         let jobs = self.storing.iter().filter(is_job).count();
+        let is_job = |entry: &&(Storing, Refusal)| matches!(entry.0, Storing::Job(_));
+        let jobs = jobs + self.refused.iter().filter(is_job).count();
         assert_eq!(jobs, storing_jobs, "jobs on their way to disk");
     }
 }
@@ -219,7 +241,6 @@ impl Intake {
     }
 
     fn on_duplicate(&mut self, id: ClientId, job: &Job, known: Known, same_payload: bool) {
-        self.progress.outcomes[Outcome::Duplicate.index()] += 1;
         let source = job.source;
         let known_as = match known {
             Known::Pending(_) => "pending",
@@ -237,6 +258,7 @@ impl Intake {
             ..report
         };
         let Some(client) = self.clients.get_mut(id.0) else {
+            self.progress.outcomes[Outcome::Duplicate.index()] += 1;
             self.progress.results_dropped += 1;
             return;
         };
@@ -256,9 +278,15 @@ impl Intake {
                 // Said only when the first one is safe: until then there may be neither.
                 let mut line = Vec::new();
                 report.write(&mut line);
-                let line = line.into_boxed_slice();
+                let duplicate = Box::new(Duplicate {
+                    of: key,
+                    source,
+                    id: job.id.clone(),
+                    origin: Arc::clone(&job.origin),
+                    answer: line.into_boxed_slice(),
+                });
                 let last = spool.storing.back().map_or(key, |(last, _)| *last);
-                let entry = Storing::Duplicate { source, line };
+                let entry = Storing::Duplicate(duplicate);
                 spool.storing.push_back((key.max(last), entry));
                 if !is_feed {
                     client.expect(source.line);
@@ -266,6 +294,7 @@ impl Intake {
                 return;
             }
         }
+        self.progress.outcomes[Outcome::Duplicate.index()] += 1;
         let before = client.unwritten();
         client.answer(source.line, |out| report.write(out));
         self.on_results(id, before);
@@ -278,6 +307,38 @@ impl Intake {
 
     pub(super) fn on_refusal(&mut self, refusal: Option<Refusal>) {
         self.spool().refusal = refusal;
+    }
+
+    /// The disk has failed a write, and nobody knows when it will work: lines of the socket are told so. The feed waits.
+    pub(super) fn on_failed(&mut self, refusal: Refusal) {
+        let Intake { clients, spool, .. } = self;
+        let spool = spool
+            .as_deref_mut()
+            .expect("only a journal speaks of a disk");
+        let is_socket = |source: Source| {
+            let client = clients.get(Key::from_bits(source.client));
+            source.line > 0 && client.is_some_and(|client| client.kind != Kind::Feed)
+        };
+        let mut given_up = Vec::new();
+        for (key, entry) in std::mem::take(&mut spool.storing) {
+            let is_refused = match &entry {
+                _ if key <= spool.durable => false,
+                Storing::Job(job) => is_socket(job.source),
+                Storing::Duplicate(one) => {
+                    let has_first =
+                        one.of > spool.durable && given_up.binary_search(&one.of).is_err();
+                    is_socket(one.source) || !has_first
+                }
+            };
+            if !is_refused {
+                spool.storing.push_back((key, entry));
+                continue;
+            }
+            if let Storing::Job(_) = &entry {
+                given_up.push(key);
+            }
+            spool.refused.push_back((entry, refusal));
+        }
     }
 
     /// A job was found on disk at start.
@@ -305,16 +366,21 @@ impl Intake {
         let Some(spool) = self.spool.as_deref_mut() else {
             return Served::Nothing;
         };
+        if let Some((entry, refusal)) = spool.refused.pop_front() {
+            return self.give_up_storing(now, entry, refusal);
+        }
         if spool.has_safe()
             && let Some((key, entry)) = spool.storing.pop_front()
         {
             let is_safe = key <= spool.durable;
             return match entry {
-                Storing::Duplicate { source, line } => {
-                    self.answer(source, &line);
+                entry if !is_safe => self.give_up_storing(now, entry, Refusal::Behind),
+                Storing::Duplicate(duplicate) => {
+                    self.progress.outcomes[Outcome::Duplicate.index()] += 1;
+                    self.answer(duplicate.source, &duplicate.answer);
                     Served::Line
                 }
-                Storing::Job(job) => self.on_safe(now, job, is_safe),
+                Storing::Job(job) => self.on_safe(now, job),
             };
         }
         if self.phase == Phase::Stopped {
@@ -337,6 +403,7 @@ impl Intake {
     pub(super) fn has_spool_work(&self) -> bool {
         self.spool.as_ref().is_some_and(|spool| {
             spool.has_safe()
+                || !spool.refused.is_empty()
                 || match self.phase {
                     Phase::Stopped => spool.parking.jobs() > 0,
                     Phase::Open | Phase::Draining => spool.parking.has_next(self.room()),
@@ -344,13 +411,9 @@ impl Intake {
         })
     }
 
-    /// A job is safe, or not waited for any longer.
-    fn on_safe(&mut self, now: Now, mut job: Box<Job>, is_safe: bool) -> Served {
+    /// A job is safe.
+    fn on_safe(&mut self, now: Now, mut job: Box<Job>) -> Served {
         self.ledger.on_stored(&job);
-        if !is_safe {
-            self.give_up_storing(now, job);
-            return Served::Line;
-        }
         self.accept(&job);
         if self.phase == Phase::Stopped {
             job.progress.ended = now.mono;
@@ -569,8 +632,16 @@ impl Intake {
         self.close_if_over(id);
     }
 
-    /// A job that may or may not be on disk when the process ends: it was never accepted.
-    fn give_up_storing(&mut self, now: Now, mut job: Box<Job>) {
+    /// A job that may or may not be on disk in the end, or a duplicate of one: it was never accepted.
+    fn give_up_storing(&mut self, now: Now, entry: Storing, refusal: Refusal) -> Served {
+        let mut job = match entry {
+            Storing::Duplicate(duplicate) => {
+                self.give_up_duplicate(&duplicate, refusal);
+                return Served::Line;
+            }
+            Storing::Job(job) => job,
+        };
+        self.ledger.on_stored(&job);
         job.progress.ended = now.mono;
         let id = ClientId(Key::from_bits(job.source.client));
         let client = self.clients.get(id.0);
@@ -578,17 +649,53 @@ impl Intake {
         let (outcome, failure) = if is_feed {
             (Outcome::Cancelled, shut_down())
         } else {
-            let limit = Limit::Spool(Refusal::Behind);
-            (Outcome::Overloaded, limit.to_failure())
+            (Outcome::Overloaded, Limit::Spool(refusal).to_failure())
         };
         let failure = Some(Box::new(failure));
         let ending = Ending { outcome, failure };
         let report = Report::of_job(&job, &ending, self.settings.timings);
         self.progress.outcomes[outcome.index()] += 1;
-        if let Some(key) = job.spooled {
-            self.tell_followers(key, &report);
-        }
         self.tell_first(job.source, &report);
+        match job.spooled {
+            // The run goes on, and its line was told that the job is not taken in.
+            Some(key) if self.phase != Phase::Stopped => Served::Output(Output::Settle {
+                key,
+                how: How::Ended,
+            }),
+            _ => Served::Line,
+        }
+    }
+
+    /// Its first was given up, or is not waited for: there may be neither.
+    fn give_up_duplicate(&mut self, duplicate: &Duplicate, refusal: Refusal) {
+        let Duplicate { of, source, .. } = duplicate;
+        let spool = self.spool();
+        let mut was_following = false;
+        if let Some(followers) = spool.followers.get_mut(of) {
+            let at = followers.iter().position(|follower| follower == source);
+            if let Some(at) = at {
+                followers.swap_remove(at);
+                was_following = true;
+            }
+            if followers.is_empty() {
+                spool.followers.remove(of);
+            }
+        }
+        spool.following -= usize::from(was_following);
+        let failure = Limit::Spool(refusal).to_failure();
+        let outcome = Outcome::Overloaded;
+        let report = Report::of_line(Some(&duplicate.id), source.line, outcome, &failure);
+        let report = Report {
+            origin: Some(&duplicate.origin.text),
+            ..report
+        };
+        self.progress.outcomes[outcome.index()] += 1;
+        if was_following {
+            return self.tell_first(*source, &report);
+        }
+        let mut line = Vec::new();
+        report.write(&mut line);
+        self.answer(*source, &line);
     }
 
     /// Refuses a job of the socket that was read before it was known that it would be.

@@ -251,7 +251,18 @@ impl Spool {
             Output::Fetched { key, fetched } => {
                 intake.handle_input(now, IntakeInput::Fetched { key, fetched });
             }
-            Output::Trouble { error, retry, .. } => {
+            Output::Trouble {
+                stream,
+                error,
+                retry,
+            } => {
+                if stream == Stream::Jobs {
+                    let refusal = match error.kind {
+                        DiskErrorKind::Full => Refusal::Full,
+                        _ => Refusal::Trouble,
+                    };
+                    intake.handle_input(now, IntakeInput::SpoolFailed { refusal });
+                }
                 self.tell_trouble(now.mono, error, retry);
             }
             Output::Recovered { stream } => {

@@ -112,6 +112,9 @@ impl Chance {
                 let refusal = refusals.get(self.below(30)).copied();
                 self.world.pretend.refusal = refusal;
                 self.world.refusal(refusal);
+                if let Some(refusal @ (Refusal::Full | Refusal::Trouble)) = refusal {
+                    self.world.input(Input::SpoolFailed { refusal });
+                }
             }
             7 if !self.world.out.is_empty() => {
                 let at = self.below(self.world.out.len());

@@ -107,6 +107,35 @@ fn f96_while_the_disk_is_full_the_socket_is_refused_and_the_feed_waits() {
 }
 
 #[test]
+fn f97_when_the_disk_fails_the_socket_waits_for_it_no_longer_and_the_feed_does() {
+    let mut world = world();
+    let (one, two) = (world.connect(Access::Submit), world.connect(Access::Submit));
+    world.says(one, line("a", "1") + &line("a", "2"));
+    world.says(two, line("a", "1"));
+    world.chunk(line("a", "feed"));
+    world.input(Input::SpoolFailed {
+        refusal: Refusal::Trouble,
+    });
+    world.settle();
+    assert_eq!(
+        summary(&world.hears(one)),
+        ["1 1 overloaded", "2 2 overloaded"]
+    );
+    assert_eq!(
+        summary(&world.hears(two)),
+        ["1 1 overloaded"],
+        "no duplicate of nothing"
+    );
+    assert_eq!(letter(&world.pretend.ends), [(1, "ended"), (2, "ended")]);
+    assert_eq!((world.out.len(), world.intake.progress().storing), (0, 1));
+    world.durable(3);
+    assert_eq!(world.out.len(), 1, "the feed's");
+    world.says(one, line("a", "1"));
+    world.durable(4);
+    assert_eq!(world.hears(one), accepted("1", 3));
+}
+
+#[test]
 fn a_disk_that_is_behind_makes_everybody_wait_and_nobody_lose() {
     let mut world = world();
     let client = world.connect(Access::Submit);
