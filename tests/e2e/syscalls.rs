@@ -10,12 +10,11 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::harness::conduit::{CONDUIT, Finished, Run};
 use crate::harness::servers::Sink;
 use crate::harness::spool::{Ledger, Spool, Submitter, payload};
-use crate::harness::{PATIENCE, is_installed, unavailable, wait_for};
+use crate::harness::{is_installed, unavailable, wait_for};
 
 const FLAGS: [&str; 6] = [
     "--retry-schedule",
@@ -27,10 +26,6 @@ const FLAGS: [&str; 6] = [
 ];
 
 const JOBS: u64 = 12;
-
-/// How long a client waits for an answer while the disk fails for ever: what is on its way there has none until it works
-/// again, or the run ends.
-const PATIENCE_WITH_A_DEAD_DISK: Duration = Duration::from_secs(2);
 
 /// The errors that everything may fail with, the likeliest first.
 const ERRORS: [&str; 5] = ["EIO", "ENOSPC", "EINTR", "ENOMEM", "EMFILE"];
@@ -193,13 +188,13 @@ impl Sweep {
         let sink = Sink::start(1, &[]);
         // So that there is something to be read.
         let run = sweep.spool.start(&FLAGS);
-        sweep.work(run, &sink, &mut Ledger::default(), PATIENCE);
+        sweep.work(run, &sink, &mut Ledger::default());
         sweep.runs += 1;
         let mut strace = strace();
         strace.arg("-c").arg("-o").arg(&counts).arg(CONDUIT);
         let run = sweep.spool.run_by(&mut strace, &FLAGS);
         let mut ledger = Ledger::default();
-        let run = sweep.work(run, &sink, &mut ledger, PATIENCE);
+        let run = sweep.work(run, &sink, &mut ledger);
         if run.stderr.contains("ptrace") {
             unavailable("no process may be traced here");
             return None;
@@ -238,11 +233,7 @@ impl Sweep {
         strace.args(["-e", &format!("inject={failure}")]);
         let run = self.spool.run_by(strace.arg(CONDUIT), &FLAGS);
         let mut ledger = Ledger::default();
-        let patience = match failure.is_for_ever {
-            true => PATIENCE_WITH_A_DEAD_DISK,
-            false => PATIENCE,
-        };
-        let run = self.work(run, sink, &mut ledger, patience);
+        let run = self.work(run, sink, &mut ledger);
         assert!(
             !run.stderr.contains("panicked"),
             "{failure}: {}",
@@ -277,7 +268,7 @@ impl Sweep {
     }
 
     /// Submits jobs until all have their end, and ends the run.
-    fn work(&self, mut run: Run, sink: &Sink, ledger: &mut Ledger, patience: Duration) -> Finished {
+    fn work(&self, mut run: Run, sink: &Sink, ledger: &mut Ledger) -> Finished {
         if self.spool.listens(&mut run) {
             for number in 0..JOBS {
                 let bytes = if number == 0 { 20_000 } else { 100 };
@@ -286,12 +277,10 @@ impl Sweep {
             }
             let submitter = Submitter::start(&self.spool.socket(), ledger.unacknowledged());
             while !ledger.has_all() {
-                match submitter.next_within(patience) {
-                    Ok(Some(line)) => ledger.hear(&line),
-                    Ok(None) => break,
-                    Err(_) if patience < PATIENCE => break,
-                    Err(_) => panic!("no answer, no result, no end"),
-                }
+                let Some(line) = submitter.next() else {
+                    break;
+                };
+                ledger.hear(&line);
             }
             // It may be gone by now.
             if !run.has_ended() {
