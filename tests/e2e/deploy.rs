@@ -143,6 +143,9 @@ fn every_query_of_the_dashboard_has_an_answer() {
         &listen,
         "--retry-schedule",
         "0.1,0.1",
+        // So that some are closed while it is watched.
+        "--connection-lifetime",
+        "0.2",
     ]);
     let prometheus = Prometheus::start(&dir, &listen);
     let mut client = daemon.connect();
