@@ -309,7 +309,8 @@ impl Intake {
         self.spool().refusal = refusal;
     }
 
-    /// The disk has failed a write, and nobody knows when it will work: lines of the socket are told so. The feed waits.
+    /// The disk has failed a write, and nobody knows when it will work: lines of the socket are told so, and the feed
+    /// waits.
     pub(super) fn on_failed(&mut self, refusal: Refusal) {
         let Intake { clients, spool, .. } = self;
         let spool = spool

@@ -256,7 +256,7 @@ impl Spool {
                 error,
                 retry,
             } => {
-                if stream == Stream::Jobs {
+                if stream == Stream::Jobs && self.journal.is_failing() {
                     let refusal = match error.kind {
                         DiskErrorKind::Full => Refusal::Full,
                         _ => Refusal::Trouble,

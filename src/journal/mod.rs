@@ -252,6 +252,13 @@ impl Journal {
         })
     }
 
+    /// Whether what was submitted last is not safe and won't be before the disk works again; while only room for more
+    /// can't be made, it will be.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.jobs.appender.is_failing()
+    }
+
     /// Something happened.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         self.now = now.mono;
