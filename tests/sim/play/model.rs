@@ -79,6 +79,8 @@ pub struct Model {
     pub is_vague: bool,
     /// Attempts of which the receiver has seen a request begin.
     begun: Vec<u64>,
+    /// Starts of the process: each begins with a full bucket.
+    pub(super) starts: u64,
     /// What holds for each origin now, and the loosest that does at some time.
     pub(super) endpoints: Vec<Arc<Endpoint>>,
     pub loosest: Vec<Endpoint>,
@@ -168,6 +170,7 @@ impl Model {
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,
             begun: vec![0; plan.origins.len()],
+            starts: 1,
             endpoints,
             attempt_max: loosest.iter().map(|of| of.timeout).fold(own, Duration::max),
             loosest,
@@ -248,7 +251,7 @@ impl Model {
             self.begun[origin] += 1;
             if let Some(rate) = self.loosest[origin].rate_limit {
                 let most = now.as_nanos() / rate.interval().as_nanos() as u64;
-                let most = most + u64::from(rate.burst()) + 1;
+                let most = most + self.starts * (u64::from(rate.burst()) + 1);
                 let begun = self.begun[origin];
                 assert!(
                     begun <= most,

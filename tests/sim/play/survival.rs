@@ -113,6 +113,7 @@ impl Model {
 
     /// The process starts again, and would find these jobs on its disk.
     pub(super) fn on_restart(&mut self, now: Instant, pending: &BTreeSet<u32>, is_power_cut: bool) {
+        self.starts += 1;
         self.born = now;
         self.accepted = 0;
         self.ended = 0;
