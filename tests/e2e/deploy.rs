@@ -4,17 +4,19 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::conduit::ask;
+use crate::harness::conduit::{CONDUIT, Run, ask};
 use crate::harness::feed::plain;
 use crate::harness::servers::Sink;
 use crate::harness::socket::Daemon;
 use crate::harness::{
-    PATIENCE, Process, TempDir, free_port, is_installed, wait_for, wait_for_port,
+    PATIENCE, Process, TempDir, free_port, is_installed, is_root, wait_for, wait_for_port,
 };
 
 /// What a unit's exposure may be at most, of 10.
@@ -22,6 +24,22 @@ const EXPOSURE_MAX: f64 = 1.5;
 
 /// What `shutdownTimeout` and the writing of the last results take by default, in seconds.
 const SHUTDOWN_SECONDS: u64 = 27;
+
+/// A user who is neither root nor conduit.
+const STRANGER: u32 = 4_242;
+
+/// Has directories of the machine hidden behind those of a test, installs, and becomes conduit as the unit says, with
+/// systemd's part played by install and setpriv.
+const INSTALL_AND_START: &str = "\
+    mount --bind root/etc /etc
+    mount --bind root/run /run
+    mount --bind root/var/lib /var/lib
+    mount --bind root/usr/local/bin /usr/local/bin
+    INSTALL
+    install -d -o USER -g GROUP -m RUNTIME_MODE /run/conduit
+    install -d -o USER -g GROUP -m STATE_MODE /var/lib/conduit
+    umask UMASK
+    exec setpriv --reuid USER --regid GROUP --init-groups --no-new-privs --inh-caps=-all --bounding-set=-all START";
 
 #[test]
 fn every_alert_is_set_off_by_its_series_and_by_no_other() {
@@ -62,6 +80,89 @@ fn the_unit_is_hardened() {
         .and_then(|word| word.parse().ok())
         .expect("a number");
     assert!(level <= EXPOSURE_MAX, "exposure {level}");
+}
+
+#[test]
+fn the_unit_starts_with_what_its_header_has_installed() {
+    let is_able = is_installed("setpriv", "util-linux")
+        && is_installed("unshare", "util-linux")
+        && is_installed("systemd-sysusers", "systemd");
+    if !is_able || !is_root() {
+        return;
+    }
+    let unit = read("systemd/conduit.service");
+    let dir = TempDir::new();
+    let root = dir.join("root");
+    for name in ["etc", "run", "var/lib", "usr/local/bin"] {
+        fs::create_dir_all(root.join(name)).unwrap();
+    }
+    dir.write("root/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
+    dir.write("root/etc/group", "root:x:0:\n");
+    fs::create_dir_all(dir.join("target/host/release")).unwrap();
+    symlink(CONDUIT, dir.join("target/host/release/conduit")).unwrap();
+    symlink(deploy("."), dir.join("deploy")).unwrap();
+    let sink = Sink::start(1, &[]);
+    let config = |secret: &str| {
+        let entry = format!("\"{}\": {{\"secretFile\": \"{secret}\"}}", sink.urls[0]);
+        format!(
+            "{{\"allowHttp\": true, \"allowNet\": [\"127.0.0.0/8\"], \"allowUid\": [{STRANGER}],
+               \"webhookEndpoints\": {{{entry}}}}}"
+        )
+    };
+    dir.write("conduit.json", &config("/etc/conduit/secret"));
+    dir.write(
+        "secret",
+        "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+    );
+    // A secret is installed as the configuration is.
+    let mut install = header_commands(&unit);
+    let of_config = install.iter().find(|line| line.contains("conduit.json"));
+    install.push(of_config.unwrap().replace("conduit.json", "secret"));
+    let setting = |name: &str| setting(&unit, name);
+    let script = INSTALL_AND_START
+        .replace("INSTALL", &install.join("\n"))
+        .replace("RUNTIME_MODE", setting("RuntimeDirectoryMode"))
+        .replace("STATE_MODE", setting("StateDirectoryMode"))
+        .replace("USER", setting("User"))
+        .replace("GROUP", setting("Group"))
+        .replace("UMASK", setting("UMask"))
+        .replace("START", setting("ExecStart"));
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-euc", &script]);
+    command.env("CONDUITLLM__WEBHOOKS__LISTEN", "none");
+    let mut run = Run::start(command.current_dir(dir.path()));
+    let socket = root.join("run/conduit/conduit.sock");
+    wait_for("the socket, or the end", || {
+        let is_there = UnixStream::connect(&socket).is_ok();
+        (is_there || run.has_ended()).then_some(())
+    });
+    if run.has_ended() {
+        panic!("it did not start: {:?}", run.finish());
+    }
+
+    // Users that it names may submit.
+    let jobs = dir.write("jobs", &plain("a", &sink.urls[0]));
+    let id = STRANGER.to_string();
+    let submit = Command::new("setpriv")
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
+        .arg(root.join("usr/local/bin/conduit"))
+        .args(["submit", "--wait", "--socket"])
+        .arg(&socket)
+        .stdin(fs::File::open(jobs).unwrap())
+        .output()
+        .expect("it is installed");
+    assert_eq!(submit.status.code(), Some(0), "{submit:?}");
+
+    // It reads again what root has changed.
+    let installed = root.join("etc/conduit");
+    fs::rename(installed.join("secret"), installed.join("new")).unwrap();
+    fs::write(installed.join("conduit.json"), config("/etc/conduit/new")).unwrap();
+    run.process().signal("HUP");
+    run.wait_for_log(&["INFO", "read again"]);
+    run.process().signal("TERM");
+    let run = run.finish();
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(!run.stderr.contains("WARN"), "{}", run.stderr);
 }
 
 #[test]
@@ -265,11 +366,24 @@ fn words_after<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// The commands in the unit's opening comment, without those to a systemd that runs.
+fn header_commands(unit: &str) -> Vec<String> {
+    let lines = unit.lines().map_while(|line| line.strip_prefix('#'));
+    let commands = lines.filter_map(|line| line.strip_prefix("   "));
+    let commands = commands.filter(|command| !command.starts_with("systemctl "));
+    commands.map(str::to_owned).collect()
+}
+
+/// What the unit sets this to.
+fn setting<'a>(unit: &'a str, name: &str) -> &'a str {
+    let mut lines = unit.lines().filter_map(|line| line.split_once('='));
+    let found = lines.find(|(key, _)| *key == name);
+    found.unwrap_or_else(|| panic!("no {name}=")).1
+}
+
 /// The flags of the unit's `ExecStart`, without the file that is not on this machine.
 fn unit_flags(unit: &str) -> Vec<String> {
-    let line = unit
-        .lines()
-        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/conduit run "));
+    let line = setting(unit, "ExecStart").strip_prefix("/usr/local/bin/conduit run ");
     let words: Vec<&str> = line.expect("it runs conduit").split(' ').collect();
     let pairs = words.chunks(2).filter(|pair| pair[0] != "--config");
     pairs.flatten().map(|&word| word.to_owned()).collect()
