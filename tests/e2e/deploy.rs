@@ -83,6 +83,14 @@ fn the_unit_is_hardened() {
 }
 
 #[test]
+fn the_unit_can_tell_its_clients_apart() {
+    // user_namespaces(7): SO_PEERCRED shows a user who is not mapped as 65534.
+    let unit = read("systemd/conduit.service");
+    let hides_users = unit.lines().any(|line| line.starts_with("PrivateUsers="));
+    assert!(!hides_users, "--allow-uid could name nobody");
+}
+
+#[test]
 fn the_unit_starts_with_what_its_header_has_installed() {
     let is_able = is_installed("setpriv", "util-linux")
         && is_installed("unshare", "util-linux")
