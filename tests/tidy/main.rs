@@ -113,6 +113,31 @@ fn the_walls_hold() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
+#[test]
+fn ci_installs_what_the_stories_ask_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ci = fs::read_to_string(root.join(".ci/run")).expect("it is there");
+    let listed: Vec<&str> = ci.split([' ', '\n', ';']).collect();
+    let mut files = Vec::new();
+    list_sources(root, "tests/e2e", &mut files);
+    let mut asked = 0;
+    for file in files {
+        let text = fs::read_to_string(root.join(&file)).expect("sources are readable UTF-8");
+        for call in text.split("is_installed(").skip(1) {
+            // A call names two literals: program and package. The definition names none.
+            let (arguments, _) = call.split_once(')').expect("a call ends");
+            let words: Vec<&str> = arguments.split('"').collect();
+            let [_, program, _, package, _] = words[..] else {
+                continue;
+            };
+            let pair = format!("{program}:{package}");
+            assert!(listed.contains(&pair.as_str()), "{file}: no {pair}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 10, "{asked}");
+}
+
 /// All `.rs` files under `dir`, by their names from the root, in their order.
 fn list_sources(root: &Path, dir: &str, files: &mut Vec<String>) {
     let mut names: Vec<String> = fs::read_dir(root.join(dir))
