@@ -156,7 +156,10 @@ impl<'a> Reader<'a> {
             (Kind::Seconds(..) | Kind::Count(..) | Kind::Rate(..), Shape::Number)
             | (Kind::Bytes(..), Shape::Number | Shape::String)
             | (Kind::Switch(_), Shape::Boolean)
-            | (Kind::File(_) | Kind::Path(_) | Kind::Choice(..) | Kind::Word(..), Shape::String) => {
+            | (
+                Kind::File(_) | Kind::Path(_) | Kind::Listen(_) | Kind::Choice(..) | Kind::Word(..),
+                Shape::String,
+            ) => {
                 let text = scalar(raw);
                 self.checked(setting, &text, raw, path)
             }

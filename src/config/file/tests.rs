@@ -46,6 +46,36 @@ fn values_come_with_their_places_the_defaults_last() {
 }
 
 #[test]
+fn every_setting_can_stand_in_a_file() {
+    let value = |setting: &Setting| {
+        match setting.kind {
+            Kind::Seconds(..) | Kind::Count(..) | Kind::Rate(..) => "1",
+            Kind::Bytes(..) => "\"1m\"",
+            Kind::Switch(_) => "true",
+            Kind::Nets(_) => "[\"10.0.0.0/8\"]",
+            Kind::Schedule(..) => "[1, 2]",
+            Kind::Statuses(_) => "[404, \"5xx\"]",
+            Kind::Nat64(_) => "[\"64:ff9b::/96\"]",
+            Kind::Ports(_) | Kind::Uids(_) => "[1000]",
+            Kind::Word(..) | Kind::File(_) | Kind::Path(_) => "\"a\"",
+            Kind::Headers(_) => "{\"X-A\": \"b\"}",
+            Kind::Secrets(_) => "[]",
+            Kind::Listen(_) => "\"[::1]:80\"",
+            Kind::Choice(words, _) => return format!("\"{}\"", words[0]),
+        }
+        .to_owned()
+    };
+    for setting in SETTINGS.iter().chain(ENDPOINT_SETTINGS) {
+        let mut text = format!("{{\"{}\": {}}}", setting.name, value(setting));
+        if setting.group == Group::Endpoint {
+            text = format!("{{\"defaults\": {text}}}");
+        }
+        let (contents, problems) = read_text(&text);
+        assert_eq!((contents.general.len(), problems), (1, vec![]), "{text}");
+    }
+}
+
+#[test]
 fn endpoints_have_origins_and_patterns_for_keys() {
     let text = r#"{"webhookEndpoints": {
         "https://Fast-Endpoint.com": {"timeout": 5, "maxConnections": 20, "maxQueued": 7},
