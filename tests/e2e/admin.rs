@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::harness::conduit::{CONDUIT, Run, ask};
 use crate::harness::feed::plain;
@@ -381,12 +383,17 @@ fn clients_that_never_read_hold_up_nobody() {
 
 #[test]
 fn f106_who_does_not_finish_a_request_is_cut_off() {
+    // It gives 5 s for a request; an idle connection has two minutes.
+    const SECONDS: Range<f64> = 4.0..15.0;
     let (port, run) = watched(&[]);
     let mut slow = Monitor::connect(port);
+    let started = Instant::now();
     slow.send("GET /metrics HT");
     let mut quick = Monitor::connect(port);
     assert_eq!(quick.get("/health/live", "").status, 200);
     assert!(slow.is_at_end());
+    let took = started.elapsed().as_secs_f64();
+    assert!(SECONDS.contains(&took), "{took} s");
     // Who has asked and been answered may ask again later.
     assert_eq!(quick.get("/health/live", "").status, 200);
     run.finish().assert_all_delivered(0);

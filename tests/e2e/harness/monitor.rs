@@ -1,6 +1,6 @@
 //! A client of the admin listener that speaks HTTP by hand, and what it reads.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::Value;
@@ -82,11 +82,20 @@ impl Monitor {
         self.answer(true)
     }
 
-    /// Whether the connection ends here.
+    /// Whether the connection ends here, without another byte.
     pub(crate) fn is_at_end(&mut self) -> bool {
+        self.bytes_to_end() == 0
+    }
+
+    /// How many more bytes come before the connection is closed or reset, which it must be.
+    pub(crate) fn bytes_to_end(&mut self) -> usize {
         let mut rest = Vec::new();
-        // Ended or reset, it is over.
-        self.stream.read_to_end(&mut rest).is_err() || rest.is_empty()
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("no end after {} bytes: {error}", rest.len()),
+        }
+        rest.len()
     }
 }
 
