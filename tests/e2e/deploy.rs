@@ -245,7 +245,10 @@ fn every_query_of_the_dashboard_has_an_answer() {
     );
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
+    let spool = dir.join("spool");
     let daemon = Daemon::start(&[
+        "--spool",
+        spool.to_str().unwrap(),
         "--config",
         config.to_str().unwrap(),
         "--listen",
