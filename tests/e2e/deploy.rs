@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::conduit::{CONDUIT, Run, ask};
 use crate::harness::feed::plain;
@@ -58,6 +58,74 @@ fn every_alert_is_set_off_by_its_series_and_by_no_other() {
             "{name} has no test"
         );
     }
+}
+
+#[test]
+fn figures_of_the_dashboard_are_what_their_panels_say() {
+    if !is_installed("promtool", "prometheus") {
+        return;
+    }
+    // A busy origin, a dead one, and one that nothing is sent to; a spool that holds more than memory.
+    let series = [
+        (
+            "requests_total",
+            r#"endpoint="busy",status="200""#,
+            "0+60x10",
+        ),
+        (
+            "requests_total",
+            r#"endpoint="dead",status="error""#,
+            "0+60x10",
+        ),
+        ("queued", r#"endpoint="busy",priority="high""#, "7x10"),
+        ("queued", r#"endpoint="dead",priority="low""#, "3x10"),
+        ("queued", r#"endpoint="idle",priority="low""#, "0x10"),
+        ("http_pool_active_connections", r#"endpoint="busy""#, "5x10"),
+        ("http_pool_active_connections", r#"endpoint="dead""#, "0x10"),
+        ("http_pool_active_connections", r#"endpoint="idle""#, "0x10"),
+        ("http_pool_idle_connections", r#"endpoint="busy""#, "1x10"),
+        ("http_pool_idle_connections", r#"endpoint="dead""#, "0x10"),
+        ("http_pool_idle_connections", r#"endpoint="idle""#, "0x10"),
+        ("http_pool_max_connections", r#"endpoint="busy""#, "6x10"),
+        ("http_pool_max_connections", r#"endpoint="dead""#, "4x10"),
+        ("http_pool_max_connections", r#"endpoint="idle""#, "50x10"),
+        ("active_requests", "", "5x10"),
+        ("spool_jobs", "", "1005x10"),
+    ];
+    let series = series.map(|(name, labels, values)| {
+        let owner = match name.split_once('_') {
+            Some(("http" | "spool", _)) => "conduit",
+            _ => "conduit_webhook",
+        };
+        let name = format!("{owner}_{name}{{job=\"conduit\",instance=\"a\",{labels}}}");
+        json!({"series": name, "values": values})
+    });
+    let figures = [
+        ("Success rate", json!([{"labels": "{}", "value": 0.5}])),
+        (
+            "Success rate",
+            json!([{"labels": "{endpoint=\"busy\"}", "value": 1}, {"labels": "{endpoint=\"dead\"}", "value": 0}]),
+        ),
+        ("Pool utilisation", json!([{"labels": "{}", "value": 0.5}])),
+        ("Waiting", json!([{"labels": "{}", "value": 1000}])),
+    ];
+    let mut panels = panels();
+    let checks = figures.map(|(title, samples)| {
+        // One after the other where panels have the same title.
+        let at = panels.iter().position(|panel| panel["title"] == title);
+        let panel = panels.remove(at.expect("there is one"));
+        let expr = panel["targets"][0]["expr"].as_str().expect("a query");
+        let expr = expr.replace("$__rate_interval", "4m");
+        let expr = expr.replace("$instance", ".*").replace("$endpoint", ".*");
+        json!({"expr": expr, "eval_time": "5m", "exp_samples": samples})
+    });
+    let tests = json!({"evaluation_interval": "1m", "tests":
+        [{"interval": "1m", "input_series": series, "promql_expr_test": checks}]});
+    let dir = TempDir::new();
+    promtool(
+        &["test", "rules"],
+        &dir.write("tests.yml", &tests.to_string()),
+    );
 }
 
 #[test]
@@ -329,10 +397,15 @@ impl Prometheus {
     }
 }
 
+/// The panels of the dashboard.
+fn panels() -> Vec<Value> {
+    let dashboard: Value = serde_json::from_str(&read("grafana/conduit.json")).expect("it is JSON");
+    dashboard["panels"].as_array().expect("panels").clone()
+}
+
 /// The queries of all panels, with the variables filled in.
 fn queries() -> Vec<String> {
-    let dashboard: Value = serde_json::from_str(&read("grafana/conduit.json")).expect("it is JSON");
-    let panels = dashboard["panels"].as_array().expect("panels");
+    let panels = panels();
     let targets = panels
         .iter()
         .filter_map(|panel| panel["targets"].as_array())
