@@ -19,6 +19,7 @@ mod binary;
 mod config;
 mod control;
 mod crash;
+mod dashboard;
 mod deploy;
 mod dns;
 mod errors;
