@@ -96,14 +96,17 @@ fn install_log(settings: &Settings) {
     io::log::install(settings.log_level, settings.log_format);
 }
 
-/// Where to ask is what the same words and variables have told the conduit that is asked.
+/// Where to ask is what the same words and variables have told the conduit that is asked. Whatever else is wrong with
+/// them by now, that one may be well.
 fn ask_health(options: HealthOptions) -> ExitCode {
     if let Some(place) = options.place {
         return commands::health::execute(options.live, &place);
     }
-    match with_environment(options.sources).load() {
-        Err(problems) => complain_of(&problems),
-        Ok(loaded) => match HealthPlace::of(loaded.settings.listen) {
+    match with_environment(options.sources).listen() {
+        Err(problem) => complain(&format!(
+            "conduit: {problem} (--url or --listen says where to ask without it)\n"
+        )),
+        Ok(listen) => match HealthPlace::of(listen) {
             Some(place) => commands::health::execute(options.live, &place),
             None => complain("conduit: listen: expected an address to ask at, found none\n"),
         },

@@ -56,16 +56,28 @@ pub fn read(
         }
     }
     let mut given = Vec::new();
-    for (setting, name) in SETTINGS.iter().zip(&names) {
-        let Some((_, text)) = variables.iter().find(|(known, _)| known == name.as_str()) else {
-            continue;
-        };
-        match value_of(setting, text, name) {
-            Ok(one) => given.push(one),
+    for setting in SETTINGS {
+        match read_one(variables, setting) {
+            Ok(one) => given.extend(one),
             Err(problem) => problems.push(problem),
         }
     }
     given
+}
+
+/// What the variables say of one setting.
+///
+/// # Errors
+/// It can't be understood.
+pub fn read_one(
+    variables: &[(OsString, OsString)],
+    setting: &'static Setting,
+) -> Result<Option<Given>, Problem> {
+    let name = variable(setting);
+    let named = variables.iter().find(|(known, _)| *known == *name);
+    named
+        .map(|(_, text)| value_of(setting, text, &name))
+        .transpose()
 }
 
 fn unknown<'a>(name: &'a str, names: &'a [String]) -> String {

@@ -62,38 +62,57 @@ struct Cursor<'a> {
 
 /// Reads the bytes of the file `name`. What is wrong goes to `problems`, and what is right is still there.
 pub fn read(name: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Contents {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut contents = Contents::default();
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let valid = &bytes[..error.valid_up_to()];
-            let valid = std::str::from_utf8(valid).expect("so far it is valid");
-            let place = Cursor::new(name, valid).at(valid.len());
-            problems.push(Problem::new(
-                place,
-                "expected UTF-8, found a byte that is none",
-            ));
-            return contents;
-        }
-    };
-    if let Err(error) = json::check(text) {
-        problems.push(no_json(name, text, error));
-        return contents;
+    match json_text(name, bytes) {
+        Ok(text) => Reader::new(name, text, problems).top(text.trim_ascii(), &mut contents),
+        Err(problem) => problems.push(problem),
     }
-    let mut reader = Reader {
-        text,
-        cursor: Cursor::new(name, text),
-        problems,
-    };
-    reader.top(text.trim_ascii(), &mut contents);
     contents
 }
 
+/// Reads one setting of the top level; what else the file says may be wrong.
+///
+/// # Errors
+/// The file is no object in JSON, or the setting stands there wrongly, or twice.
+pub fn read_one(name: &str, bytes: &[u8], setting: &str) -> Result<Option<Given>, Problem> {
+    let text = json_text(name, bytes)?;
+    let mut problems = Vec::new();
+    let mut reader = Reader::new(name, text, &mut problems);
+    let mut members = reader.members(text.trim_ascii(), "", Some(setting));
+    let given = members
+        .pop()
+        .and_then(|(key, member)| reader.setting(&key, member, "", Level::Top));
+    match problems.pop() {
+        Some(problem) => Err(problem),
+        None => Ok(given),
+    }
+}
+
+/// The bytes of the file `name` as JSON.
+fn json_text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Problem> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let valid = &bytes[..error.valid_up_to()];
+        let valid = std::str::from_utf8(valid).expect("so far it is valid");
+        let place = Cursor::new(name, valid).at(valid.len());
+        Problem::new(place, "expected UTF-8, found a byte that is none")
+    })?;
+    json::check(text).map_err(|error| no_json(name, text, error))?;
+    Ok(text)
+}
+
 impl<'a> Reader<'a> {
+    const fn new(name: &'a str, text: &'a str, problems: &'a mut Vec<Problem>) -> Reader<'a> {
+        Reader {
+            text,
+            cursor: Cursor::new(name, text),
+            problems,
+        }
+    }
+
     fn top(&mut self, raw: &'a str, contents: &mut Contents) {
         let mut defaults = Vec::new();
-        for (key, member) in self.members(raw, "") {
+        for (key, member) in self.members(raw, "", None) {
             match &*key {
                 DEFAULTS => {
                     self.settings(member.value, DEFAULTS, Level::Endpoint, &mut defaults);
@@ -108,7 +127,7 @@ impl<'a> Reader<'a> {
     }
 
     fn endpoints(&mut self, raw: &'a str, endpoints: &mut Endpoints<Vec<Given>>) {
-        for (key, member) in self.members(raw, ENDPOINTS) {
+        for (key, member) in self.members(raw, ENDPOINTS, None) {
             let path = format!("{ENDPOINTS}[{}]", quoted(&key));
             let mut given = Vec::new();
             self.settings(member.value, &path, Level::Endpoint, &mut given);
@@ -119,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     fn settings(&mut self, raw: &'a str, path: &str, level: Level, given: &mut Vec<Given>) {
-        for (key, member) in self.members(raw, path) {
+        for (key, member) in self.members(raw, path, None) {
             given.extend(self.setting(&key, member, path, level));
         }
     }
@@ -234,8 +253,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The members of what is expected to be an object, those left out that stand there again.
-    fn members(&mut self, raw: &'a str, path: &str) -> Vec<(Cow<'a, str>, Member<'a>)> {
+    /// The members of what is expected to be an object, those left out that stand there again; only the one of this
+    /// name, if there is one.
+    fn members(
+        &mut self,
+        raw: &'a str,
+        path: &str,
+        only: Option<&str>,
+    ) -> Vec<(Cow<'a, str>, Member<'a>)> {
         if Shape::of(raw) != Shape::Object {
             let what = format!("expected an object, found {}", found(raw));
             self.wrong(raw, path, what);
@@ -245,7 +270,11 @@ impl<'a> Reader<'a> {
         let mut keys = std::collections::BTreeMap::new();
         let mut members = Members::new(raw);
         while let Some(member) = members.next_member().expect("it was checked") {
-            let Ok(key) = json::unescape(member.key) else {
+            let key = json::unescape(member.key);
+            if only.is_some_and(|name| key.as_deref() != Ok(name)) {
+                continue;
+            }
+            let Ok(key) = key else {
                 let what = "expected a key without half a surrogate pair (\\ud800 to \\udfff)";
                 self.wrong(member.key, path, what);
                 continue;

@@ -20,7 +20,7 @@ use conduit::wire::url::{Origin, Url};
 
 use crate::config::source::{Given, Problem, Source};
 use crate::config::table::Setting;
-use crate::config::{Settings, environment, file};
+use crate::config::{Listen, Settings, environment, file};
 use crate::io::log::quoted;
 use crate::io::tls::{self, Identity, IdentityError};
 
@@ -100,17 +100,42 @@ impl Sources {
         }
     }
 
+    /// Where a conduit listens that was told the same: what asks it whether it is well must not depend on all else that
+    /// they say. What another source goes before is not read.
+    ///
+    /// # Errors
+    /// It can't be told.
+    pub fn listen(&self) -> Result<Listen, Problem> {
+        let setting = Setting::named("listen").expect("it stands in the table");
+        let mut settings = Settings::default();
+        if let Some(given) = self.value_of(setting)? {
+            put_all(&mut settings, &[given]);
+        }
+        Ok(settings.listen)
+    }
+
+    fn value_of(&self, setting: &'static Setting) -> Result<Option<Given>, Problem> {
+        let typed = self.flags.iter().find(|(known, _)| *known == setting);
+        if let Some((_, text)) = typed {
+            return given_by_flag(setting, text).map(Some);
+        }
+        if let Some(given) = environment::read_one(&self.environment, setting)? {
+            return Ok(Some(given));
+        }
+        let Some(path) = &self.file else {
+            return Ok(None);
+        };
+        let (bytes, _) =
+            read_file(path, file::FILE_BYTES_MAX).map_err(|why| no_config(path, &why))?;
+        file::read_one(&file_name(path), &bytes, setting.name)
+    }
+
     fn given_by_flags(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
         let mut all = Vec::new();
         for (setting, text) in &self.flags {
-            let given = Given {
-                setting,
-                text: text.clone(),
-                source: Source::Flag,
-            };
-            match Settings::default().put(setting, text) {
-                Ok(()) => all.push(given),
-                Err(bad) => problems.push(given.problem(&bad)),
+            match given_by_flag(setting, text) {
+                Ok(given) => all.push(given),
+                Err(problem) => problems.push(problem),
             }
         }
         all
@@ -284,6 +309,18 @@ impl Loader {
     }
 }
 
+fn given_by_flag(setting: &'static Setting, text: &OsStr) -> Result<Given, Problem> {
+    let given = Given {
+        setting,
+        text: text.to_owned(),
+        source: Source::Flag,
+    };
+    match Settings::default().put(setting, text) {
+        Ok(()) => Ok(given),
+        Err(bad) => Err(given.problem(&bad)),
+    }
+}
+
 /// The value that counts for a setting.
 fn last<'a>(given: &'a [Given], name: &str) -> Option<&'a Given> {
     given.iter().rev().find(|given| given.setting.name == name)
@@ -311,17 +348,25 @@ fn read_config(
     match read_file(path, file::FILE_BYTES_MAX) {
         Ok((bytes, mode)) => {
             warnings.extend(exposed(path, mode));
-            let mut name = String::new();
-            crate::io::log::escape(&path.to_string_lossy(), &mut name);
-            file::read(&name, &bytes, problems)
+            file::read(&file_name(path), &bytes, problems)
         }
         Err(reason) => {
-            let name = quoted(&path.to_string_lossy());
-            let what = format!("{name}: {reason}");
-            problems.push(Problem::new("--config", what));
+            problems.push(no_config(path, &reason));
             file::Contents::default()
         }
     }
+}
+
+fn no_config(path: &Path, reason: &str) -> Problem {
+    let name = quoted(&path.to_string_lossy());
+    Problem::new("--config", format!("{name}: {reason}"))
+}
+
+/// The configuration file's name, as it stands in places.
+fn file_name(path: &Path) -> String {
+    let mut name = String::new();
+    crate::io::log::escape(&path.to_string_lossy(), &mut name);
+    name
 }
 
 /// A file's bytes and mode.

@@ -145,6 +145,32 @@ fn a_busy_pool_is_measured_and_unhealthy() {
 }
 
 #[test]
+fn health_asks_a_conduit_that_is_well_whatever_has_become_of_its_configuration() {
+    let (port, run) = watched(&[]);
+    let dir = TempDir::new();
+    let listen = format!("\"listen\": \"127.0.0.1:{port}\"");
+    let file = dir.write(
+        "c.json",
+        &format!(r#"{{{listen}, "timeout": 0, "defaults": {{"secretFile": "/nonexistent"}}}}"#),
+    );
+    let mut command = Command::new(CONDUIT);
+    command.args(["health", "--live", "--config"]).arg(&file);
+    // Of a daemon, which has its socket from a flag.
+    command.env("CONDUITLLM__WEBHOOKS__ALLOW_UID", "1000");
+    let output = command.output().expect("conduit starts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    dir.write("c.json", &format!("{{{listen},"));
+    let output = command.output().expect("conduit starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("expected a key") && stderr.contains("--url"),
+        "{stderr}"
+    );
+    run.finish().assert_all_delivered(0);
+}
+
+#[test]
 fn from_sigterm_on_it_is_alive_and_not_ready() {
     let gate = Gate::start();
     let (port, mut run) = watched(&[]);

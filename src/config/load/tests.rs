@@ -302,3 +302,75 @@ fn a_file_that_is_not_there_or_too_long_is_named() {
         ["--config: \"/dev/zero\": expected at most 67108864 bytes, found more"]
     );
 }
+
+#[test]
+fn where_it_listens_can_be_told_whatever_else_is_wrong() {
+    let files = Files::new("listen");
+    let broken = r#"{"listen": "127.0.0.1:1", "timeout": 0, "timeout": 1, "\ud800": 1,
+        "defaults": {"secretFile": "/nonexistent"}}"#;
+    let mut sources = files.sources(broken);
+    let variable =
+        |name: &str, text: &str| (format!("CONDUITLLM__WEBHOOKS__{name}"), text.to_owned());
+    let variables = |all: &[(String, String)]| {
+        let all = all.iter().map(|(name, text)| (name.into(), text.into()));
+        all.collect::<Vec<(OsString, OsString)>>()
+    };
+    let at = |port| Ok(Listen::At(([127, 0, 0, 1], port).into()));
+    sources.environment = variables(&[variable("ALLOW_UID", "x")]);
+    assert_eq!(sources.listen(), at(1));
+    // What goes before the file lets nobody look at it.
+    sources.file = Some("/nonexistent/c.json".into());
+    sources
+        .environment
+        .extend(variables(&[variable("LISTEN", "127.0.0.1:2")]));
+    assert_eq!(sources.listen(), at(2));
+    sources
+        .environment
+        .extend(variables(&[variable("LISTEN", "x")]));
+    sources.flags = vec![flag("listen", "127.0.0.1:3"), flag("workers", "0")];
+    assert_eq!(sources.listen(), at(3));
+    assert_eq!(Sources::default().listen(), Ok(Listen::Default));
+    assert_eq!(files.sources("{}").listen(), Ok(Listen::Default));
+}
+
+#[test]
+fn where_it_listens_is_not_guessed() {
+    let files = Files::new("no-listen");
+    for (text, expected) in [
+        (
+            "{\"listen\": \"127.0.0.1:1\",",
+            "c.json:1:26: expected a key",
+        ),
+        ("[]", "c.json:1:1: expected an object, found an array"),
+        (
+            r#"{"listen": "127.0.0.1"}"#,
+            "c.json:1:12: listen: expected an IP address and a port",
+        ),
+        (
+            r#"{"listen": 5}"#,
+            "c.json:1:12: listen: expected an IP address",
+        ),
+        (
+            r#"{"listen": "[::]:1", "listen": "[::]:2"}"#,
+            "c.json:1:22: listen: expected once, found again",
+        ),
+    ] {
+        let problem = files.sources(text).listen().expect_err(text).to_string();
+        assert!(problem.contains(expected), "{problem}");
+    }
+    let missing = Sources {
+        file: Some("/nonexistent/c.json".into()),
+        ..Sources::default()
+    };
+    let problem = missing.listen().expect_err("it is not there").to_string();
+    assert!(
+        problem.starts_with("--config: \"/nonexistent/c.json\": can't be read: "),
+        "{problem}"
+    );
+    let sources = Sources {
+        flags: vec![flag("listen", "x")],
+        ..Sources::default()
+    };
+    let problem = sources.listen().expect_err("no address").to_string();
+    assert!(problem.starts_with("--listen: expected"), "{problem}");
+}
