@@ -197,17 +197,32 @@ impl Explainer<'_> {
     }
 
     fn judge_name(&self, name: &str, port: u16) -> (Verdict, String) {
-        let mut reason = format!(
+        let (nets, whose) = match guard::is_port_open(&self.policy, port) {
+            true => ("globally routable or in an --allow-net entry", ""),
+            false
+                if self
+                    .policy
+                    .allow_net
+                    .iter()
+                    .any(|net| net.port == Some(port)) =>
+            {
+                (
+                    "in an --allow-net entry with this port",
+                    ", for the port is forbidden elsewhere",
+                )
+            }
+            false => {
+                let reason = format!(
+                    "port {port} is forbidden at every address; --allow-port {port} or an --allow-net entry with this \
+                     port would allow it"
+                );
+                return (Verdict::Blocked, reason);
+            }
+        };
+        let reason = format!(
             "{name} is not looked up here: each address that it has is judged when it is connected to, and must be \
-             globally routable or in an --allow-net entry"
+             {nets}{whose}"
         );
-        if !guard::is_port_open(&self.policy, port) {
-            write!(
-                reason,
-                ", an entry with port {port}, which is forbidden otherwise"
-            )
-            .expect("a String takes what is written");
-        }
         (Verdict::Depends, reason)
     }
 

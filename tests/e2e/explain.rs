@@ -123,7 +123,7 @@ fn what_would_be_refused_is_told_with_its_reason() {
         ("blocked", "--allow-http"),
         ("blocked", "--allow-net 10.0.0.1/32"),
         ("blocked", "--allow-port 25"),
-        ("dependsOnAddress", "port 25, which is forbidden"),
+        ("blocked", "port 25 is forbidden at every address"),
         ("blocked", "127.0.0.1 is loopback"),
         ("allowed", "8.8.8.8:443"),
         ("invalid", "dot"),
@@ -134,6 +134,20 @@ fn what_would_be_refused_is_told_with_its_reason() {
     }
     let (status, said) = in_json(&jobs[4..5], &["--allow-net", "127.0.0.0/8"]);
     assert_eq!((status, &said[0]["verdict"]), (Some(0), &json!("allowed")));
+    // A port that is closed to all addresses is closed to a name's, unless an entry opens it for some.
+    for (flags, status, verdict) in [
+        (["--allow-net", "10.0.0.0/8"], 1, "blocked"),
+        (["--allow-net", "10.0.0.0/8:26"], 1, "blocked"),
+        (["--allow-net", "10.0.0.0/8:25"], 0, "dependsOnAddress"),
+        (["--allow-port", "25"], 0, "dependsOnAddress"),
+    ] {
+        let (exit, said) = in_json(&jobs[3..4], &flags);
+        assert_eq!(
+            (exit, &said[0]["verdict"]),
+            (Some(status), &json!(verdict)),
+            "{flags:?}"
+        );
+    }
 }
 
 #[test]
