@@ -75,13 +75,7 @@ fn endpoint(values: &Values, key: &str) -> Table {
     let chain = values.chain(key);
     let mut table = Table { rows: Vec::new() };
     for setting in SETTINGS.iter().chain(ENDPOINT_SETTINGS) {
-        let given = chain.iter().find_map(|(_, given)| {
-            given
-                .iter()
-                .rev()
-                .find(|given| given.setting.name == setting.name)
-        });
-        if let Some(given) = given {
+        if let Some((Some(_), given)) = values.holding(setting, chain.iter().copied()) {
             table.add(given);
         }
     }

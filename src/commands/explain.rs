@@ -26,7 +26,6 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::{complain, exit};
 use crate::config::load::Loaded;
-use crate::config::source::Given;
 use crate::config::table::{Default, ENDPOINT_SETTINGS, SETTINGS, Setting};
 use crate::io::clock;
 
@@ -241,20 +240,21 @@ impl Explainer<'_> {
             "timeout" => job.timeout.map(seconds),
             "ttl" => job.ttl.map(seconds),
             "secret" if !job.secrets.is_empty() => Some("***".to_owned()),
+            "secretFile" if !job.secrets.is_empty() => return None,
             _ => None,
         };
         if let Some(value) = of_job {
             return Some([name, value, "job".to_owned()]);
         }
-        let is_it = |given: &&Given| given.setting.name == setting.name;
         let values = &self.loaded.values;
-        let mut entries = values.endpoints.matching(origin);
-        let own = entries.find_map(|(key, given)| Some((key, given.iter().rev().find(is_it)?)));
-        if let Some((key, given)) = own {
-            return Some([name, given.shown(), format!("{} ({key})", given.source)]);
-        }
-        if let Some(given) = values.general(setting) {
-            return Some([name, given.shown(), given.source.to_string()]);
+        let entries = values.endpoints.matching(origin);
+        let entries = entries.map(|(key, given)| (key, given.as_slice()));
+        if let Some((key, given)) = values.holding(setting, entries) {
+            let source = match key {
+                Some(key) => format!("{} ({key})", given.source),
+                None => given.source.to_string(),
+            };
+            return Some([name, given.shown(), source]);
         }
         let value = match setting.default {
             Default::Value(text) => text.to_owned(),

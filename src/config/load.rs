@@ -149,6 +149,24 @@ impl Values {
         last(&self.general, setting.name)
     }
 
+    /// Who says what holds for an endpoint's setting: the key of the entry, none in general, and the value. Nobody where
+    /// something more specific has taken its place.
+    pub fn holding<'a>(
+        &'a self,
+        setting: &Setting,
+        entries: impl Iterator<Item = (&'a str, &'a [Given])>,
+    ) -> Option<(Option<&'a str>, &'a Given)> {
+        let entries = entries.map(|(key, given)| (Some(key), given));
+        let mut all = entries.chain([(None, self.general.as_slice())]);
+        let counts = |given: &&Given| {
+            let name = given.setting.name;
+            name == setting.name || Some(name) == setting.rival()
+        };
+        let (key, given) =
+            all.find_map(|(key, all)| Some((key, all.iter().rev().find(counts)?)))?;
+        (given.setting == setting).then_some((key, given))
+    }
+
     /// The keys whose entries hold for what stands under `key`, the most specific first, with the entries.
     pub fn chain(&self, key: &str) -> Vec<(&str, &[Given])> {
         let origin = sample(key);

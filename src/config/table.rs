@@ -173,6 +173,16 @@ impl Setting {
         }
     }
 
+    /// The setting whose place this one takes where both are said: the more specific of the two holds.
+    #[must_use]
+    pub fn rival(&self) -> Option<&'static str> {
+        match self.name {
+            "secret" => Some("secretFile"),
+            "secretFile" => Some("secret"),
+            _ => None,
+        }
+    }
+
     /// The setting's name as a flag, without the hyphens in front.
     #[must_use]
     pub fn flag(&self) -> String {

@@ -151,6 +151,64 @@ fn what_would_be_refused_is_told_with_its_reason() {
 }
 
 #[test]
+fn of_secret_and_secret_file_the_one_that_signs_is_shown() {
+    let dir = TempDir::new();
+    let file = dir.write("secret", SECRET);
+    let file = file.to_str().expect("a plain name");
+    let config = dir.write(
+        "c.json",
+        &json!({
+            "defaults": {"secretFile": file},
+            "webhookEndpoints": {
+                "https://*.example.com": {"secret": SECRET},
+                "https://a.example.com": {"secretFile": file},
+            },
+        })
+        .to_string(),
+    );
+    let config = config.to_str().expect("a plain name");
+    let feed: String = [
+        json!({"url": "https://a.example.com/"}),
+        json!({"url": "https://b.example.com/"}),
+        json!({"url": "https://other.example/"}),
+        json!({"url": "https://a.example.com/", "secret": SECRET}),
+    ]
+    .iter()
+    .map(|job| format!("{job}\n"))
+    .collect();
+    let feed = dir.write("jobs", &feed);
+    let feed = feed.to_str().expect("a plain name");
+    let (_, stdout, _) = ask(&["explain", feed, "--json", "--config", config]);
+    let shown: Vec<(Value, Value)> = stdout
+        .lines()
+        .map(|line| {
+            let said: Value = serde_json::from_str(line).expect("JSON");
+            let value = |name: &str| said["settings"][name]["value"].clone();
+            (value("secret"), value("secretFile"))
+        })
+        .collect();
+    let (hidden, none) = (json!("***"), Value::Null);
+    let expected = [
+        (none.clone(), json!(file)),
+        (hidden.clone(), none.clone()),
+        (none.clone(), json!(file)),
+        (hidden, none),
+    ];
+    assert_eq!(shown, expected, "{stdout}");
+    let (_, stdout, _) = ask(&["check", "--print", "--config", config]);
+    let blocks: Vec<&str> = stdout.split("\n\n").collect();
+    let has = |block: &str, name: &str| {
+        let mut lines = block.lines();
+        lines.any(|line| line.starts_with(&format!("{name} ")))
+    };
+    for (block, name) in [(0, "secretFile"), (1, "secret"), (2, "secretFile")] {
+        for other in ["secret", "secretFile"] {
+            assert_eq!(has(blocks[block], other), other == name, "{stdout}");
+        }
+    }
+}
+
+#[test]
 fn lines_that_cannot_be_read_are_exit_3_and_wrong_usage_is_2() {
     for (arguments, status) in [
         (["explain", "/nonexistent/jobs"], 3),
