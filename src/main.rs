@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use crate::commands::exit;
 use crate::config::Settings;
-use crate::config::load::Sources;
+use crate::config::load::{Loaded, Sources};
 use crate::config::source::Problem;
 use crate::flags::{Command, HealthOptions, HealthPlace, UsageError};
 
@@ -29,34 +29,13 @@ fn main() -> ExitCode {
 
 fn execute(command: Command) -> ExitCode {
     match command {
-        Command::Run(options) => {
-            let sources = with_environment(options.sources);
-            match sources.load() {
-                Ok(loaded) => {
-                    install_log(&loaded.settings);
-                    commands::run::execute(sources, loaded)
-                }
-                Err(problems) => complain_of(&problems),
-            }
-        }
-        Command::Check(options) => {
-            install_log(&Settings::default());
-            let sources = with_environment(options.sources);
-            match sources.load() {
-                Ok(loaded) => commands::check::execute(&sources, &loaded, options.print),
-                Err(problems) => complain_of(&problems),
-            }
-        }
-        Command::Explain(options) => {
-            install_log(&Settings::default());
-            let sources = with_environment(options.sources);
-            match sources.load() {
-                Ok(loaded) => {
-                    commands::explain::execute(&loaded, options.file.as_deref(), options.json)
-                }
-                Err(problems) => complain_of(&problems),
-            }
-        }
+        Command::Run(options) => configured(options.sources, install_log, commands::run::execute),
+        Command::Check(options) => configured(options.sources, plain_log, |sources, loaded| {
+            commands::check::execute(&sources, &loaded, options.print)
+        }),
+        Command::Explain(options) => configured(options.sources, plain_log, |_, loaded| {
+            commands::explain::execute(&loaded, options.file.as_deref(), options.json)
+        }),
         Command::Demo(options) => {
             install_log(&options.settings);
             commands::demo::execute(options)
@@ -94,6 +73,30 @@ fn execute(command: Command) -> ExitCode {
 
 fn install_log(settings: &Settings) {
     io::log::install(settings.log_level, settings.log_format);
+}
+
+/// Whatever the settings say: a person reads what a command that only looks at them has to say.
+fn plain_log(_: &Settings) {
+    install_log(&Settings::default());
+}
+
+/// Executes a command with all that the sources say; what is odd in it is logged first.
+fn configured(
+    sources: Sources,
+    log: impl FnOnce(&Settings),
+    command: impl FnOnce(Sources, Loaded) -> ExitCode,
+) -> ExitCode {
+    let sources = with_environment(sources);
+    match sources.load() {
+        Ok(loaded) => {
+            log(&loaded.settings);
+            for warning in &loaded.warnings {
+                log::warn!("{warning}");
+            }
+            command(sources, loaded)
+        }
+        Err(problems) => complain_of(&problems),
+    }
 }
 
 /// Where to ask is what the same words and variables have told the conduit that is asked. Whatever else is wrong with

@@ -17,9 +17,6 @@ use crate::config::{Machine, Settings};
 
 /// Prints that all is right, or all that holds.
 pub fn execute(sources: &Sources, loaded: &Loaded, print: bool) -> ExitCode {
-    for warning in &loaded.warnings {
-        log::warn!("{warning}");
-    }
     if !print {
         return help::print(&summary(sources, loaded));
     }

@@ -36,9 +36,6 @@ pub struct Refusal {
 /// Runs until the feed has ended and every job has its result, or a signal says so.
 #[must_use]
 pub fn execute(sources: Sources, loaded: Loaded) -> ExitCode {
-    for warning in &loaded.warnings {
-        log::warn!("{warning}");
-    }
     let setup = match standard_setup(sources, &loaded.settings) {
         Ok(setup) => setup,
         Err(refusal) => return refusal.report(),

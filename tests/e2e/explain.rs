@@ -1,5 +1,8 @@
 //! What `conduit explain` says of jobs, and what it keeps to itself.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::TempDir;
@@ -21,15 +24,12 @@ fn explain(jobs: &[Value], flags: &[&str]) -> (Option<i32>, String) {
         },
     });
     let config = dir.write("conduit.json", &settings.to_string());
+    fs::set_permissions(&config, Permissions::from_mode(0o600)).expect("the file is ours");
     let (feed, config) = (feed.to_string_lossy(), config.to_string_lossy());
     let mut arguments = vec!["explain", &*feed, "--config", &*config];
     arguments.extend(flags);
     let (status, stdout, stderr) = ask(&arguments);
-    // Files of tests may be read by everybody, which is warned of.
-    let warnings = stderr
-        .lines()
-        .all(|line| line.contains("may be read by everybody"));
-    assert!(warnings, "{stderr}");
+    assert_eq!(stderr, "");
     (status, stdout)
 }
 
@@ -147,6 +147,32 @@ fn what_would_be_refused_is_told_with_its_reason() {
             (Some(status), &json!(verdict)),
             "{flags:?}"
         );
+    }
+}
+
+#[test]
+fn what_is_odd_in_the_configuration_is_warned_of() {
+    let dir = TempDir::new();
+    let config = dir.write("c.json", "{}");
+    fs::set_permissions(&config, Permissions::from_mode(0o644)).expect("the file is ours");
+    let config = config.to_str().expect("a plain name");
+    for command in ["explain", "check", "run"] {
+        // Whoever asks sees it; a run says what its settings let it say.
+        let (status, _, stderr) = ask(&[command, "--config", config, "--listen", "none"]);
+        let mut lines = stderr.lines();
+        let is_told =
+            lines.any(|line| line.contains(" WARN ") && line.contains("may be read by everybody"));
+        assert!(is_told && status == Some(0), "{command}: {stderr}");
+        let (_, _, stderr) = ask(&[
+            command,
+            "--config",
+            config,
+            "--listen",
+            "none",
+            "--log-level",
+            "error",
+        ]);
+        assert_eq!(stderr.is_empty(), command == "run", "{command}: {stderr}");
     }
 }
 
