@@ -18,6 +18,7 @@
 //! received SOCK "…"        end SOCK "…"    (with the usual escapes)
 //! show SOCK                prints the bytes to send
 //! breaker ORIGIN           prints what the origin's breaker is
+//! ask                      how all origins stand, and how long jobs waited for a connection, all together
 //! reset|isolate ORIGIN     what somebody wants of it
 //! late SECONDS             as `at`, but the driver slept through everything until then
 //! reply SOCK TTL ADDRESS … | cut | SERVFAIL | NXDOMAIN   a name server's answer, over UDP or TCP
@@ -38,6 +39,7 @@ use conduit::engine::event::{
     Appetite, BreakerOrder, Cause, CauseKind, Input, Next, Note, Output, SockId,
 };
 use conduit::engine::policy::{AllowNet, Endpoint, OnCircuitOpen, Policy, Rate};
+use conduit::wire::endpoint_row::{EndpointRow, Rows};
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::job::{Job, Source};
 use conduit::wire::job_line::{Headers, JobLine};
@@ -245,6 +247,7 @@ impl Player {
                 let job = self.postponed.remove(at.expect("it was postponed"));
                 self.input(Input::Job(Box::new(job)));
             }
+            "ask" => self.input(Input::Ask { from: 0 }),
             "drain" => self.input(Input::Drain),
             "abort" => self.input(Input::Abort),
             _ => self.on_socket(verb, rest),
@@ -530,7 +533,7 @@ impl Player {
                 format!("origin {state} {}", origin.text)
             }
             Output::OriginRetired { origin, .. } => format!("retired {}", origin.text),
-            Output::Rows(rows) => format!("rows {}", rows.rows.len()),
+            Output::Rows(rows) => render_rows(&rows),
             Output::Appetite(appetite) => render_appetite(&appetite),
             Output::Note(note) => render_note(&note),
         }
@@ -573,6 +576,26 @@ fn set(endpoint: &mut Endpoint, word: &str) {
         "localTroubleLimit" => endpoint.local_trouble_limit = seconds,
         _ => panic!("{name:?} is no setting of a trace"),
     }
+}
+
+fn render_rows(rows: &Rows) -> String {
+    let waits = &rows.totals.waits;
+    let mut text = format!(
+        "waits {} in {:.3} s",
+        waits.count(),
+        waits.sum().as_secs_f64()
+    );
+    for EndpointRow { origin, state, .. } in &rows.rows {
+        let [high, normal, low] = state.queued;
+        let queued = high + normal + low;
+        let (pending, attempts) = (state.pending, state.attempts);
+        let _ = write!(
+            text,
+            "; {} queued={queued} pending={pending} attempts={attempts}",
+            origin.text
+        );
+    }
+    text
 }
 
 fn render_appetite(appetite: &Appetite) -> String {

@@ -250,9 +250,10 @@ impl Engine {
         if let Some(delay) = asked {
             self.hold(now, origin, delay);
         }
-        let entry = &self.origins[origin];
+        let entry = &mut self.origins[origin];
         // Of a 2xx at an origin that nothing holds back nothing follows for the others.
         if was_held || entry.is_held() || attempt.is_retry {
+            entry.look(now.mono);
             let in_line = entry.queue.in_line();
             self.recount(origin);
             self.arm_gate(now, origin);

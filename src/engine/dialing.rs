@@ -53,18 +53,21 @@ impl Engine {
             .queue
             .get(purpose.job())
             .expect("a dial is made for a job that waits");
-        let (attempt, was_last) = match waiting.attempt {
-            Some(attempt) => (attempt, false),
+        let (attempt, since, was_last) = match waiting.attempt {
+            Some(attempt) => (attempt, waiting.since, false),
             None => {
                 let usual = entry.dialed_attempt_limit();
                 let mut attempt = waiting.new_attempt(now.mono, usual);
+                let short_since = entry.short_since(now.mono, attempt.is_retry);
+                let since = waiting.since.max(short_since);
                 let priority = waiting.job.priority;
                 let was_last = entry.on_begin(now.mono, priority, &mut attempt);
-                (attempt, was_last)
+                (attempt, since, was_last)
             }
         };
         if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
             waiting.attempt = Some(attempt);
+            waiting.since = since;
         }
         let dial = Dial::new(now.mono, purpose, entry.endpoint.connect_timeout);
         let connection = entry.pool.insert(Connection::dialing(dial));

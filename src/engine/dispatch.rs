@@ -243,10 +243,12 @@ impl Engine {
     }
 
     /// An attempt of a job begins.
-    fn begin(&mut self, now: Now, origin: Key, waiting: &Waiting) -> Attempt {
+    fn begin(&mut self, now: Now, origin: Key, waiting: &mut Waiting) -> Attempt {
         let entry = &mut self.origins[origin];
         let usual = entry.attempt_limit();
         let mut attempt = waiting.new_attempt(now.mono, usual);
+        let short_since = entry.short_since(now.mono, attempt.is_retry);
+        waiting.since = waiting.since.max(short_since);
         let priority = waiting.job.priority;
         if entry.on_begin(now.mono, priority, &mut attempt) {
             self.wait_for_token(now, origin);
@@ -255,10 +257,10 @@ impl Engine {
     }
 
     /// A request goes out.
-    pub(super) fn start(&mut self, now: Now, place: Place, waiting: Waiting, spent: Spent) {
+    pub(super) fn start(&mut self, now: Now, place: Place, mut waiting: Waiting, spent: Spent) {
         let attempt = match waiting.attempt {
             Some(attempt) => attempt.resumed(now.mono, waiting.expires),
-            None => self.begin(now, place.origin, &waiting),
+            None => self.begin(now, place.origin, &mut waiting),
         };
         // What is sent once more, or lost its connection before it was sent, has waited for one before.
         if !attempt.resent && waiting.since <= attempt.started {

@@ -348,7 +348,7 @@ impl Engine {
         let mut counted = Counted::default();
         let mut excerpt_bytes = 0;
         for (_, origin) in self.origins.iter() {
-            origin.check_invariants();
+            origin.check_invariants(self.seen);
             jobs += origin.queue.len();
             counted.waiting += origin.counted.waiting;
             counted.held += origin.counted.held;

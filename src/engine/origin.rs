@@ -6,7 +6,8 @@
 //!
 //! Invariants: `attempts` counts the attempts under way, whether a dial or a request is on its way for them, and
 //! `retries` those of them that are retries; while its load is held back its jobs in line count as `held`, else as
-//! waiting for a connection; while it is `is_dry` its gate fires when the next token is there.
+//! waiting for a connection; while it is `is_dry` its gate fires when the next token is there; `open_since` is looked
+//! at whenever something changes that it follows from.
 //!
 //! What an attempt's end teaches of its receiver's speed goes to four leaves: `latency` and `score` in any case,
 //! `adaptive_timeout` and `adaptive_concurrency` where the endpoint's settings say so.
@@ -59,6 +60,10 @@ pub struct Origin {
     bucket: Bucket,
     /// There was no token left when one was last taken, and the gate has not fired since.
     is_dry: bool,
+    /// Since when connections are all that an attempt needs to begin; none: breaker, load or rate forbid it.
+    open_since: Option<Instant>,
+    /// Since when one more retry may be under way.
+    retries_since: Instant,
     /// Which of its addresses is tried first.
     pub preference: Preference,
     /// How long its connections may be idle.
@@ -121,6 +126,8 @@ impl Origin {
             throttle: Throttle::default(),
             bucket: Bucket::default(),
             is_dry: false,
+            open_since: Some(now),
+            retries_since: now,
             preference: Preference::default(),
             idle_time: IdleTime::default(),
             latency: Latency::default(),
@@ -206,17 +213,38 @@ impl Origin {
         self.attempts += 1;
         self.retries += u32::from(attempt.is_retry);
         self.queue.on_begin(priority, attempt.is_retry);
-        let Some(rate) = self.endpoint.rate_limit else {
-            return false;
-        };
-        self.bucket.take(now, rate);
-        self.look_for_token(now);
+        if let Some(rate) = self.endpoint.rate_limit {
+            self.bucket.take(now, rate);
+            self.is_dry = !self.has_token(now);
+        }
+        if self.is_held() {
+            self.look(now);
+        }
         self.is_dry
     }
 
     /// Time has passed, or the rate is another: is there a token?
     pub fn look_for_token(&mut self, now: Instant) {
         self.is_dry = !self.has_token(now);
+        self.look(now);
+    }
+
+    /// Something has happened that what may begin follows from.
+    pub fn look(&mut self, now: Instant) {
+        let is_open = self.may_begin(now);
+        self.open_since = is_open.then(|| self.open_since.unwrap_or(now));
+    }
+
+    /// Since when a job whose attempt begins now could have begun it if a connection had been free, unless it came in
+    /// later.
+    #[must_use]
+    pub fn short_since(&self, now: Instant, is_retry: bool) -> Instant {
+        let open_since = self.open_since.unwrap_or(now);
+        if is_retry {
+            open_since.max(self.retries_since)
+        } else {
+            open_since
+        }
     }
 
     fn has_token(&self, now: Instant) -> bool {
@@ -228,7 +256,12 @@ impl Origin {
     pub fn on_end(&mut self, now: Instant, attempt: &Attempt) {
         self.last_job = now;
         self.attempts -= 1;
-        self.retries -= u32::from(attempt.is_retry);
+        if attempt.is_retry {
+            if self.retries >= retries_max(&self.endpoint) {
+                self.retries_since = now;
+            }
+            self.retries -= 1;
+        }
     }
 
     /// Takes in what an attempt's end tells of the receiver's speed, once it has ended.
@@ -395,13 +428,17 @@ impl Origin {
     }
 
     /// Panics if its parts disagree: for tests, after every step.
-    pub fn check_invariants(&self) {
+    pub fn check_invariants(&self, now: Instant) {
         self.pool.check_invariants();
         self.queue.check_invariants();
         assert_eq!(self.counted, self.count(), "jobs that wait");
         assert!(
             !self.is_dry || self.gate.is_some(),
             "nobody looks for the next token"
+        );
+        assert!(
+            self.open_since.is_none() || self.may_begin(now),
+            "what may begin was not looked at"
         );
     }
 

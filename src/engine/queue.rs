@@ -37,7 +37,7 @@ const PRIORITIES: usize = 3;
 pub struct Waiting {
     /// The job.
     pub job: Box<Job>,
-    /// Since when it waits for a connection.
+    /// Since when it waits for a connection; before its attempt begins, since when it might if nothing held it back.
     pub since: Instant,
     /// When its time to live ends.
     pub expires: Instant,

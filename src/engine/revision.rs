@@ -84,6 +84,7 @@ impl Engine {
             let note = Note::Isolated { origin: told };
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
+        self.origins[key].look(now.mono);
         self.recount(key);
         self.arm_gate(now, key);
         self.revisit(key);
