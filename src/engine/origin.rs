@@ -394,6 +394,12 @@ impl Origin {
         }
     }
 
+    /// Attempts that `rateLimit` allows to begin now.
+    fn tokens(&self, now: Instant) -> u32 {
+        let rate = self.endpoint.rate_limit;
+        rate.map_or(u32::MAX, |rate| self.bucket.tokens(now, rate))
+    }
+
     /// Jobs in line that could be sent now if connections were free.
     #[must_use]
     pub fn pending(&self, now: Instant) -> u32 {
@@ -406,7 +412,7 @@ impl Origin {
             // The probe.
             (false, true) => 1,
         };
-        begun + (firsts + retries).min(allowed)
+        begun + (firsts + retries).min(allowed).min(self.tokens(now))
     }
 
     /// When more may be done here, if the clock alone decides.

@@ -26,6 +26,15 @@ impl Bucket {
     pub fn next_at(&self, rate: Rate) -> Instant {
         self.full_at - rate.interval() * (rate.burst() - 1)
     }
+
+    /// How many there are.
+    #[must_use]
+    pub fn tokens(&self, now: Instant, rate: Rate) -> u32 {
+        let missing = self.full_at.since(now).as_nanos();
+        let taken = missing.div_ceil(rate.interval().as_nanos());
+        rate.burst()
+            .saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -43,9 +52,11 @@ mod tests {
         for millis in 0..seconds * 1000 {
             let now = start + Duration::from_millis(millis);
             while bucket.next_at(rate) <= now {
+                assert!(bucket.tokens(now, rate) > 0);
                 bucket.take(now, rate);
                 begun[(millis / 1000) as usize] += 1;
             }
+            assert_eq!(bucket.tokens(now, rate), 0);
         }
         begun
     }
@@ -70,9 +81,11 @@ mod tests {
         let at = |seconds| Instant::default() + Duration::from_secs(seconds);
         for quiet in [10, 20, 1000] {
             let mut begun = 0;
+            assert_eq!(bucket.tokens(at(quiet), rate), 10);
             while bucket.next_at(rate) <= at(quiet) {
                 bucket.take(at(quiet), rate);
                 begun += 1;
+                assert_eq!(bucket.tokens(at(quiet), rate), 10 - begun);
             }
             assert_eq!(begun, 10);
             let wait = bucket.next_at(rate).since(at(quiet));
