@@ -287,7 +287,10 @@ impl Origin {
     }
 
     /// It has other settings from now on. Gives those that it had.
-    pub fn revise(&mut self, endpoint: Arc<Endpoint>) -> Arc<Endpoint> {
+    pub fn revise(&mut self, now: Instant, endpoint: Arc<Endpoint>) -> Arc<Endpoint> {
+        if let Some(rate) = endpoint.rate_limit {
+            self.bucket.on_rate(now, rate);
+        }
         if !endpoint.adaptive_concurrency {
             self.adaptive_concurrency.forget();
         }
@@ -577,7 +580,7 @@ mod tests {
         assert!(!origin.may_begin(at(11)));
         origin.on_end(at(11), &under_way);
         assert!(origin.may_begin(at(11)));
-        origin.revise(Arc::default());
+        origin.revise(at(11), Arc::default());
         assert!(!origin.is_held());
         assert_eq!(origin.concurrency(), origin.endpoint.max_connections);
     }

@@ -21,6 +21,11 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + rate.interval();
     }
 
+    /// The rate is another: what was taken before is not waited for longer than it takes to fill at this one.
+    pub fn on_rate(&mut self, now: Instant, rate: Rate) {
+        self.full_at = self.full_at.min(now + rate.interval() * rate.burst());
+    }
+
     /// When there is a token; not later than now if there is one.
     #[must_use]
     pub fn next_at(&self, rate: Rate) -> Instant {
@@ -91,5 +96,19 @@ mod tests {
             let wait = bucket.next_at(rate).since(at(quiet));
             assert_eq!(wait, Duration::from_millis(100));
         }
+    }
+
+    #[test]
+    fn a_new_rate_holds_from_the_moment_at_which_it_is_set() {
+        let at = |millis| Instant::default() + Duration::from_millis(millis);
+        let mut bucket = Bucket::default();
+        bucket.take(at(0), Rate::per_second(0.001));
+        let fast = Rate::per_second(10.0);
+        bucket.on_rate(at(5_000), fast);
+        assert_eq!(bucket.tokens(at(5_000), fast), 0);
+        assert_eq!(bucket.next_at(fast), at(5_100));
+        // What was not used yet stays, and is no more than a second's worth.
+        bucket.on_rate(at(5_500), fast);
+        assert_eq!(bucket.tokens(at(5_500), fast), 5);
     }
 }

@@ -104,7 +104,7 @@ impl Engine {
         let policy = Arc::clone(&self.policy);
         let entry = &mut self.origins[key];
         let after = Arc::clone(policy.endpoint_of(&entry.name));
-        let before = entry.revise(Arc::clone(&after));
+        let before = entry.revise(now.mono, Arc::clone(&after));
         entry.look_for_token(now.mono);
         entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();
         let has_new_tls = before.tls_profile != after.tls_profile;
