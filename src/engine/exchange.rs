@@ -300,13 +300,13 @@ impl Exchange {
         }
     }
 
-    /// The first bytes of the content.
-    pub fn take_excerpt(&mut self) -> Vec<u8> {
+    /// The first bytes of the content; none where none are to be shown.
+    pub fn take_excerpt(&mut self) -> Option<Vec<u8>> {
         match &mut self.response {
-            Response::Head { .. } => Vec::new(),
+            Response::Head { .. } => None,
             Response::Body(body) => {
-                body.excerpt_max = 0;
-                std::mem::take(&mut body.excerpt)
+                let is_shown = std::mem::take(&mut body.excerpt_max) > 0;
+                is_shown.then(|| std::mem::take(&mut body.excerpt))
             }
         }
     }

@@ -23,12 +23,12 @@ use crate::wire::tally::AttemptEnd;
 /// What happened to an attempt.
 #[derive(Debug)]
 pub enum Happened {
-    /// A final response head came, and of a non-2xx answer the first bytes of its body.
+    /// A final response head came, and of a non-2xx answer the first bytes of its body, if they are to be shown.
     Answered {
         /// 100–999.
         status: u16,
-        /// Empty for a 2xx.
-        excerpt: Vec<u8>,
+        /// None for a 2xx.
+        excerpt: Option<Vec<u8>>,
         /// What a 429 or 503 asks for.
         retry_after: Option<RetryAfter>,
     },
@@ -334,7 +334,7 @@ impl Happened {
                 return Failure {
                     kind,
                     message,
-                    excerpt: Some(excerpt.into_boxed_slice()),
+                    excerpt: excerpt.map(Vec::into_boxed_slice),
                 };
             }
             Happened::TimedOut(clock @ (Clock::Lookup(_) | Clock::AttemptLookup(_))) => {
@@ -493,7 +493,7 @@ mod tests {
     fn answered(status: u16) -> Happened {
         Happened::Answered {
             status,
-            excerpt: Vec::new(),
+            excerpt: None,
             retry_after: None,
         }
     }

@@ -151,7 +151,7 @@ pub struct Failure {
     /// What was found, where, and what was expected; lower case, no full stop.
     pub message: Cow<'static, str>,
     /// The first bytes of the body of a non-2xx answer, what went out with the request masked; none where there was
-    /// no such answer.
+    /// no such answer, or nothing of it is to be shown.
     pub excerpt: Option<Box<[u8]>>,
 }
 
