@@ -70,18 +70,22 @@ impl Engine {
             BreakerOrder::Isolate => entry.breaker.isolate(),
             BreakerOrder::Reset => entry.breaker.reset(),
         };
+        if order == BreakerOrder::Isolate {
+            // Also where it was so before: whoever has sent the order waits for this.
+            let origin = Arc::clone(&entry.name);
+            let held = true;
+            self.outputs.push_back(Output::Origin { origin, held });
+        }
         if !has_changed {
             return;
         }
+        let entry = &mut self.origins[key];
         if order == BreakerOrder::Reset {
             entry.throttle.on_breaker_closed(now.mono, false);
             self.tell_breaker(key, None);
         } else {
             let origin = Arc::clone(&entry.name);
-            let held = true;
-            let told = Arc::clone(&origin);
-            self.outputs.push_back(Output::Origin { origin, held });
-            let note = Note::Isolated { origin: told };
+            let note = Note::Isolated { origin };
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
         self.origins[key].look(now.mono);

@@ -127,6 +127,8 @@ struct Account {
     epoch: u64,
     /// Its breaker is open: none of its jobs is on its way, but for a probe.
     is_held: bool,
+    /// An order to isolate it is on its way to the engine, which will say that its breaker is open.
+    is_isolating: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -274,6 +276,7 @@ impl Ledger {
                     limits: *self.endpoints.get(&job.origin).unwrap_or(&self.endpoint),
                     epoch,
                     is_held: false,
+                    is_isolating: false,
                 };
                 let engine = account.engine;
                 self.origins.insert(text.clone(), account);
@@ -375,10 +378,12 @@ impl Ledger {
         share.unheard = 0;
     }
 
-    /// The engine that the origin is assigned to, from now on at the latest.
-    pub(super) fn assign(&mut self, origin: &Arc<Origin>) -> EngineId {
-        if let Some(engine) = self.engine_of(origin) {
-            return engine;
+    /// The engine that the origin is assigned to, from now on at the latest, is told to isolate it. Until it says that
+    /// this is done it keeps the origin, even if it is about to forget it at this moment.
+    pub(super) fn on_isolating(&mut self, origin: &Arc<Origin>) -> EngineId {
+        if let Some(account) = self.origins.get_mut(&*origin.text) {
+            account.is_isolating = true;
+            return account.engine;
         }
         let engine = self.least_loaded();
         let account = Account {
@@ -388,6 +393,7 @@ impl Ledger {
             limits: *self.endpoints.get(origin).unwrap_or(&self.endpoint),
             epoch: self.epoch,
             is_held: false,
+            is_isolating: true,
         };
         self.origins.insert(origin.text.clone(), account);
         engine
@@ -406,15 +412,18 @@ impl Ledger {
             self.origins_held -= usize::from(account.is_held);
             self.origins_held += usize::from(is_held);
             account.is_held = is_held;
+            account.is_isolating &= !is_held;
         }
     }
 
     /// An engine has forgotten the origin, its breaker included. Jobs that are still on their way there will call
-    /// it back, and it will be retired again: so only an account without jobs is closed.
+    /// it back, as an order to isolate it will, and it will be retired again: so only an account without either is
+    /// closed.
     pub(super) fn on_retired(&mut self, engine: EngineId, origin: &Origin) {
         self.on_origin(engine, origin, false);
         let account = self.origins.get(&*origin.text);
-        if account.is_some_and(|account| account.engine == engine && account.jobs == 0) {
+        let is_over = |account: &Account| account.jobs == 0 && !account.is_isolating;
+        if account.is_some_and(|account| account.engine == engine && is_over(account)) {
             self.origins.remove(&*origin.text);
         }
     }

@@ -102,7 +102,7 @@ impl Intake {
         let origin = Url::parse(origin).map(|url| Arc::new(url.to_origin()));
         let origin = origin.expect("the question was checked");
         let engine = match isolates {
-            true => Some(self.ledger.assign(&origin)),
+            true => Some(self.ledger.on_isolating(&origin)),
             false => self.ledger.engine_of(&origin),
         };
         let Some(engine) = engine else {

@@ -1,8 +1,11 @@
 //! Stories of operators: endpoints asked for, breakers and settings ordered.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::intake::event::Access;
 use crate::wire::endpoint_row::{Rows, Totals};
+use crate::wire::url::Url;
 
 const SERVING: Settings = Settings {
     serves: true,
@@ -88,6 +91,56 @@ fn a_breaker_is_told_to_the_engine_that_has_the_origin_or_will_have_it() {
     );
     assert!(heard.contains("\"breaker\":\"closed\""), "{heard}");
     assert_eq!(world.breakers[1], (engine, "https://a".to_owned(), false));
+}
+
+#[test]
+fn an_origin_that_is_isolated_while_its_engine_forgets_it_stays_there_and_is_held() {
+    let mut world = world();
+    let client = world.connect(Access::Control);
+    // Both engines have it by chance, so that the next new origin goes to the second.
+    world.says(client, line("a", "1"));
+    world.says(client, line("b", "2"));
+    let a = EngineId(0);
+    assert_eq!((world.out[0].0, world.out[1].0), (a, EngineId(1)));
+    world.done("a", Outcome::Delivered);
+    world.says(client, line("b", "3"));
+    world.settle();
+    world.hears(client);
+    let isolate = "{\"ctl\":\"breaker isolate\",\"origin\":\"https://a\"}";
+    let heard = world.orders(client, isolate);
+    assert!(heard.contains("\"breaker\":\"open\""), "{heard}");
+    // The engine has forgotten it before the order came, and makes it anew.
+    let origin = || Arc::new(Url::parse("https://a").expect("a URL").to_origin());
+    world.input(Input::OriginRetired {
+        engine: a,
+        origin: origin(),
+        slot: 0,
+        tally: Box::default(),
+    });
+    let held = |held| Input::Origin {
+        engine: a,
+        origin: origin(),
+        held,
+    };
+    world.input(held(true));
+    assert_eq!(world.intake.progress().origins_held, 1);
+    for id in ["4", "5", "6"] {
+        world.says(client, line("c", id));
+    }
+    world.says(client, line("a", "7"));
+    let last = world.out.last().expect("a job");
+    assert_eq!((&*last.1.id, last.0), ("7", a));
+    // Reset and unused, it is forgotten as ever.
+    world.done("a", Outcome::Delivered);
+    world.input(held(false));
+    world.input(Input::OriginRetired {
+        engine: a,
+        origin: origin(),
+        slot: 0,
+        tally: Box::default(),
+    });
+    assert_eq!(world.intake.progress().origins_held, 0);
+    assert_eq!(world.intake.progress().origins, 2);
 }
 
 #[test]
