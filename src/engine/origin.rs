@@ -275,7 +275,12 @@ impl Origin {
                 }
             }
         }
-        if matches!(pace.strain, Strain::Fine | Strain::TimedOut) {
+        let is_time = match pace.strain {
+            Strain::Fine => true,
+            Strain::TimedOut => self.is_at_its_own_limit(attempt.limit),
+            Strain::Refused | Strain::Unknown => false,
+        };
+        if is_time {
             self.latency.record(now, took);
         }
         if self.endpoint.adaptive_timeout {
@@ -295,6 +300,16 @@ impl Origin {
             self.adaptive_concurrency.forget();
         }
         std::mem::replace(&mut self.endpoint, endpoint)
+    }
+
+    /// Whether an attempt that timed out had as much time as this origin gives. One whose job has less of its own shows
+    /// only that the answer takes longer than that, which is no time that it takes.
+    fn is_at_its_own_limit(&self, limit: Limit) -> bool {
+        match limit {
+            Limit::Adaptive(_) => true,
+            Limit::Timeout(limit) => limit >= self.attempt_limit().lasts(),
+            Limit::Ttl(_) => false,
+        }
     }
 
     fn adapt_timeout(&mut self, attempt: &Attempt, took: Duration, pace: Pace) {
@@ -538,6 +553,36 @@ mod tests {
             attempt(&mut origin, Strain::TimedOut);
         }
         assert_eq!(limits, [1, 1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn a_time_out_of_a_jobs_own_shorter_timeout_is_no_time_that_the_receiver_takes() {
+        let mut origin = origin(adaptive());
+        let mut time_out = |limit| {
+            let mut attempt = begun(limit);
+            origin.on_begin(at(10), Priority::Normal, &mut attempt);
+            origin.on_end(at(10), &attempt);
+            let pace = Pace {
+                strain: Strain::TimedOut,
+                first_byte: Duration::ZERO,
+            };
+            let ended = at(10) + limit.lasts();
+            origin.learn(ended, &attempt, Accounting::Counted, pace);
+            origin.latency.count()
+        };
+        let own = |millis| Limit::Timeout(Duration::from_millis(millis));
+        assert_eq!(time_out(own(200)), 0);
+        assert_eq!(time_out(own(10_000)), 1, "the origin's");
+        assert_eq!(time_out(own(60_000)), 2, "a longer one");
+        assert_eq!(time_out(Limit::Adaptive(SECOND)), 3, "what it had learnt");
+        for _ in 0..200 {
+            time_out(own(200));
+        }
+        assert_eq!(
+            origin.attempt_limit(),
+            own(10_000),
+            "nothing is learnt of it"
+        );
     }
 
     #[test]
