@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use crate::commands::{complain, exit};
 use crate::config::load::Loaded;
 use crate::config::table::{Default, ENDPOINT_SETTINGS, SETTINGS, Setting};
-use crate::io::clock;
+use crate::io::{clock, own};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -188,11 +188,20 @@ impl Explainer<'_> {
         let mut reason = String::new();
         for ip in ips {
             match guard::check(&self.policy, SocketAddr::new(ip, origin.port)) {
+                Ok(addr) if self.is_own_listener(addr) => {
+                    reason = guard::Rule::OwnListener { addr }.to_string();
+                }
                 Ok(addr) => return (Verdict::Allowed, format!("{addr} is allowed")),
                 Err(rule) => reason = rule.to_string(),
             }
         }
         (Verdict::Blocked, reason)
+    }
+
+    /// Whether it is where a run with these settings listens itself; not, where this machine can't say.
+    fn is_own_listener(&self, addr: SocketAddr) -> bool {
+        let listens_at = self.loaded.settings.listen.address();
+        own::is_own_listener(listens_at.map(|at| at.port()), addr).unwrap_or(false)
     }
 
     fn judge_name(&self, name: &str, port: u16) -> (Verdict, String) {

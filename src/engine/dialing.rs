@@ -136,7 +136,7 @@ impl Engine {
         }
         if allowed.is_empty() {
             let (ip, rule) = refused.expect("there is an address, and none is allowed");
-            return self.refuse_dial(now, place, ip, rule);
+            return self.refuse_dial(now, place, Some(ip), rule.to_string());
         }
         let entry = &mut self.origins[place.origin];
         entry.preference.sort(now.mono, &mut allowed);
@@ -152,6 +152,9 @@ impl Engine {
         match next {
             Next::Connect(addr) => self.connect(now, place, addr),
             Next::Wait => self.arm(place),
+            Next::GiveUp(Happened::ConnectFailed(cause)) if cause.kind == CauseKind::Own => {
+                self.refuse_dial(now, place, None, cause.message.into_string());
+            }
             Next::GiveUp(happened) => self.fail_dial(now, place, happened),
         }
     }
@@ -161,7 +164,9 @@ impl Engine {
     fn connect(&mut self, now: Now, place: Place, addr: SocketAddr) {
         let addr = match guard::check(&self.policy, addr) {
             Ok(checked) => checked,
-            Err(rule) => return self.refuse_dial(now, place, addr.ip(), rule),
+            Err(rule) => {
+                return self.refuse_dial(now, place, Some(addr.ip()), rule.to_string());
+            }
         };
         let is_second = self.origins[place.origin].pool[place.connection]
             .socks()
@@ -255,11 +260,11 @@ impl Engine {
     }
 
     /// The guard refuses a dial: the log says which address and why, the result does not.
-    pub(super) fn refuse_dial(&mut self, now: Now, place: Place, ip: IpAddr, rule: guard::Rule) {
+    pub(super) fn refuse_dial(&mut self, now: Now, place: Place, ip: Option<IpAddr>, rule: String) {
         let entry = &mut self.origins[place.origin];
         let purpose = entry.pool[place.connection].dial().map(Dial::purpose);
         if let Some(waiting) = purpose.and_then(|purpose| entry.queue.get_mut(purpose.job())) {
-            let note = refused_note(&waiting.job, Some(ip), rule.to_string());
+            let note = refused_note(&waiting.job, ip, rule);
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
         self.fail_dial(now, place, Happened::Forbidden);
@@ -300,6 +305,7 @@ impl Engine {
             | CauseKind::Unreachable
             | CauseKind::Reset
             | CauseKind::Tls
+            | CauseKind::Own
             | CauseKind::Other => return,
         }
         self.origins[origin].throttle.on_local_trouble(now.mono);

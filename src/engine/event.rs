@@ -242,6 +242,9 @@ pub enum CauseKind {
     Tls,
     /// Descriptors or memory of this machine: EMFILE, ENFILE, ENOBUFS, ENOMEM.
     Local,
+    /// It would have led to this process's own listener: a rule of the guard that only the shell can judge
+    /// (`guard::Rule::OwnListener`, whose words the message has).
+    Own,
     /// Any other error of the system.
     Other,
 }

@@ -7,10 +7,11 @@
 //!   so `0.0.0.0/0` opens nothing by accident;
 //! - addresses that hand out a machine's credentials (metadata) need the exact entry;
 //! - ports are 80, 443 and from 1024 up, without those of servers that would take a request's body for
-//!   commands; `--allow-port` adds one everywhere, an entry with a port adds it there.
+//!   commands; `--allow-port` adds one everywhere, an entry with a port adds it there;
+//! - this machine on the port of our own listener is opened by nothing.
 //!
 //! Not here: what a result says of a refusal, the same for every rule (`outcome`), reading of the entries
-//! (`policy`).
+//! (`policy`), which addresses are this machine's (`io/own`).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -38,6 +39,12 @@ pub enum Rule {
         addr: SocketAddr,
         /// The server that usually listens there, where that is the reason.
         service: Option<&'static str>,
+    },
+    /// It is this machine, on the port of this process's own listener. Judged by the shell, which knows both; no entry
+    /// opens it: deny wins ties, and the listener is no receiver.
+    OwnListener {
+        /// As it would have been connected to.
+        addr: SocketAddr,
     },
 }
 
@@ -131,6 +138,10 @@ impl fmt::Display for Rule {
                 let ip = addr.ip();
                 write!(f, "{ip} is {class}; --allow-net {flag} would allow it")
             }
+            Rule::OwnListener { addr } => write!(
+                f,
+                "{addr} is this machine, and the port is that of conduit's own listener (--listen); nothing allows it"
+            ),
             Rule::Port { addr, service } => {
                 let port = addr.port();
                 let flag = exactly(addr, Some(port));

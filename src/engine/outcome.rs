@@ -388,6 +388,8 @@ const fn connect_kind(kind: CauseKind) -> ErrorKind {
         }
         CauseKind::Tls => ErrorKind::Tls,
         CauseKind::NoNetwork | CauseKind::Local => ErrorKind::Local,
+        // It is told as `Happened::Forbidden`.
+        CauseKind::Own => ErrorKind::Policy,
     }
 }
 
@@ -400,6 +402,7 @@ const fn broken_kind(kind: CauseKind) -> ErrorKind {
         | CauseKind::Other => ErrorKind::Reset,
         CauseKind::Tls => ErrorKind::Tls,
         CauseKind::Local => ErrorKind::Local,
+        CauseKind::Own => ErrorKind::Policy,
     }
 }
 

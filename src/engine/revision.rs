@@ -175,7 +175,7 @@ impl Engine {
         match verdict {
             Ok(_) => false,
             Err(rule) => {
-                self.refuse_dial(now, place, addr.ip(), rule);
+                self.refuse_dial(now, place, Some(addr.ip()), rule.to_string());
                 true
             }
         }

@@ -18,6 +18,7 @@ use crate::wire::endpoint_row::{EndpointRow, Rows};
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
+use crate::wire::report::Outcome;
 use crate::wire::spool::JobKey;
 
 const SEEDS: u64 = 300;
@@ -529,6 +530,47 @@ fn excerpts_of_answers_to_jobs_that_wait_are_bounded() {
     let whole = kept.iter().filter(|bytes| **bytes == EXCERPT).count();
     assert_eq!((kept.len(), whole), (fits + 2, fits));
     assert_eq!(kept.iter().filter(|bytes| **bytes == 0).count(), 2);
+    engine.check_invariants();
+}
+
+#[test]
+fn f80_what_would_have_led_to_our_own_listener_is_blocked_and_no_failure_of_the_receiver() {
+    let policy = Policy {
+        allow_http: true,
+        allow_net: vec![AllowNet::parse("127.0.0.1/32:5000").expect("a range")],
+        ..Policy::default()
+    };
+    let now = Now::default();
+    let mut engine = Engine::new(now, Arc::new(policy), Arc::default(), [7; 32]);
+    let line = JobLine::parse(br#"{"url":"http://127.0.0.1:5000/"}"#).expect("a job");
+    let origin = Arc::new(line.url.to_origin());
+    let job = line.into_job("id".into(), Source::default(), origin, now);
+    engine.handle_input(now, Input::Job(job));
+    let outputs = |engine: &mut Engine| std::iter::from_fn(|| engine.poll_output()).collect();
+    let asked: Vec<Output> = outputs(&mut engine);
+    let connect = |output: &Output| match output {
+        Output::Connect { sock, .. } => Some(*sock),
+        _ => None,
+    };
+    let sock = asked.iter().find_map(connect).expect("a connection");
+    let cause = cause(CauseKind::Own);
+    engine.handle_input(now, Input::ConnectFailed { sock, cause });
+    let told: Vec<Output> = outputs(&mut engine);
+    let is_noted = told.iter().any(|output| {
+        let Output::Note(note) = output else {
+            return false;
+        };
+        matches!(&**note, Note::Refused { rule, .. } if &**rule == "as the world wants")
+    });
+    assert!(is_noted, "{told:?}");
+    let ending = told.into_iter().find_map(|output| match output {
+        Output::Done { ending, .. } => Some(ending),
+        _ => None,
+    });
+    let ending = ending.expect("an end");
+    assert_eq!(ending.outcome, Outcome::Blocked);
+    let failure = ending.failure.expect("a reason");
+    assert_eq!(&*failure.message, "the destination is not allowed");
     engine.check_invariants();
 }
 

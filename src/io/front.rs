@@ -167,10 +167,13 @@ impl Front {
         let now = clock::now();
         let mut rng = Rng::from_seed(setup.seed);
         let (names, contents) = NameFiles::open(now.mono);
+        let listener = setup.listener.as_ref();
+        let listens_at = listener.map(TcpListener::local_addr).transpose()?;
         let plan = Plan {
             policy: Arc::new(share(setup.policy, setup.workers)),
             tls: setup.tls,
             keep_alive: setup.keep_alive,
+            own_port: listens_at.map(|addr| addr.port()),
             note: setup.note,
             names: contents,
         };

@@ -17,6 +17,7 @@ pub mod log;
 pub mod mailbox;
 pub mod net;
 pub mod notify;
+pub mod own;
 pub mod process;
 pub mod progress;
 pub mod results;

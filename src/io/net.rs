@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
-use conduit::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
+use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Note, Output, SockId};
+use conduit::engine::guard::Rule;
 use conduit::engine::policy::TlsProfile;
 use conduit::wire::endpoint_row::Rows;
 use conduit::wire::job::Job;
@@ -27,7 +28,8 @@ use conduit::wire::url::Origin;
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use crate::io::stream::{Buffers, Got, KeepAlive, Stream, Written};
+use crate::io::own;
+use crate::io::stream::{self, Buffers, Got, KeepAlive, Stream, Written};
 use crate::io::tls::Client;
 use crate::io::udp::Udp;
 
@@ -88,6 +90,8 @@ pub struct Net {
     /// The newest hunger that intake has not been told.
     appetite: Option<Appetite>,
     note: fn(&Note),
+    /// The port of this process's own listener: no connection may lead there.
+    own_port: Option<u16>,
     buffers: Buffers,
     tls: Client,
     keep_alive: KeepAlive,
@@ -167,6 +171,7 @@ impl Net {
             upward: Vec::new(),
             appetite: None,
             note,
+            own_port: None,
             buffers: Buffers::new(),
             tls,
             keep_alive,
@@ -176,6 +181,11 @@ impl Net {
     /// Handshakes that begin from now on are held with this; no session of the former one is resumed.
     pub fn set_tls(&mut self, tls: Client) {
         self.tls = tls;
+    }
+
+    /// This process listens on this port: no connection may lead there.
+    pub const fn set_own_port(&mut self, port: Option<u16>) {
+        self.own_port = port;
     }
 
     /// Dead peers of new connections are noticed like this.
@@ -402,13 +412,28 @@ impl Net {
     }
 
     fn connect(&mut self, sock: SockId, addr: SocketAddr) {
-        match Stream::connect(addr, &self.registry, Net::token(sock)) {
+        let stream = self
+            .refuse_own(addr)
+            .and_then(|()| Stream::connect(addr, &self.registry, Net::token(sock)));
+        match stream {
             Ok(stream) => self.open(sock, Socket::Stream(stream)),
             Err(cause) => self.steps.push_back(Step::Unopened {
                 sock,
                 cause,
                 is_query: false,
             }),
+        }
+    }
+
+    /// The guard's rule that the engine can't judge: which addresses are this machine's.
+    fn refuse_own(&self, addr: SocketAddr) -> Result<(), Cause> {
+        match own::is_own_listener(self.own_port, addr) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Cause {
+                kind: CauseKind::Own,
+                message: Rule::OwnListener { addr }.to_string().into(),
+            }),
+            Err(error) => Err(stream::cause(&addr.to_string(), &error)),
         }
     }
 

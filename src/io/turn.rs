@@ -145,6 +145,8 @@ pub struct Plan {
     pub tls: Credentials,
     /// How dead peers are noticed.
     pub keep_alive: KeepAlive,
+    /// The port of this process's own listener, if it listens.
+    pub own_port: Option<u16>,
     /// Told whatever is worth a log line.
     pub note: fn(&Note),
     /// What names are resolved by at first.
@@ -165,8 +167,10 @@ impl Turn {
         let engine = Engine::new(now, Arc::clone(&plan.policy), Arc::clone(&plan.names), seed);
         let tls = Client::new(&plan.tls);
         let registry = poll.registry().try_clone()?;
+        let mut net = Net::new(engine, registry, tls, plan.keep_alive, plan.note);
+        net.set_own_port(plan.own_port);
         Ok(Turn {
-            net: Net::new(engine, registry, tls, plan.keep_alive, plan.note),
+            net,
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             bell,

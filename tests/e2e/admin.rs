@@ -15,6 +15,7 @@ use crate::harness::gate::Gate;
 use crate::harness::monitor::{Monitor, get, metrics};
 use crate::harness::servers::{Node, Sink};
 use crate::harness::socket::Daemon;
+use crate::harness::world::World;
 use crate::harness::{TempDir, free_port, is_installed, wait_for, wait_for_port};
 
 /// A run that tells of itself at this port.
@@ -103,6 +104,44 @@ fn whom_it_is_not_for_it_refuses() {
     assert_eq!(monitor.answer(true).status, 431);
     assert!(monitor.is_at_end());
     run.finish().assert_all_delivered(0);
+}
+
+#[test]
+fn no_job_reaches_the_listener_whatever_is_allowed() {
+    let (port, mut run) = watched(&["--allow-net", "127.0.0.0/8"]);
+    for (id, host) in [("a", "127.0.0.1"), ("b", "127.9.9.9"), ("c", "localhost")] {
+        run.write(&plain(id, &format!("http://{host}:{port}/metrics")));
+        let result = run.next_result();
+        result.assert_failed("blocked", "policy", &["not allowed"]);
+        assert_eq!((result.attempts(), result.status()), (0, None));
+        run.wait_for_log(&[id, "--listen", "nothing allows it"]);
+    }
+    run.finish();
+    let exactly = format!("127.0.0.1/32:{port}");
+    let listen = format!("127.0.0.1:{port}");
+    let mut run = Run::local(&["--listen", &listen, "--allow-net", &exactly]);
+    run.write(&plain("a", &format!("http://{listen}/metrics")));
+    run.next_result().assert_failed("blocked", "policy", &[]);
+    run.finish();
+}
+
+/// Its own interfaces' addresses are this machine too, public ones included.
+#[test]
+fn no_job_reaches_the_listener_at_an_address_of_an_interface() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    world.shell("ip address add 8.8.4.4/32 dev lo; ip address add 2001:4860::8844/128 dev lo");
+    let sink = Sink::start_by(world.command(CONDUIT), &["8.8.4.4:8080"], &[]);
+    let mut run = world.run(&["--listen", "0.0.0.0:5000"]);
+    for host in ["8.8.4.4", "[2001:4860::8844]"] {
+        run.write(&plain("a", &format!("http://{host}:5000/metrics")));
+        run.next_result().assert_failed("blocked", "policy", &[]);
+    }
+    run.write(&plain("b", "http://8.8.4.4:8080/"));
+    assert!(run.next_result().is_delivered());
+    run.finish();
+    assert_eq!(sink.stop().connections, 1);
 }
 
 #[test]

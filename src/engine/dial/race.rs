@@ -127,15 +127,16 @@ impl Race {
 }
 
 /// How much a failure tells of the receiver, compared with that of another address. This machine's own trouble ends
-/// the race, so it is what counts.
+/// the race, so it is what counts; a forbidden address counts only where no other was tried.
 const fn weight(kind: CauseKind) -> u8 {
     match kind {
-        CauseKind::NoNetwork => 0,
-        CauseKind::Unreachable => 1,
-        CauseKind::Other => 2,
-        CauseKind::Refused => 3,
-        CauseKind::Reset => 4,
-        CauseKind::Tls => 5,
-        CauseKind::Local => 6,
+        CauseKind::Own => 0,
+        CauseKind::NoNetwork => 1,
+        CauseKind::Unreachable => 2,
+        CauseKind::Other => 3,
+        CauseKind::Refused => 4,
+        CauseKind::Reset => 5,
+        CauseKind::Tls => 6,
+        CauseKind::Local => 7,
     }
 }

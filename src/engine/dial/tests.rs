@@ -131,7 +131,7 @@ fn f11_a_refused_address_is_followed_at_once_and_the_last_failure_counts() {
 
 #[test]
 fn f11_of_the_failures_of_all_addresses_the_most_telling_counts() {
-    use CauseKind::{NoNetwork, Other, Refused, Reset, Tls, Unreachable};
+    use CauseKind::{NoNetwork, Other, Own, Refused, Reset, Tls, Unreachable};
     let table = [
         (NoNetwork, NoNetwork, NoNetwork),
         (NoNetwork, Unreachable, Unreachable),
@@ -141,6 +141,9 @@ fn f11_of_the_failures_of_all_addresses_the_most_telling_counts() {
         (Other, Unreachable, Other),
         (Reset, Refused, Reset),
         (Tls, Refused, Tls),
+        (Own, Own, Own),
+        (Own, NoNetwork, NoNetwork),
+        (Refused, Own, Refused),
     ];
     for (one, other, expected) in table {
         let mut dial = dialing(&[SIX, FOUR]);

@@ -455,6 +455,11 @@ fn the_log_names_address_rule_and_flag() {
             assert!(check(&policy(&[flag], &[]), addr).is_ok(), "{flag}");
         }
     }
+    let addr = "10.0.0.1:5000".parse().unwrap();
+    assert_eq!(
+        Rule::OwnListener { addr }.to_string(),
+        "10.0.0.1:5000 is this machine, and the port is that of conduit's own listener (--listen); nothing allows it"
+    );
 }
 
 #[test]
