@@ -90,7 +90,7 @@ impl Intake {
                 out.extend_from_slice(b",\"settings\":{");
                 push_json_string(out, name);
                 out.push(b':');
-                push_json_string(out, value);
+                push_value(out, value);
                 out.extend_from_slice(b"}}");
             }
         });
@@ -122,5 +122,13 @@ impl Intake {
             isolates,
         });
         self.answer_ctl(id, line, &text);
+    }
+}
+
+/// Appends a setting's value: a number, if it is one, else a string.
+fn push_value(out: &mut Vec<u8>, value: &str) {
+    match serde_json::from_str::<serde_json::Number>(value) {
+        Ok(_) => out.extend_from_slice(value.trim().as_bytes()),
+        Err(_) => push_json_string(out, value),
     }
 }

@@ -147,11 +147,19 @@ fn an_origin_that_is_isolated_while_its_engine_forgets_it_stays_there_and_is_hel
 fn settings_are_the_shells_and_its_word_is_the_answer() {
     let mut world = world();
     let client = world.connect(Access::Control);
-    let question = "{\"ctl\":\"set\",\"origin\":\"https://a\",\"settings\":{\"timeout\":2.5}}";
-    assert_eq!(
-        world.orders(client, question),
-        "{\"ctl\":\"set\",\"ok\":true,\"data\":{\"origin\":\"https://a\",\"settings\":{\"timeout\":\"2.5\"}}}\n"
-    );
+    for (sent, told) in [
+        ("\"timeout\":2.5", "\"timeout\":2.5"),
+        ("\"timeout\":\"2.5\"", "\"timeout\":2.5"),
+        ("\"maxDrainBytes\":\"64k\"", "\"maxDrainBytes\":\"64k\""),
+        ("\"onCircuitOpen\":\"fail\"", "\"onCircuitOpen\":\"fail\""),
+    ] {
+        let start = "{\"ctl\":\"set\",";
+        let of = "\"origin\":\"https://a\",\"settings\":";
+        assert_eq!(
+            world.orders(client, &format!("{start}{of}{{{sent}}}}}")),
+            format!("{start}\"ok\":true,\"data\":{{{of}{{{told}}}}}}}\n")
+        );
+    }
     assert_eq!(
         world.orders(client, "{\"ctl\":\"reload\"}"),
         "{\"ctl\":\"reload\",\"ok\":false,\"error\":{\"kind\":\"invalid\",\"message\":\"no file\"}}\n"
