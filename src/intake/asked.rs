@@ -1,5 +1,8 @@
 //! Questions that wait for a survey: `ctl endpoints`.
 //!
+//! What `ctl set` has changed is told also of origins that the survey has no name for: those that were never used, and
+//! those beyond its thousand.
+//!
 //! Not here: the survey (`survey`), what is told of an endpoint (`wire/endpoint_line`).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +13,7 @@ use crate::intake::event::ClientId;
 use crate::intake::survey::Ticket;
 use crate::wire::ctl::CtlLine;
 use crate::wire::endpoint_line;
+use crate::wire::endpoint_row::BreakerState;
 use crate::wire::report::ErrorKind;
 use crate::wire::text::push_number;
 
@@ -79,8 +83,12 @@ impl Intake {
         };
         let mut endpoints: Vec<_> = self.survey.endpoints().iter().collect();
         endpoints.sort_by(|one, other| endpoint_line::worse_first(one, other));
-        let shown = endpoints.len().min(question.limit.unwrap_or(usize::MAX));
         let set = &self.asked.set;
+        let is_named = |origin: &str| self.survey.is_named(origin);
+        let unnamed: Vec<_> = set.iter().filter(|(origin, _)| !is_named(origin)).collect();
+        let total = endpoints.len() + unnamed.len();
+        let limit = question.limit.unwrap_or(usize::MAX);
+        let shown = endpoints.len().min(limit);
         let mut text = Vec::new();
         question.ctl.write_done(&mut text, |out| {
             out.extend_from_slice(b"{\"endpoints\":[");
@@ -91,8 +99,18 @@ impl Intake {
                 let set = set.get(&endpoint.name).map_or(&[][..], Vec::as_slice);
                 endpoint_line::write(out, endpoint, set);
             }
+            for (number, (origin, set)) in (shown..limit).zip(unnamed) {
+                if number > 0 {
+                    out.push(b',');
+                }
+                let breaker = match self.ledger.is_held(origin) {
+                    true => BreakerState::Open,
+                    false => BreakerState::Closed,
+                };
+                endpoint_line::write_set_only(out, origin, breaker, set);
+            }
             out.extend_from_slice(b"],\"total\":");
-            push_number(out, endpoints.len() as u64);
+            push_number(out, total as u64);
             out.push(b'}');
         });
         self.answer_ctl(question.client, question.line, &text);

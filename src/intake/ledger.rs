@@ -405,6 +405,12 @@ impl Ledger {
         account.map(|account| account.engine)
     }
 
+    /// Whether an origin's breaker is open, as far as was told.
+    pub(super) fn is_held(&self, origin: &str) -> bool {
+        let account = self.origins.get(origin);
+        account.is_some_and(|account| account.is_held)
+    }
+
     /// An origin's breaker has opened or closed.
     pub(super) fn on_origin(&mut self, engine: EngineId, origin: &Origin, is_held: bool) {
         let account = self.origins.get_mut(&*origin.text);

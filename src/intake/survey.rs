@@ -272,6 +272,12 @@ impl Survey {
         std::mem::take(&mut self.rows)
     }
 
+    /// Whether this origin has a name.
+    #[must_use]
+    pub fn is_named(&self, origin: &str) -> bool {
+        self.places.get(origin).is_some()
+    }
+
     /// All origins that have a name, and the others together.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {

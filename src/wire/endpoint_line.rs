@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use crate::wire::endpoint_row::Endpoint;
+use crate::wire::endpoint_row::{BreakerState, Endpoint};
 use crate::wire::tally::Tally;
 use crate::wire::text::{push_json_string, push_number};
 
@@ -46,6 +46,20 @@ pub fn write(out: &mut Vec<u8>, endpoint: &Endpoint, set: &[Box<str>]) {
             push(out, name, time.as_micros().div_ceil(1000) as u64);
         }
     }
+    write_set(out, set);
+    out.push(b'}');
+}
+
+/// The same for an origin of which nothing else is known by its name.
+pub fn write_set_only(out: &mut Vec<u8>, origin: &str, breaker: BreakerState, set: &[Box<str>]) {
+    out.extend_from_slice(b"{\"origin\":");
+    push_json_string(out, origin);
+    out.extend_from_slice(format!(",\"breaker\":\"{}\"", breaker.name()).as_bytes());
+    write_set(out, set);
+    out.push(b'}');
+}
+
+fn write_set(out: &mut Vec<u8>, set: &[Box<str>]) {
     for (number, name) in set.iter().enumerate() {
         let before = if number == 0 { ",\"set\":[" } else { "," };
         out.extend_from_slice(before.as_bytes());
@@ -54,7 +68,6 @@ pub fn write(out: &mut Vec<u8>, endpoint: &Endpoint, set: &[Box<str>]) {
     if !set.is_empty() {
         out.push(b']');
     }
-    out.push(b'}');
 }
 
 /// The one that hurts more first: the breaker, then the score, then timeouts, then the queue.
@@ -93,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wire::endpoint_row::{BreakerState, EndpointState};
+    use crate::wire::endpoint_row::EndpointState;
     use crate::wire::tally::AttemptEnd;
 
     fn endpoint(name: &str, breaker: BreakerState, score: u8, queued: u32) -> Endpoint {

@@ -131,7 +131,7 @@ fn endpoint(row: &Value) -> [String; 10] {
     }
     let queued = row["queued"].as_object().into_iter().flatten();
     let queued: u64 = queued.filter_map(|(_, count)| count.as_u64()).sum();
-    let is_known = !row["breaker"].is_null();
+    let is_known = !row["score"].is_null();
     let known = |text: String| if is_known { text } else { "-".to_owned() };
     let millis = |name: &str| match row[name].as_u64() {
         Some(millis) => format!("{millis}ms"),

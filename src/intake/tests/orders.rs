@@ -56,6 +56,47 @@ fn endpoints_are_answered_when_all_engines_have_said_and_answers_keep_their_orde
 }
 
 #[test]
+fn what_was_set_is_told_also_of_origins_that_were_never_used() {
+    let mut world = world();
+    let client = world.connect(Access::Control);
+    for origin in ["https://b", "https://a"] {
+        let set = format!("\"ctl\":\"set\",\"origin\":\"{origin}\",\"settings\":{{\"timeout\":2}}");
+        world.orders(client, &format!("{{{set}}}"));
+    }
+    world.says(client, "{\"ctl\":\"endpoints\"}\n");
+    world.engines_answer();
+    let row = |origin: &str, breaker: &str| {
+        format!("{{\"origin\":\"{origin}\",\"breaker\":\"{breaker}\",\"set\":[\"timeout\"]}}")
+    };
+    let heard = world.hears(client);
+    let [a, b] = ["https://a", "https://b"].map(|origin| row(origin, "closed"));
+    let expected = format!("\"data\":{{\"endpoints\":[{a},{b}],\"total\":2}}}}\n");
+    assert!(heard.ends_with(&expected), "{heard}");
+    // What else is known of it is told.
+    world.says(client, line("b", "1"));
+    let (engine, origin) = (world.out[0].0, world.out[0].1.origin.clone());
+    let held = true;
+    world.input(Input::Origin {
+        engine,
+        origin,
+        held,
+    });
+    world.now.mono = world.now.mono + Duration::from_secs(1);
+    world.settle();
+    world.hears(client);
+    world.says(client, "{\"ctl\":\"endpoints\",\"limit\":1}\n");
+    world.engines_answer();
+    let heard = world.hears(client);
+    let expected = format!("\"data\":{{\"endpoints\":[{a}],\"total\":2}}}}\n");
+    assert!(heard.ends_with(&expected), "{heard}");
+    world.now.mono = world.now.mono + Duration::from_secs(1);
+    world.says(client, "{\"ctl\":\"endpoints\"}\n");
+    world.engines_answer();
+    let heard = world.hears(client);
+    assert!(heard.contains(&row("https://b", "open")), "{heard}");
+}
+
+#[test]
 fn at_the_end_nobody_waits_for_endpoints() {
     let mut world = world();
     let client = world.connect(Access::Control);
