@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use crate::base::time::Wall;
 use crate::intake::admission::Candidate;
-use crate::intake::event::ClientId;
+use crate::intake::event::{ClientId, LettersTaken};
 use crate::wire::ctl::{CtlLine, Cursor, LETTERS_MAX, Letters, Request};
 use crate::wire::letter_line;
 use crate::wire::report::ErrorKind;
@@ -53,6 +53,8 @@ pub(super) enum Step {
         client: ClientId,
         line: u64,
         text: Vec<u8>,
+        /// What was done, if anything.
+        taken: Option<Box<LettersTaken>>,
     },
 }
 
@@ -241,8 +243,7 @@ impl Dead {
             let message = "shut down before it was done";
             walk.ctl
                 .write_refused(&mut text, ErrorKind::Cancelled, message);
-            let (client, line) = (walk.client, walk.line);
-            Step::Answer { client, line, text }
+            walk.into_step(text)
         };
         walks.into_iter().map(refuse).collect()
     }
@@ -472,8 +473,31 @@ impl Walk {
             }
             out.push(b'}');
         });
-        let (client, line) = (self.client, self.line);
-        Step::Answer { client, line, text }
+        self.into_step(text)
+    }
+
+    /// The answer, and what was done until then.
+    fn into_step(self, text: Vec<u8>) -> Step {
+        let (client, line, count) = (self.client, self.line, self.page.count);
+        let deed = match self.deed {
+            Deed::List | Deed::Export => None,
+            Deed::Replay => Some("replayed"),
+            Deed::Purge => Some("purged"),
+        };
+        let taken = deed.filter(|_| count > 0).map(|deed| {
+            Box::new(LettersTaken {
+                client,
+                deed,
+                count,
+                which: self.letters,
+            })
+        });
+        Step::Answer {
+            client,
+            line,
+            text,
+            taken,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::base::slab::Key;
 use crate::intake::limits::Limits;
 use crate::intake::orders::Change;
+use crate::wire::ctl::Letters;
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::report::Ending;
@@ -180,6 +181,19 @@ pub enum Input {
     Abort,
 }
 
+/// What a client has done to dead letters.
+#[derive(Debug)]
+pub struct LettersTaken {
+    /// Who.
+    pub client: ClientId,
+    /// `replayed` or `purged`.
+    pub deed: &'static str,
+    /// How many.
+    pub count: usize,
+    /// Of these.
+    pub which: Letters,
+}
+
 /// What intake asks of the world.
 #[derive(Debug)]
 pub enum Output {
@@ -220,6 +234,8 @@ pub enum Output {
         /// Which.
         key: JobKey,
     },
+    /// Dead letters were replayed or purged: that is worth a log line.
+    LettersTaken(Box<LettersTaken>),
     /// Tell this engine what somebody wants of an origin's breaker.
     Breaker {
         /// Which.

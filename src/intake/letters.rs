@@ -43,7 +43,13 @@ impl Intake {
             Some(Step::Fetch(key)) => Served::Output(Output::Fetch { key }),
             Some(Step::Forget(key)) => Served::Output(Output::Forget { key }),
             Some(Step::Replay(fetched)) => self.replay(now, &fetched),
-            Some(Step::Answer { client, line, text }) => {
+            Some(Step::Answer {
+                client,
+                line,
+                text,
+                taken,
+            }) => {
+                self.outputs.extend(taken.map(Output::LettersTaken));
                 self.answer_ctl(client, line, &text);
                 Served::Line
             }
@@ -91,7 +97,14 @@ impl Intake {
     /// No more is done: who still waits for an answer has it now.
     pub(super) fn stop_letters(&mut self) {
         for step in self.dead.stop() {
-            if let Step::Answer { client, line, text } = step {
+            if let Step::Answer {
+                client,
+                line,
+                text,
+                taken,
+            } = step
+            {
+                self.outputs.extend(taken.map(Output::LettersTaken));
                 self.answer_ctl(client, line, &text);
             }
         }

@@ -46,6 +46,8 @@ struct World {
     /// Whose breakers are to be what.
     breakers: Vec<(EngineId, String, bool)>,
     engines_asked: Vec<EngineId>,
+    /// What is to be said in the log of dead letters.
+    taken: Vec<(&'static str, usize)>,
     /// The journal, where there is one.
     pretend: pretend::Pretend,
 }
@@ -69,6 +71,7 @@ impl World {
             closed: Vec::new(),
             breakers: Vec::new(),
             engines_asked: Vec::new(),
+            taken: Vec::new(),
             pretend: pretend::Pretend::default(),
         }
     }
@@ -151,6 +154,7 @@ impl World {
                     self.intake.handle_input(self.now, found);
                 }
                 Some(Output::Forget { key }) => self.pretend.forget(key),
+                Some(Output::LettersTaken(taken)) => self.taken.push((taken.deed, taken.count)),
                 None if self.intake.wants_found() => {
                     let found = self.pretend.next_pending(self.now);
                     self.intake.handle_input(self.now, Input::Found(found));

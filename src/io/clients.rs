@@ -69,6 +69,8 @@ enum Accepting {
 #[derive(Debug)]
 struct Connection {
     client: ClientId,
+    /// Whose it is.
+    uid: u32,
     stream: UnixStream,
     is_readable: bool,
     is_writable: bool,
@@ -104,6 +106,12 @@ impl Clients {
             accepting: Accepting::Waiting,
             buffer: vec![0; CHUNK_BYTES],
         })
+    }
+
+    /// The user of this client, as long as it is connected.
+    pub fn user(&self, client: ClientId) -> Option<u32> {
+        let connection = self.connections.get(client.0.index())?.as_ref()?;
+        (connection.client == client).then_some(connection.uid)
     }
 
     /// Connections that come from now on are these users'.
@@ -246,7 +254,9 @@ impl Clients {
                 Ok((stream, _, Some(_))) if self.count >= CLIENTS_MAX => {
                     turn_away(stream, "limit", &crowd());
                 }
-                Ok((stream, _, Some(access))) => self.welcome(now, stream, access, intake),
+                Ok((stream, uid, Some(access))) => {
+                    self.welcome(now, stream, (uid, access), intake);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.accepting = Accepting::Waiting;
                     return;
@@ -263,7 +273,13 @@ impl Clients {
         }
     }
 
-    fn welcome(&mut self, now: Now, mut stream: UnixStream, access: Access, intake: &mut Intake) {
+    fn welcome(
+        &mut self,
+        now: Now,
+        mut stream: UnixStream,
+        (uid, access): (u32, Access),
+        intake: &mut Intake,
+    ) {
         let client = intake.open(Kind::Socket(access));
         let index = client.0.index();
         let token = Token(LISTENER + 1 + index);
@@ -282,6 +298,7 @@ impl Clients {
         }
         let connection = Connection {
             client,
+            uid,
             stream,
             // Tried at once: what has come already is no event.
             is_readable: true,

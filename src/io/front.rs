@@ -571,6 +571,7 @@ impl Front {
                 self.intake.handle_input(now, found);
             }
             Output::Forget { key } => self.spool().forget(now, key),
+            Output::LettersTaken(taken) => self.tell_letters(&taken),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -213,7 +213,15 @@ fn letters_are_meant_by_id_origin_and_age_and_survive_a_restart() {
     assert_eq!(stdout, "purged  5\n");
     let (_, stdout, _) = ctl(&daemon, &["dead", "purge", "--id", "two-0"]);
     assert_eq!(stdout, "purged  1\n");
-    assert_eq!(daemon.stop().status, Some(0));
+    let run = daemon.stop();
+    assert_eq!(run.status, Some(0));
+    // Who has done what is in the log.
+    let said: Vec<&str> = (run.stderr.lines())
+        .filter_map(|line| Some(line.split_once("dead letters were purged ")?.1))
+        .collect();
+    let user = fs::metadata(&spool).expect("it is there").uid();
+    let of_one = format!("user={user} count=5 origin={}", origin(&one));
+    assert_eq!(said, [of_one, format!("user={user} count=1 ids=1")]);
     let daemon = start(&spool, &[]);
     assert_eq!(letters(&daemon), 4, "what was purged does not come back");
     let (_, stdout, _) = ctl(&daemon, &["dead", "purge", "--all"]);

@@ -62,6 +62,12 @@ fn letters_are_listed_given_out_and_purged_and_answers_keep_their_order() {
         "{\"ctl\":\"dead purge\",\"ok\":true,\"data\":{\"purged\":1}}\n"
     );
     assert_eq!(world.pretend.letters.len(), 1);
+    world.asks(client, "{\"ctl\":\"dead purge\",\"ids\":[\"1\"]}");
+    assert_eq!(
+        world.taken,
+        [("purged", 1)],
+        "and nothing of what does nothing"
+    );
 }
 
 #[test]
@@ -81,6 +87,7 @@ fn a_replayed_letter_is_a_job_again_under_its_id_and_gone_once_it_is_safe() {
         world.hears(client),
         "{\"ctl\":\"dead replay\",\"ok\":true,\"data\":{\"replayed\":1}}\n"
     );
+    assert_eq!(world.taken, [("replayed", 1)]);
     assert_eq!(world.pretend.letters.len(), 1);
     let (_, job) = &world.out[0];
     assert_eq!((&*job.id, job.progress.attempts), ("1", 0));

@@ -1,10 +1,11 @@
-//! Other settings for a run under way: asked for, passed on to all loops and to intake, and said in the log.
+//! Other settings for a run under way: asked for, passed on to all loops and to intake, and said in the log. What was
+//! done to dead letters is said there too.
 //!
 //! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
 
 use std::sync::Arc;
 
-use conduit::intake::event::Input;
+use conduit::intake::event::{Input, LettersTaken};
 use conduit::intake::orders::What;
 
 use crate::io::front::{Front, Stage, share};
@@ -61,6 +62,20 @@ impl Front {
         self.ask(Question::Set { origin, key, value })?;
         log::info!(origin = origin, setting = key, value = value; "set until the end of this run");
         Ok(())
+    }
+
+    /// Says what somebody has done to dead letters.
+    pub(super) fn tell_letters(&self, taken: &LettersTaken) {
+        let clients = self.clients.as_ref();
+        let which = &taken.which;
+        log::info!(
+            user = clients.and_then(|clients| clients.user(taken.client)),
+            count = taken.count,
+            ids = which.ids.as_ref().map(Vec::len),
+            origin = which.origin.as_deref(),
+            older_than = which.older_than.map(|age| age.as_secs_f64());
+            "dead letters were {}", taken.deed
+        );
     }
 
     fn ask(&mut self, question: Question<'_>) -> Result<(), Vec<String>> {

@@ -327,7 +327,9 @@ impl World {
             output @ (IntakeOutput::Store { .. }
             | IntakeOutput::Settle { .. }
             | IntakeOutput::Fetch { .. }) => self.perform_for_spool(output),
-            IntakeOutput::FindLetters(_) | IntakeOutput::Forget { .. } => {
+            IntakeOutput::FindLetters(_)
+            | IntakeOutput::Forget { .. }
+            | IntakeOutput::LettersTaken(_) => {
                 unreachable!("nobody asks for dead letters")
             }
             IntakeOutput::Breaker { .. } | IntakeOutput::Change(_) => {
