@@ -27,6 +27,15 @@ impl<K: Ord + Copy> Counts<K> {
         }
     }
 
+    /// Counts so many of a key, if it was counted before; whether it was.
+    pub fn add_known(&mut self, key: K, count: u64) -> bool {
+        let index = self.entries.binary_search_by_key(&key, |(key, _)| *key);
+        if let Ok(index) = index {
+            self.entries[index].1 += count;
+        }
+        index.is_ok()
+    }
+
     /// Counts all that another has counted.
     pub fn add_all(&mut self, other: &Self) {
         for (key, count) in other.iter() {
@@ -68,7 +77,9 @@ mod tests {
             [(200, 1), (204, 3), (500, 1)]
         );
         let mut all = Counts::default();
-        all.add(500, 7);
+        assert!(!all.add_known(500, 1));
+        all.add(500, 4);
+        assert!(all.add_known(500, 3));
         all.add(201, 1);
         all.add_all(&counts);
         assert_eq!(

@@ -46,6 +46,8 @@ pub struct Survey {
     /// Of each of them beside the others: what it is made of.
     parts: Vec<Parts>,
     has_others: bool,
+    /// The statuses that the others' answers are shown by.
+    statuses: Vec<u16>,
     stage: Stage,
     /// Rounds that have begun.
     round: Ticket,
@@ -73,6 +75,8 @@ struct Parts {
     past: Option<Box<Tally>>,
     /// Whose row stands, and since which round.
     live: Option<(EngineId, Ticket)>,
+    /// The statuses that its answers are shown by.
+    statuses: Vec<u16>,
 }
 
 /// What an engine has told.
@@ -131,6 +135,7 @@ impl Survey {
             endpoints: Vec::new(),
             parts: Vec::new(),
             has_others: false,
+            statuses: Vec::new(),
             stage: Stage::Resting,
             round: 0,
             began: None,
@@ -197,8 +202,10 @@ impl Survey {
     /// An engine has forgotten an origin, and hands over what was counted there.
     pub fn on_retired(&mut self, engine: EngineId, origin: &Origin, slot: u32, tally: &Tally) {
         if let Some(place) = self.place_of(origin) {
-            let past = self.parts[place].past.get_or_insert_default();
+            let Parts { past, statuses, .. } = &mut self.parts[place];
+            let past = past.get_or_insert_default();
             past.add_all(tally);
+            past.fold(statuses);
             self.endpoints[place].tally.clone_from(past);
             self.endpoints[place].state = None;
             self.parts[place].live = None;
@@ -380,6 +387,7 @@ impl Survey {
         if let Some(past) = &parts.past {
             endpoint.tally.add_all(past);
         }
+        endpoint.tally.fold(&mut parts.statuses);
     }
 
     /// The place of an origin that has a name; it gets one if there is one left.
@@ -430,6 +438,7 @@ impl Survey {
                 others.state = Some(state);
             }
         }
+        others.tally.fold(&mut self.statuses);
         self.has_others |= others.state.is_some() || others.tally != Tally::default();
         self.endpoints.truncate(ENDPOINTS_MAX);
         self.endpoints.extend(self.has_others.then_some(others));

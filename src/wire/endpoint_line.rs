@@ -88,7 +88,7 @@ pub fn worse_first(one: &Endpoint, other: &Endpoint) -> Ordering {
 /// Requests that were answered with a 2xx.
 fn succeeded(tally: &Tally) -> u64 {
     let good = tally.statuses.iter();
-    let good = good.filter(|(status, _)| (200..300).contains(status));
+    let good = good.filter(|(answers, _)| answers.is_success());
     good.map(|(_, count)| count).sum()
 }
 

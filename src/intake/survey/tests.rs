@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::base::time::Wall;
 use crate::wire::endpoint_row::BreakerState;
-use crate::wire::tally::AttemptEnd;
+use crate::wire::tally::{Answers, AttemptEnd};
 use crate::wire::url::Url;
 
 const IDLE: EndpointState = EndpointState {
@@ -239,6 +239,43 @@ fn what_goes_while_its_loop_is_missing_is_counted_when_it_is_back() {
     survey.on_rows(at(2_100), EngineId(0), rows(vec![], None));
     round(&mut survey, 3_000, [&[("x", 2)], &[]], &[]);
     assert_eq!(others(&survey), Some(32));
+}
+
+#[test]
+fn an_origin_is_shown_by_a_few_statuses_however_often_it_is_forgotten() {
+    let mut survey = Survey::new(1, [1, 2]);
+    let answered = |statuses: std::ops::Range<u16>| {
+        let mut tally = Tally::default();
+        for status in statuses {
+            tally.on_attempt(AttemptEnd::Status(status, Duration::ZERO), false);
+        }
+        tally
+    };
+    for (name, place, start) in [("a", 0, 0), ("x", ENDPOINTS_MAX, 100_000)] {
+        if place > 0 {
+            full(&mut survey);
+        }
+        for life in 0..9 {
+            let from = 900 - 100 * life;
+            let alive = EndpointRow {
+                tally: answered(from..from + 32),
+                ..row(name, 0)
+            };
+            let now = at(start + 1_000 * u64::from(life));
+            survey.ask(now);
+            asks(&mut survey);
+            survey.on_rows(now, EngineId(0), rows(vec![alive.clone()], None));
+            survey.on_retired(EngineId(0), &alive.origin, 0, &alive.tally);
+        }
+        let now = at(start + 10_000);
+        survey.ask(now);
+        asks(&mut survey);
+        survey.on_rows(now, EngineId(0), rows(vec![], None));
+        let shown = &survey.endpoints()[place].tally.statuses;
+        let first_life = shown.get(Answers::Status(900));
+        assert_eq!((shown.total(), first_life), (9 * 32, 1), "{name}");
+        assert!(shown.iter().count() <= 32 + 5, "{shown:?}");
+    }
 }
 
 #[test]

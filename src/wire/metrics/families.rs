@@ -308,8 +308,8 @@ impl Kind {
 }
 
 fn requests(samples: &mut Samples<'_>, one: &Endpoint) {
-    for (status, count) in one.tally.statuses.iter() {
-        let status = status.to_string();
+    for (answers, count) in one.tally.statuses.iter() {
+        let status = answers.to_string();
         samples.number(&[("status", &status), ("endpoint", &one.name)], count);
     }
     for (status, count) in [("timeout", one.tally.timeouts), ("error", one.tally.errors)] {

@@ -5,7 +5,7 @@
 use super::*;
 use crate::base::map::Map;
 use crate::wire::endpoint_row::{BreakerState, EndpointState};
-use crate::wire::tally::{AttemptEnd, Durations};
+use crate::wire::tally::{Answers, AttemptEnd, Durations};
 
 const STATE: EndpointState = EndpointState {
     active: 3,
@@ -30,6 +30,7 @@ fn endpoint(name: &str) -> Endpoint {
     tally.on_attempt(AttemptEnd::Status(204, Duration::from_micros(40_500)), true);
     tally.on_attempt(AttemptEnd::Status(503, Duration::from_secs(50)), true);
     tally.on_attempt(AttemptEnd::Timeout, false);
+    tally.statuses.add(Answers::Class(5), 6);
     tally.opened = 9;
     tally.closed.add("idle", 4);
     tally.trips = 2;
@@ -91,6 +92,7 @@ fn names_and_numbers_are_those_of_the_contract() {
         "# TYPE conduit_webhook_requests_total counter",
         "conduit_webhook_requests_total{status=\"204\",endpoint=\"https://a\"} 2",
         "conduit_webhook_requests_total{status=\"503\",endpoint=\"https://a\"} 1",
+        "conduit_webhook_requests_total{status=\"5xx\",endpoint=\"https://a\"} 6",
         "conduit_webhook_requests_total{status=\"timeout\",endpoint=\"https://a\"} 1",
         "conduit_webhook_requests_total{status=\"error\",endpoint=\"https://a\"} 0",
         "conduit_webhook_timeouts_total{endpoint=\"https://a\"} 1",
