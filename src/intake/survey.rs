@@ -3,12 +3,15 @@
 //!   Resting --asked, and GAP since the last round began--> Collecting --all told, or ANSWER_TIMEOUT--> Resting
 //!
 //! Who asks gets a ticket, the number of the first round that begins after that: what it shows is no older than the
-//! question. At most [`ENDPOINTS_MAX`] origins are kept by name, those that are seen first, for as long as the process
-//! lives, and all others together: so a metric neither goes back nor vanishes when its origin is forgotten. A loop
-//! that does not answer in time is missing, and what it last said stands.
+//! question. At most [`ENDPOINTS_MAX`] origins are kept by name, those that are used first, for as long as the process
+//! lives, and all others together: so a metric neither goes back nor vanishes when its origin is forgotten. An origin
+//! is used once something was counted there, or its breaker is not closed: a stranger who names thousands of hosts that
+//! are blocked takes nobody's name. A loop that does not answer in time is missing, and what it last said stands.
 //!
 //! Invariants: what was counted at an origin is in exactly one place, its engine's last told rows or the past. An
 //! origin of the others that is forgotten after its row of this round was told goes to the past when the next begins.
+//! While there are names left nothing was counted at the others, so none of their counters goes back when one gets a
+//! name.
 //!
 //! Not here: what an engine counts (`engine/asking`), how it is written (`wire/metrics`).
 
@@ -19,7 +22,9 @@ use std::time::Duration;
 use crate::base::map::Map;
 use crate::base::time::{Instant, Now};
 use crate::intake::event::EngineId;
-use crate::wire::endpoint_row::{Endpoint, EndpointRow, EndpointState, OTHER, Rows, Totals};
+use crate::wire::endpoint_row::{
+    BreakerState, Endpoint, EndpointRow, EndpointState, OTHER, Rows, Totals,
+};
 use crate::wire::tally::{Durations, Tally, Waits};
 use crate::wire::url::Origin;
 
@@ -41,10 +46,12 @@ pub struct Survey {
     engines: Vec<Told>,
     /// Places in `endpoints`.
     places: Map<Box<str>, usize>,
-    /// Those with a name, in the order in which they were first seen; then, once there are any, the others.
+    /// The others; then those with a name, in the order in which they got it. So whoever reads on while one gets a name
+    /// finds the rest where it was.
     endpoints: Vec<Endpoint>,
-    /// Of each of them beside the others: what it is made of.
+    /// Of each of them what it is made of; of the others nothing.
     parts: Vec<Parts>,
+    /// There have been any.
     has_others: bool,
     /// The statuses that the others' answers are shown by.
     statuses: Vec<u16>,
@@ -132,8 +139,8 @@ impl Survey {
         Survey {
             engines: (0..engines).map(|_| Told::default()).collect(),
             places: Map::new(seed),
-            endpoints: Vec::new(),
-            parts: Vec::new(),
+            endpoints: vec![Endpoint::new(OTHER.into())],
+            parts: vec![Parts::default()],
             has_others: false,
             statuses: Vec::new(),
             stage: Stage::Resting,
@@ -201,7 +208,8 @@ impl Survey {
 
     /// An engine has forgotten an origin, and hands over what was counted there.
     pub fn on_retired(&mut self, engine: EngineId, origin: &Origin, slot: u32, tally: &Tally) {
-        if let Some(place) = self.place_of(origin) {
+        let is_used = *tally != Tally::default();
+        if let Some(place) = self.place_of(origin, is_used) {
             let Parts { past, statuses, .. } = &mut self.parts[place];
             let past = past.get_or_insert_default();
             past.add_all(tally);
@@ -285,10 +293,10 @@ impl Survey {
         self.places.get(origin).is_some()
     }
 
-    /// All origins that have a name, and the others together.
+    /// The others together, if there are any, and all origins that have a name.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+        &self.endpoints[usize::from(!self.has_others)..]
     }
 
     /// All connections.
@@ -369,7 +377,8 @@ impl Survey {
     }
 
     fn on_row(&mut self, engine: EngineId, row: EndpointRow) {
-        let place = self.place_of(&row.origin);
+        let is_used = row.tally != Tally::default() || row.state.breaker != BreakerState::Closed;
+        let place = self.place_of(&row.origin, is_used);
         let building = &mut self.engines[usize::from(engine.0)].building;
         building.pool.add(&row.state);
         if self.keeps_rows {
@@ -390,13 +399,13 @@ impl Survey {
         endpoint.tally.fold(&mut parts.statuses);
     }
 
-    /// The place of an origin that has a name; it gets one if there is one left.
-    fn place_of(&mut self, origin: &Origin) -> Option<usize> {
+    /// The place of an origin that has a name; it gets one if it is used and there is one left.
+    fn place_of(&mut self, origin: &Origin, is_used: bool) -> Option<usize> {
         if let Some(place) = self.places.get(&*origin.text) {
             return Some(*place);
         }
-        let place = self.parts.len();
-        if place == ENDPOINTS_MAX {
+        let place = self.endpoints.len();
+        if place > ENDPOINTS_MAX || !is_used {
             return None;
         }
         self.places.insert(origin.text.clone(), place);
@@ -426,9 +435,6 @@ impl Survey {
 
     /// Adds up what is told and counted of the origins without a name.
     fn sum_others(&mut self) {
-        if self.parts.len() < ENDPOINTS_MAX {
-            return;
-        }
         let mut others = Endpoint::new(OTHER.into());
         for told in &self.engines {
             others.tally.add_all(&told.past);
@@ -440,8 +446,7 @@ impl Survey {
         }
         others.tally.fold(&mut self.statuses);
         self.has_others |= others.state.is_some() || others.tally != Tally::default();
-        self.endpoints.truncate(ENDPOINTS_MAX);
-        self.endpoints.extend(self.has_others.then_some(others));
+        self.endpoints[0] = others;
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::time::Wall;
-use crate::wire::endpoint_row::BreakerState;
 use crate::wire::tally::{Answers, AttemptEnd};
 use crate::wire::url::Url;
 
@@ -176,18 +175,77 @@ fn what_was_counted_at_an_origin_outlives_it() {
     assert_eq!(shown(&survey), [("https://a", 4, false)]);
 }
 
+#[test]
+fn an_origin_has_a_name_once_it_was_used_and_is_among_the_others_before() {
+    let mut survey = Survey::new(1, [1, 2]);
+    let told = |survey: &mut Survey, millis: u64, told: Vec<EndpointRow>| {
+        survey.ask(at(millis));
+        asks(survey);
+        survey.on_rows(at(millis), EngineId(0), rows(told, None));
+    };
+    let queued = |host: &str| {
+        let mut row = row(host, 0);
+        row.state.queued = [0, 7, 0];
+        row
+    };
+    let crowd = || (0..2 * ENDPOINTS_MAX).map(|number| row(&format!("n{number}"), 0));
+    let mut first: Vec<EndpointRow> = crowd().collect();
+    first.push(queued("a"));
+    told(&mut survey, 0, first);
+    assert_eq!(shown(&survey), [(OTHER, 0, true)]);
+    let jobs = survey.endpoints()[0].state.map(|state| state.queued);
+    assert_eq!(jobs, Some([0, 7, 0]), "gauges are told all the same");
+    // What was never used leaves nothing behind.
+    survey.on_retired(EngineId(0), &origin("n0"), 0, &Tally::default());
+    let mut used = queued("a");
+    used.tally = tally(3);
+    let mut connected = row("b", 0);
+    connected.tally.opened = 1;
+    let mut isolated = row("c", 0);
+    isolated.state.breaker = BreakerState::Open;
+    let mut second: Vec<EndpointRow> = crowd().collect();
+    second.extend([used, connected, isolated]);
+    told(&mut survey, 1_000, second);
+    let expected = [
+        (OTHER, 0, true),
+        ("https://a", 3, true),
+        ("https://b", 0, true),
+        ("https://c", 0, true),
+    ];
+    assert_eq!(shown(&survey), expected);
+    let jobs = survey.endpoints()[0].state.map(|state| state.queued);
+    assert_eq!(jobs, Some([0, 0, 0]), "they went with it");
+    // Once there were others, they stay.
+    told(&mut survey, 2_000, vec![row("a", 3)]);
+    let left = [(OTHER, 0, false), ("https://a", 3, true)];
+    assert_eq!(shown(&survey)[..2], left);
+}
+
+#[test]
+fn whoever_reads_while_an_origin_gets_a_name_finds_the_rest_where_it_was() {
+    let mut survey = Survey::new(1, [1, 2]);
+    survey.ask(at(0));
+    asks(&mut survey);
+    let told = vec![row("a", 1), row("b", 0)];
+    survey.on_rows(at(0), EngineId(0), rows(told, None));
+    survey.hold();
+    let before = survey.endpoints().to_vec();
+    survey.on_retired(EngineId(0), &origin("b"), 1, &tally(2));
+    assert_eq!(survey.endpoints()[..before.len()], before);
+    assert_eq!(shown(&survey)[before.len()..], [("https://b", 2, false)]);
+}
+
 /// So many names that none is left for those of the test.
 fn full(survey: &mut Survey) {
     for number in 0..ENDPOINTS_MAX {
         let origin = origin(&format!("n{number}"));
-        survey.on_retired(EngineId(0), &origin, 0, &Tally::default());
+        survey.on_retired(EngineId(0), &origin, 0, &tally(1));
     }
 }
 
 fn others(survey: &Survey) -> Option<u64> {
-    let last = survey.endpoints().get(ENDPOINTS_MAX)?;
-    assert_eq!(&*last.name, OTHER);
-    Some(last.tally.attempts())
+    let first = survey.endpoints().first()?;
+    (*first.name == *OTHER).then(|| first.tally.attempts())
 }
 
 /// One round at one engine, in which these are told, and these retire between the pages.
@@ -222,7 +280,7 @@ fn beyond_a_thousand_origins_share_a_name_and_their_counters_never_go_back() {
     round(&mut survey, 4_000, [&[], &[]], &[]);
     assert_eq!(others(&survey), Some(432));
     assert_eq!(survey.endpoints().len(), ENDPOINTS_MAX + 1);
-    assert!(survey.endpoints()[ENDPOINTS_MAX].state.is_none());
+    assert!(survey.endpoints()[0].state.is_none());
 }
 
 #[test]
@@ -251,8 +309,8 @@ fn an_origin_is_shown_by_a_few_statuses_however_often_it_is_forgotten() {
         }
         tally
     };
-    for (name, place, start) in [("a", 0, 0), ("x", ENDPOINTS_MAX, 100_000)] {
-        if place > 0 {
+    for (name, shown_as, start) in [("a", "https://a", 0), ("x", OTHER, 100_000)] {
+        if shown_as == OTHER {
             full(&mut survey);
         }
         for life in 0..9 {
@@ -271,7 +329,9 @@ fn an_origin_is_shown_by_a_few_statuses_however_often_it_is_forgotten() {
         survey.ask(now);
         asks(&mut survey);
         survey.on_rows(now, EngineId(0), rows(vec![], None));
-        let shown = &survey.endpoints()[place].tally.statuses;
+        let mut all = survey.endpoints().iter();
+        let shown = all.find(|endpoint| *endpoint.name == *shown_as);
+        let shown = &shown.expect("it is shown").tally.statuses;
         let first_life = shown.get(Answers::Status(900));
         assert_eq!((shown.total(), first_life), (9 * 32, 1), "{name}");
         assert!(shown.iter().count() <= 32 + 5, "{shown:?}");
