@@ -3,8 +3,9 @@
 //!   Reading --whole head--> Waiting (for a survey, for its page) --> Writing --> Reading, or Lingering --> closed
 //!
 //! Nobody who asks here can hold up a delivery: a turn makes a bounded number of calls and writes a bounded piece of a
-//! page; a page is written once for all who wait for it; whoever is slow has a deadline, and whoever comes when all
-//! places are taken gets that of the connection which has been idle, else at one thing, for longest.
+//! page; a page is written once for all who wait for it; whoever is slow has a deadline, and loses its page when too
+//! many are unread; whoever comes when all places are taken gets that of the connection which has been idle, else at
+//! one thing, for longest.
 //!
 //! Not here: what a request is (`wire/admin`), how all origins stand (`intake/survey`), what is written
 //! (`wire/metrics`, `intake/health`).
@@ -12,7 +13,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
@@ -51,6 +52,10 @@ const ACCEPTS_PER_TURN: u32 = 4;
 const CALLS_PER_TURN: usize = 16;
 const PAGE_BYTES_PER_TURN: usize = 32 * 1024;
 
+/// Bytes of pages that were written and are still being read, those of the newest page beside them. Clients that ask
+/// one after the other and read slowly each hold a page of their own: those that have had theirs for longest lose it.
+const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Bytes of one call.
 const READ_BYTES: usize = 4 * 1024;
 const WRITE_BYTES: usize = 64 * 1024;
@@ -74,6 +79,8 @@ pub struct Admin {
     /// Those that wait for a survey.
     waiting: Vec<Asked>,
     rendering: Option<Rendering>,
+    /// Pages that somebody may still read, the oldest first.
+    unread: VecDeque<Weak<Vec<u8>>>,
     /// No deadline of a connection is before this.
     wakes_at: Instant,
     /// The walls around this process.
@@ -112,7 +119,7 @@ enum Stage {
     Waiting,
     Writing {
         head: Vec<u8>,
-        body: Rc<[u8]>,
+        body: Rc<Vec<u8>>,
         written: usize,
         closes: bool,
     },
@@ -167,6 +174,7 @@ impl Admin {
             queue: VecDeque::new(),
             waiting: Vec::new(),
             rendering: None,
+            unread: VecDeque::new(),
             wakes_at: Instant::FAR_FUTURE,
             hardening: process::hardening(),
             started: Duration::from_nanos(now.wall.unix_nanos()),
@@ -359,7 +367,7 @@ impl Admin {
                 &request,
                 200,
                 admin::PLAIN,
-                admin::INDEX.as_bytes().into(),
+                Rc::new(admin::INDEX.into()),
             ),
             Ok(Target::Live) => self.answer(
                 now,
@@ -367,7 +375,7 @@ impl Admin {
                 &request,
                 200,
                 admin::JSON,
-                admin::LIVE.as_bytes().into(),
+                Rc::new(admin::LIVE.into()),
             ),
             Ok(Target::Ready | Target::Metrics) => {
                 let ticket = intake.survey().ask(now);
@@ -386,7 +394,7 @@ impl Admin {
     }
 
     fn refuse(&mut self, now: Now, index: usize, refusal: Refusal, request: Option<Request>) {
-        let body = refusal.text().as_bytes();
+        let body = Rc::new(refusal.text().into());
         let request = request.unwrap_or(Request {
             target: Err(refusal),
             is_head: false,
@@ -400,7 +408,7 @@ impl Admin {
             &request,
             refusal.status(),
             admin::PLAIN,
-            body.into(),
+            body,
         );
     }
 
@@ -411,7 +419,7 @@ impl Admin {
         request: &Request,
         status: u16,
         content_type: &str,
-        body: Rc<[u8]>,
+        body: Rc<Vec<u8>>,
     ) {
         let Some(peer) = &mut self.peers[index] else {
             return;
@@ -436,7 +444,14 @@ impl Admin {
         self.watch(index);
     }
 
-    fn answer_asked(&mut self, now: Now, asked: &Asked, status: u16, kind: &str, body: Rc<[u8]>) {
+    fn answer_asked(
+        &mut self,
+        now: Now,
+        asked: &Asked,
+        status: u16,
+        kind: &str,
+        body: Rc<Vec<u8>>,
+    ) {
         let peer = self.peers.get(asked.peer).and_then(Option::as_ref);
         if peer.is_some_and(|peer| peer.name == asked.name) {
             self.answer(now, asked.peer, &asked.request, status, kind, body);
@@ -465,7 +480,7 @@ impl Admin {
         checks.push(self.hardening.clone());
         let mut body = Vec::new();
         health::write(&checks, &mut body);
-        let body: Rc<[u8]> = body.into();
+        let body = Rc::new(body);
         let status = health::worst(&checks).http();
         for asked in readers {
             self.answer_asked(now, &asked, status, admin::JSON, Rc::clone(&body));
@@ -496,10 +511,26 @@ impl Admin {
         };
         intake.survey().release(now);
         let kind = page.format().content_type();
-        let body: Rc<[u8]> = page.into_bytes().into();
-        for asked in readers {
-            self.answer_asked(now, &asked, 200, kind, Rc::clone(&body));
+        self.publish(now, kind, page.into_bytes(), &readers);
+    }
+
+    /// Gives a page to its readers, after there is room for it.
+    fn publish(&mut self, now: Now, kind: &str, page: Vec<u8>, readers: &[Asked]) {
+        let page = Rc::new(page);
+        self.unread.retain(|held| held.strong_count() > 0);
+        let bytes = |held: &Weak<Vec<u8>>| held.upgrade().map_or(0, |held| held.len());
+        while self.unread.iter().map(bytes).sum::<usize>() > UNREAD_BYTES_MAX {
+            let oldest = self.unread.pop_front();
+            let oldest = oldest.expect("none at all are no bytes");
+            let of_it = |peer: &mut Peer| peer.reads(&oldest);
+            let cut = self.peers.iter_mut().filter_map(|slot| slot.take_if(of_it));
+            let cut = cut.count();
+            log::debug!("{cut} clients of the admin listener read too slowly: others want to");
         }
+        for asked in readers {
+            self.answer_asked(now, asked, 200, kind, Rc::clone(&page));
+        }
+        self.unread.push_back(Rc::downgrade(&page));
     }
 
     fn facts(&self, intake: &mut Intake, spool: Option<&Spool>) -> Facts {
@@ -520,6 +551,10 @@ impl Admin {
 impl Peer {
     fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Reading) && self.input.is_empty()
+    }
+
+    fn reads(&self, page: &Weak<Vec<u8>>) -> bool {
+        matches!(&self.stage, Stage::Writing { body, .. } if Rc::as_ptr(body) == page.as_ptr())
     }
 
     fn deadline(&self) -> Instant {
@@ -637,3 +672,6 @@ fn after_error(error: &io::Error, is_possible: &mut bool) -> Next {
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     std::net::TcpListener::bind(address)
 }
+
+#[cfg(test)]
+mod tests;
