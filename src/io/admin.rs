@@ -25,7 +25,7 @@ use conduit::wire::metrics::{Facts, Format, Page};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
-use crate::io::process;
+use crate::io::process::{self, OpenFiles};
 use crate::io::spool::Spool;
 use crate::io::turn::Nudge;
 
@@ -85,6 +85,7 @@ pub struct Admin {
     wakes_at: Instant,
     /// The walls around this process.
     hardening: Check,
+    open_files: OpenFiles,
     started: Duration,
 }
 
@@ -177,6 +178,7 @@ impl Admin {
             unread: VecDeque::new(),
             wakes_at: Instant::FAR_FUTURE,
             hardening: process::hardening(),
+            open_files: OpenFiles::default(),
             started: Duration::from_nanos(now.wall.unix_nanos()),
         })
     }
@@ -500,7 +502,7 @@ impl Admin {
             };
             let readers = self.take_over(intake, |request| request.format == format);
             intake.survey().hold();
-            let page = Page::new(format, self.facts(intake, spool));
+            let page = Page::new(format, self.facts(now, intake, spool));
             self.rendering = Some(Rendering { page, readers });
         }
         let endpoints = intake.survey().endpoints();
@@ -533,7 +535,7 @@ impl Admin {
         self.unread.push_back(Rc::downgrade(&page));
     }
 
-    fn facts(&self, intake: &mut Intake, spool: Option<&Spool>) -> Facts {
+    fn facts(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) -> Facts {
         let outcomes = intake.progress().outcomes;
         let survey = intake.survey();
         Facts {
@@ -543,7 +545,7 @@ impl Admin {
             regions: survey.regions(),
             loops_missing: survey.missing().count() as u64,
             spool: spool.map(Spool::facts),
-            process: process::measure(self.started),
+            process: process::measure(now.mono, self.started, &mut self.open_files),
         }
     }
 }

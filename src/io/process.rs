@@ -5,14 +5,27 @@
 use std::fs;
 use std::time::Duration;
 
+use conduit::base::time::Instant;
 use conduit::wire::health::{Check, Status, Value};
 use conduit::wire::metrics::Process;
 
 use crate::io::sys::{self, Clock};
 
+/// Where descriptors have to be counted one by one (10 to 100 ms for 50,000), that is done no more often: this is the
+/// loop that also delivers.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// How many descriptors are open, as it was last counted.
+#[derive(Debug, Default)]
+pub struct OpenFiles {
+    counted: Option<(Instant, u64)>,
+}
+
 /// What it uses now; `started`: when it began, since 1970.
 #[must_use]
-pub fn measure(started: Duration) -> Process {
+pub fn measure(now: Instant, started: Duration, open_files: &mut OpenFiles) -> Process {
     let memory = fs::read_to_string("/proc/self/statm").ok();
     let pages = |field: usize| {
         let pages = memory.as_deref()?.split(' ').nth(field)?;
@@ -22,20 +35,41 @@ pub fn measure(started: Duration) -> Process {
         cpu: Some(sys::clock_time(Clock::Process)),
         resident_bytes: pages(1),
         virtual_bytes: pages(0),
-        open_files: open_files(),
+        open_files: open_files.get(now, told(), count),
         open_files_max: sys::open_file_limit().ok(),
         started: Some(started),
     }
 }
 
-/// Since Linux 6.2 the directory's size is their number; before that it is 0, and they are counted.
-fn open_files() -> Option<u64> {
-    const DIRECTORY: &str = "/proc/self/fd";
-    match fs::metadata(DIRECTORY).ok()?.len() {
-        // The directory that is read is open itself, and no more afterwards.
-        0 => Some((fs::read_dir(DIRECTORY).ok()?.count() as u64).saturating_sub(1)),
-        count => Some(count),
+impl OpenFiles {
+    /// Their number as the system tells it; where it tells 0, as it was counted within the last minute.
+    fn get(
+        &mut self,
+        now: Instant,
+        told: Option<u64>,
+        count: impl FnOnce() -> Option<u64>,
+    ) -> Option<u64> {
+        match (told?, self.counted) {
+            (0, Some((at, count))) if now.since(at) < COUNT_EVERY => Some(count),
+            (0, _) => {
+                let count = count()?;
+                self.counted = Some((now, count));
+                Some(count)
+            }
+            (told, _) => Some(told),
+        }
     }
+}
+
+/// Since Linux 6.2 the directory's size is their number; before that it is 0.
+fn told() -> Option<u64> {
+    Some(fs::metadata(DESCRIPTORS).ok()?.len())
+}
+
+fn count() -> Option<u64> {
+    // The directory that is read is open itself, and no more afterwards.
+    let count = fs::read_dir(DESCRIPTORS).ok()?.count() as u64;
+    Some(count.saturating_sub(1))
 }
 
 /// The walls around it, as they are since it began. That one is missing is nothing that a restart would mend: so it
@@ -84,15 +118,34 @@ mod tests {
 
     #[test]
     fn a_process_uses_something_of_everything() {
-        let before = measure(Duration::ZERO);
+        let now = Instant::default();
+        let mut open_files = OpenFiles::default();
+        let before = measure(now, Duration::ZERO, &mut open_files);
         let file = fs::File::open("/proc/self/statm").unwrap();
-        let after = measure(Duration::ZERO);
+        let after = measure(now, Duration::ZERO, &mut open_files);
         drop(file);
         assert!(after.cpu >= before.cpu && after.cpu > Some(Duration::ZERO));
         let resident = before.resident_bytes.unwrap();
         assert!(resident > 100_000 && before.virtual_bytes.unwrap() >= resident);
         let (open, max) = (before.open_files.unwrap(), before.open_files_max.unwrap());
         assert!(open >= 3 && open < max, "{open} of {max}");
+    }
+
+    #[test]
+    fn descriptors_are_counted_once_a_minute_and_only_where_the_system_does_not_tell() {
+        let start = Instant::default();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let never = || -> Option<u64> { panic!("counted") };
+        let mut files = OpenFiles::default();
+        assert_eq!(files.get(start, Some(7), never), Some(7));
+        assert_eq!(files.get(start, None, never), None);
+        assert_eq!(files.get(start, Some(0), || None), None);
+        assert_eq!(files.get(start, Some(0), || Some(50_000)), Some(50_000));
+        assert_eq!(files.get(after(59), Some(0), never), Some(50_000));
+        assert_eq!(files.get(after(60), Some(0), || Some(9)), Some(9));
+        assert_eq!(files.get(after(119), Some(0), never), Some(9));
+        // This process has three at least.
+        assert!(count().unwrap() >= 3);
     }
 
     #[test]
