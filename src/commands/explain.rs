@@ -257,7 +257,6 @@ impl Explainer<'_> {
         }
         let values = &self.loaded.values;
         let entries = values.endpoints.matching(origin);
-        let entries = entries.map(|(key, given)| (key, given.as_slice()));
         if let Some((key, given)) = values.holding(setting, entries) {
             let source = match key {
                 Some(key) => format!("{} ({key})", given.source),

@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use crate::config::source::{Given, Problem, Source};
+use crate::config::source::{Given, Problem, Said, Source};
 use crate::config::spelling::nearest;
 use crate::config::table::{Kind, SETTINGS, Setting};
 use crate::config::{Settings, value};
@@ -47,7 +47,7 @@ pub fn read(
     variables: &[(OsString, OsString)],
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
-) -> Vec<Given> {
+) -> Said {
     let names: Vec<String> = SETTINGS.iter().map(variable).collect();
     for (name, _) in variables {
         let name = name.to_string_lossy();
@@ -55,14 +55,17 @@ pub fn read(
             warnings.push(unknown(&name, &names));
         }
     }
-    let mut given = Vec::new();
+    let mut said = Said::default();
     for setting in SETTINGS {
         match read_one(variables, setting) {
-            Ok(one) => given.extend(one),
-            Err(problem) => problems.push(problem),
+            Ok(one) => said.given.extend(one),
+            Err(problem) => {
+                said.refused.push(setting);
+                problems.push(problem);
+            }
         }
     }
-    given
+    said
 }
 
 /// What the variables say of one setting.
@@ -153,7 +156,7 @@ mod tests {
             .map(|(name, text)| (name.into(), text.into()))
             .collect();
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let given = read(&variables, &mut problems, &mut warnings);
+        let given = read(&variables, &mut problems, &mut warnings).given;
         let problems = problems.iter().map(Problem::to_string).collect();
         (given, problems, warnings)
     }

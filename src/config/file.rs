@@ -12,11 +12,11 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 
-use conduit::wire::endpoints::Endpoints;
+use conduit::wire::endpoints::{Endpoints, KeyError};
 use conduit::wire::job_line::Headers;
 use conduit::wire::json::{self, Elements, Kind as Shape, Member, Members};
 
-use crate::config::source::{Given, Place, Problem, Source};
+use crate::config::source::{Given, Place, Problem, Said, Source};
 use crate::config::spelling::nearest;
 use crate::config::table::{ENDPOINT_SETTINGS, Group, Kind, SETTINGS, Setting};
 use crate::config::{Settings, value};
@@ -31,10 +31,12 @@ const ENDPOINTS: &str = "webhookEndpoints";
 /// What the file says.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// What holds in general: the top level, then `defaults`. A later value stands above an earlier one.
-    pub general: Vec<Given>,
+    /// What holds in general: the top level, then `defaults`.
+    pub general: Said,
     /// What holds for origins and patterns of them.
-    pub endpoints: Endpoints<Vec<Given>>,
+    pub endpoints: Endpoints<Said>,
+    /// What stands where nothing can hold, for its key is wrong or stands there already.
+    pub astray: Vec<Said>,
 }
 
 /// What may stand at a place.
@@ -43,6 +45,14 @@ enum Level {
     Top,
     /// `defaults`, or one of `webhookEndpoints`.
     Endpoint,
+}
+
+/// A member of an object.
+struct Known<'a> {
+    key: Cow<'a, str>,
+    member: Member<'a>,
+    /// Its key stands there for the first time.
+    is_first: bool,
 }
 
 struct Reader<'a> {
@@ -78,13 +88,13 @@ pub fn read_one(name: &str, bytes: &[u8], setting: &str) -> Result<Option<Given>
     let text = json_text(name, bytes)?;
     let mut problems = Vec::new();
     let mut reader = Reader::new(name, text, &mut problems);
-    let mut members = reader.members(text.trim_ascii(), "", Some(setting));
-    let given = members
-        .pop()
-        .and_then(|(key, member)| reader.setting(&key, member, "", Level::Top));
+    let mut said = Said::default();
+    for known in reader.members(text.trim_ascii(), "", Some(setting)) {
+        reader.setting(&known, "", Level::Top, &mut said);
+    }
     match problems.pop() {
         Some(problem) => Err(problem),
-        None => Ok(given),
+        None => Ok(said.given.pop()),
     }
 }
 
@@ -111,61 +121,71 @@ impl<'a> Reader<'a> {
     }
 
     fn top(&mut self, raw: &'a str, contents: &mut Contents) {
-        let mut defaults = Vec::new();
-        for (key, member) in self.members(raw, "", None) {
-            match &*key {
-                DEFAULTS => {
-                    self.settings(member.value, DEFAULTS, Level::Endpoint, &mut defaults);
+        let mut defaults = Said::default();
+        for known in self.members(raw, "", None) {
+            match (&*known.key, known.is_first) {
+                (DEFAULTS, true) => self.settings(&known, DEFAULTS, &mut defaults),
+                (DEFAULTS, false) => {
+                    let mut astray = Said::default();
+                    self.settings(&known, DEFAULTS, &mut astray);
+                    contents.astray.push(astray);
                 }
-                ENDPOINTS => self.endpoints(member.value, &mut contents.endpoints),
-                _ => contents
-                    .general
-                    .extend(self.setting(&key, member, "", Level::Top)),
+                (ENDPOINTS, is_first) => self.endpoints(known.member.value, is_first, contents),
+                _ => self.setting(&known, "", Level::Top, &mut contents.general),
             }
         }
-        contents.general.append(&mut defaults);
+        contents.general.append(defaults);
     }
 
-    fn endpoints(&mut self, raw: &'a str, endpoints: &mut Endpoints<Vec<Given>>) {
-        for (key, member) in self.members(raw, ENDPOINTS, None) {
-            let path = format!("{ENDPOINTS}[{}]", quoted(&key));
-            let mut given = Vec::new();
-            self.settings(member.value, &path, Level::Endpoint, &mut given);
-            if let Err(error) = endpoints.insert(&key, given) {
-                self.wrong(member.key, &path, error.to_string());
+    fn endpoints(&mut self, raw: &'a str, is_first: bool, contents: &mut Contents) {
+        for known in self.members(raw, ENDPOINTS, None) {
+            let path = format!("{ENDPOINTS}[{}]", quoted(&known.key));
+            let mut said = Said::default();
+            self.settings(&known, &path, &mut said);
+            match contents.endpoints.check(&known.key) {
+                Ok(()) if is_first && known.is_first => {
+                    let inserted = contents.endpoints.insert(&known.key, said);
+                    inserted.expect("it was checked");
+                    continue;
+                }
+                Err(KeyError::Twice) if !is_first => {}
+                Err(error) if known.is_first => {
+                    self.wrong(known.member.key, &path, error.to_string());
+                }
+                Ok(()) | Err(_) => {}
             }
+            contents.astray.push(said);
         }
     }
 
-    fn settings(&mut self, raw: &'a str, path: &str, level: Level, given: &mut Vec<Given>) {
-        for (key, member) in self.members(raw, path, None) {
-            given.extend(self.setting(&key, member, path, level));
+    fn settings(&mut self, object: &Known<'a>, path: &str, said: &mut Said) {
+        for known in self.members(object.member.value, path, None) {
+            self.setting(&known, path, Level::Endpoint, said);
         }
     }
 
-    fn setting(
-        &mut self,
-        key: &str,
-        member: Member<'a>,
-        path: &str,
-        level: Level,
-    ) -> Option<Given> {
-        let path = joined(path, key);
-        let setting = match find(key, level) {
+    /// What stands there again is looked at, and does not count.
+    fn setting(&mut self, known: &Known<'a>, path: &str, level: Level, said: &mut Said) {
+        let path = joined(path, &known.key);
+        let setting = match find(&known.key, level) {
             Ok(setting) => setting,
-            Err(what) => {
-                self.wrong(member.key, &path, what);
-                return None;
-            }
+            Err(what) => return self.wrong(known.member.key, &path, what),
         };
-        let text = self.value(setting, member.value, &path)?;
-        let at = self.at(member.value);
-        let source = Source::File(Place { at, path });
-        Some(Given {
-            setting,
-            text,
-            source,
-        })
+        let value = known.member.value;
+        let text = self.value(setting, value, &path);
+        match text {
+            _ if !known.is_first => {}
+            None => said.refused.push(setting),
+            Some(text) => {
+                let at = self.at(value);
+                let source = Source::File(Place { at, path });
+                said.given.push(Given {
+                    setting,
+                    text,
+                    source,
+                });
+            }
+        }
     }
 
     /// The value as a flag would have it, if the setting takes it.
@@ -253,20 +273,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The members of what is expected to be an object, those left out that stand there again; only the one of this
-    /// name, if there is one.
-    fn members(
-        &mut self,
-        raw: &'a str,
-        path: &str,
-        only: Option<&str>,
-    ) -> Vec<(Cow<'a, str>, Member<'a>)> {
+    /// The members of what is expected to be an object; only those of this name, if there is one.
+    fn members(&mut self, raw: &'a str, path: &str, only: Option<&str>) -> Vec<Known<'a>> {
         if Shape::of(raw) != Shape::Object {
             let what = format!("expected an object, found {}", found(raw));
             self.wrong(raw, path, what);
             return Vec::new();
         }
-        let mut known: Vec<(Cow<'a, str>, Member<'a>)> = Vec::new();
+        let mut known = Vec::new();
         let mut keys = std::collections::BTreeMap::new();
         let mut members = Members::new(raw);
         while let Some(member) = members.next_member().expect("it was checked") {
@@ -279,7 +293,8 @@ impl<'a> Reader<'a> {
                 self.wrong(member.key, path, what);
                 continue;
             };
-            if let Some(first) = keys.insert(key.clone(), member.key) {
+            let first = keys.get(&key).copied();
+            if let Some(first) = first {
                 let path = match path {
                     ENDPOINTS => format!("{path}[{}]", quoted(&key)),
                     _ => joined(path, &key),
@@ -290,9 +305,13 @@ impl<'a> Reader<'a> {
                     &path,
                     format!("expected once, found again (first at {first})"),
                 );
-                continue;
             }
-            known.push((key, member));
+            keys.entry(key.clone()).or_insert(member.key);
+            known.push(Known {
+                key,
+                member,
+                is_first: first.is_none(),
+            });
         }
         known
     }

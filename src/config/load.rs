@@ -18,7 +18,7 @@ use conduit::wire::endpoints::Endpoints;
 use conduit::wire::signature::Secrets;
 use conduit::wire::url::{Origin, Url};
 
-use crate::config::source::{Given, Problem, Source};
+use crate::config::source::{Given, Problem, Said, Source};
 use crate::config::table::Setting;
 use crate::config::{Listen, Settings, environment, file};
 use crate::io::log::quoted;
@@ -58,10 +58,10 @@ pub struct Loaded {
 /// Who said what.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    /// In general; a later value stands above an earlier one.
-    pub general: Vec<Given>,
+    /// In general.
+    pub general: Said,
     /// For origins and patterns of them.
-    pub endpoints: Endpoints<Vec<Given>>,
+    pub endpoints: Endpoints<Said>,
 }
 
 impl Sources {
@@ -77,8 +77,8 @@ impl Sources {
         };
         let mut general = contents.general;
         let from_environment = environment::read(&self.environment, &mut problems, &mut warnings);
-        general.extend(from_environment);
-        general.extend(self.given_by_flags(&mut problems));
+        general.append(from_environment);
+        general.append(self.said_by_flags(&mut problems));
         let values = Values {
             general,
             endpoints: contents.endpoints,
@@ -89,7 +89,7 @@ impl Sources {
             secrets: BTreeMap::new(),
             identities: BTreeMap::new(),
         };
-        let settings = loader.settle(&values);
+        let settings = loader.settle(&values, &contents.astray);
         match loader.problems.is_empty() {
             true => Ok(Loaded {
                 settings,
@@ -130,15 +130,18 @@ impl Sources {
         file::read_one(&file_name(path), &bytes, setting.name)
     }
 
-    fn given_by_flags(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
-        let mut all = Vec::new();
+    fn said_by_flags(&self, problems: &mut Vec<Problem>) -> Said {
+        let mut said = Said::default();
         for (setting, text) in &self.flags {
             match given_by_flag(setting, text) {
-                Ok(given) => all.push(given),
-                Err(problem) => problems.push(problem),
+                Ok(given) => said.given.push(given),
+                Err(problem) => {
+                    said.refused.push(setting);
+                    problems.push(problem);
+                }
             }
         }
-        all
+        said
     }
 }
 
@@ -146,7 +149,7 @@ impl Values {
     /// What holds in general for a setting, if anybody said something.
     #[must_use]
     pub fn general(&self, setting: &Setting) -> Option<&Given> {
-        last(&self.general, setting.name)
+        self.general.last(setting.name)
     }
 
     /// Who says what holds for an endpoint's setting: the key of the entry, none in general, and the value. Nobody where
@@ -154,27 +157,26 @@ impl Values {
     pub fn holding<'a>(
         &'a self,
         setting: &Setting,
-        entries: impl Iterator<Item = (&'a str, &'a [Given])>,
+        entries: impl Iterator<Item = (&'a str, &'a Said)>,
     ) -> Option<(Option<&'a str>, &'a Given)> {
-        let entries = entries.map(|(key, given)| (Some(key), given));
-        let mut all = entries.chain([(None, self.general.as_slice())]);
+        let entries = entries.map(|(key, said)| (Some(key), said));
+        let mut all = entries.chain([(None, &self.general)]);
         let counts = |given: &&Given| {
             let name = given.setting.name;
             name == setting.name || Some(name) == setting.rival()
         };
         let (key, given) =
-            all.find_map(|(key, all)| Some((key, all.iter().rev().find(counts)?)))?;
+            all.find_map(|(key, said)| Some((key, said.given.iter().rev().find(counts)?)))?;
         (given.setting == setting).then_some((key, given))
     }
 
     /// The keys whose entries hold for what stands under `key`, the most specific first, with the entries.
-    pub fn chain(&self, key: &str) -> Vec<(&str, &[Given])> {
+    pub fn chain(&self, key: &str) -> Vec<(&str, &Said)> {
         let origin = sample(key);
         // Of the patterns' own keys the origin is but an example, which may have an entry of its own.
         self.endpoints
             .matching(&origin)
             .filter(|(other, _)| *other == key || other.contains('*'))
-            .map(|(other, given)| (other, given.as_slice()))
             .collect()
     }
 }
@@ -190,20 +192,24 @@ struct Loader {
 }
 
 impl Loader {
-    fn settle(&mut self, values: &Values) -> Settings {
+    /// The settings, if nothing is wrong; what is said `astray` can only be wrong.
+    fn settle(&mut self, values: &Values, astray: &[Said]) -> Settings {
         let mut settings = Settings::default();
-        put_all(&mut settings, &values.general);
-        self.check_together(&settings, values);
+        put_all(&mut settings, &values.general.given);
+        self.check_together(&settings, &values.general);
         self.read_files(&values.general);
-        for (_, given) in values.endpoints.iter() {
-            self.read_files(given);
+        for (_, said) in values.endpoints.iter() {
+            self.read_files(said);
+        }
+        for said in astray {
+            self.read_files(said);
         }
         let general = settings.clone();
         self.follow_files(&mut settings);
         for (key, _) in values.endpoints.iter() {
             let mut own = general.clone();
-            for (_, given) in values.chain(key).iter().rev() {
-                put_all(&mut own, given);
+            for (_, said) in values.chain(key).iter().rev() {
+                put_all(&mut own, &said.given);
             }
             self.follow_files(&mut own);
             let inserted = settings.endpoints.insert(key, own.of_endpoint());
@@ -218,36 +224,39 @@ impl Loader {
     }
 
     /// What is wrong only beside something else, or beside its absence.
-    fn check_together(&mut self, settings: &Settings, values: &Values) {
-        let users = ["allowUid", "controlUid"].map(|name| last(&values.general, name));
+    fn check_together(&mut self, settings: &Settings, general: &Said) {
+        let users = ["allowUid", "controlUid"].map(|name| general.last(name));
         let names_users = !(settings.allow_uid.is_empty() && settings.control_uid.is_empty());
-        if names_users && settings.socket.is_none() {
+        if names_users && !general.has("socket") {
             let places: Vec<String> = users.into_iter().flatten().map(Given::place).collect();
             let what = "expected --socket beside it, found none";
             self.problems.push(Problem::new(places.join(", "), what));
         }
         if let Err(reason) = tls::roots(settings.ca_file.as_deref()) {
-            let given = last(&values.general, "caFile");
-            let place = given.map_or_else(String::new, Given::place);
+            let place = general.last("caFile");
+            let place = place.map_or_else(String::new, Given::place);
             self.problems.push(Problem::new(place, reason));
         }
     }
 
-    /// Looks at the files that these values, which stand together, name.
-    fn read_files(&mut self, given: &[Given]) {
-        let find = |name| last(given, name);
-        if let (Some(_), Some(file)) = (find("secret"), find("secretFile")) {
+    /// Looks at the files that these values name.
+    fn read_files(&mut self, said: &Said) {
+        if said.has("secret")
+            && said.has("secretFile")
+            && let Some(one) = said.last("secretFile").or_else(|| said.last("secret"))
+        {
             let what = "expected secret or secretFile, found both";
-            self.problems.push(Problem::new(file.place(), what));
+            self.problems.push(Problem::new(one.place(), what));
         }
-        if let Some(file) = find("secretFile") {
+        if let Some(file) = said.last("secretFile") {
             self.read_secrets(file);
         }
-        match (find("clientCert"), find("clientKey")) {
-            (Some(cert), Some(key)) => self.read_identity(cert, key),
-            (Some(one), None) => self.lacks(one, "clientKey"),
-            (None, Some(one)) => self.lacks(one, "clientCert"),
-            (None, None) => {}
+        let (cert, key) = (said.last("clientCert"), said.last("clientKey"));
+        self.read_identity(cert, key);
+        match (cert, key) {
+            (Some(one), _) if !said.has("clientKey") => self.lacks(one, "clientKey"),
+            (_, Some(one)) if !said.has("clientCert") => self.lacks(one, "clientCert"),
+            _ => {}
         }
     }
 
@@ -271,13 +280,8 @@ impl Loader {
                     None => error.to_string(),
                 })
             });
-        let secrets = secrets.unwrap_or_else(|reason| {
-            let name = quoted(&path.to_string_lossy());
-            let what = format!("{name}: {reason}");
-            self.problems.push(Problem::new(given.place(), what));
-            Secrets::default()
-        });
-        self.secrets.insert(path, secrets);
+        let secrets = self.right(given, secrets);
+        self.secrets.insert(path, secrets.unwrap_or_default());
     }
 
     fn read_private(&mut self, given: &Given, bytes_max: usize) -> Result<Vec<u8>, String> {
@@ -287,30 +291,52 @@ impl Loader {
         Ok(bytes)
     }
 
-    fn read_identity(&mut self, cert: &Given, key: &Given) {
-        let paths = (PathBuf::from(&cert.text), PathBuf::from(&key.text));
-        if self.identities.contains_key(&paths) {
+    /// Looks at each of the files that is named, whatever is wrong with the other.
+    fn read_identity(&mut self, cert: Option<&Given>, key: Option<&Given>) {
+        let path = |given: Option<&Given>| given.map(|given| PathBuf::from(&given.text));
+        let paths = path(cert).zip(path(key));
+        if paths
+            .as_ref()
+            .is_some_and(|paths| self.identities.contains_key(paths))
+        {
             return;
         }
-        let chain = read_file(&paths.0, IDENTITY_BYTES_MAX).map(|(bytes, _)| bytes);
-        let private = self.read_private(key, IDENTITY_BYTES_MAX);
-        let identity = match (chain, private) {
-            (Ok(chain), Ok(private)) => Identity::from_pem(&chain, &private),
-            (Err(what), _) => Err(IdentityError::Certificate(what)),
-            (_, Err(what)) => Err(IdentityError::Key(what)),
+        let chain = cert.and_then(|given| {
+            let chain = read_file(Path::new(&given.text), IDENTITY_BYTES_MAX)
+                .and_then(|(bytes, _)| tls::certificates(&bytes));
+            self.right(given, chain)
+        });
+        let private = key.and_then(|given| {
+            let private = self
+                .read_private(given, IDENTITY_BYTES_MAX)
+                .and_then(|bytes| tls::private_key(&bytes));
+            self.right(given, private)
+        });
+        let (Some(paths), Some(chain), Some(private)) = (paths, chain, private) else {
+            return;
         };
-        match identity {
-            Ok(identity) => _ = self.identities.insert(paths, identity),
-            Err(error) => {
-                let given = match error {
-                    IdentityError::Certificate(_) => cert,
-                    IdentityError::Key(_) => key,
-                };
-                let name = quoted(&given.text.to_string_lossy()).to_string();
-                let what = format!("{name}: {error}");
-                self.problems.push(Problem::new(given.place(), what));
+        let wrong = match Identity::new(chain, private) {
+            Ok(identity) => {
+                self.identities.insert(paths, identity);
+                None
             }
+            Err(IdentityError::Certificate(what)) => cert.zip(Some(what)),
+            Err(IdentityError::Key(what)) => key.zip(Some(what)),
+        };
+        if let Some((given, what)) = wrong {
+            self.wrong(given, &what);
         }
+    }
+
+    /// What a file says, unless it is wrong.
+    fn right<T>(&mut self, given: &Given, read: Result<T, String>) -> Option<T> {
+        read.map_err(|reason| self.wrong(given, &reason)).ok()
+    }
+
+    fn wrong(&mut self, given: &Given, reason: &str) {
+        let name = quoted(&given.text.to_string_lossy());
+        let what = format!("{name}: {reason}");
+        self.problems.push(Problem::new(given.place(), what));
     }
 
     /// Puts in what the files say that these settings name.
@@ -337,11 +363,6 @@ fn given_by_flag(setting: &'static Setting, text: &OsStr) -> Result<Given, Probl
         Ok(()) => Ok(given),
         Err(bad) => Err(given.problem(&bad)),
     }
-}
-
-/// The value that counts for a setting.
-fn last<'a>(given: &'a [Given], name: &str) -> Option<&'a Given> {
-    given.iter().rev().find(|given| given.setting.name == name)
 }
 
 fn put_all(settings: &mut Settings, all: &[Given]) {

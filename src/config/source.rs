@@ -39,6 +39,15 @@ pub struct Place {
     pub path: String,
 }
 
+/// What one place says: an entry for endpoints, or all places together that speak in general.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Values; a later one stands above an earlier one.
+    pub given: Vec<Given>,
+    /// Settings with a value that they don't take: what needs them beside it does not lack them.
+    pub refused: Vec<&'static Setting>,
+}
+
 /// Something that is wrong, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -75,6 +84,28 @@ impl Given {
             true => "***".to_owned(),
             false => shown(&self.text),
         }
+    }
+}
+
+impl Said {
+    /// The value that counts for the setting of this name.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<&Given> {
+        let mut given = self.given.iter().rev();
+        given.find(|given| given.setting.name == name)
+    }
+
+    /// Whether there is a value for the setting of this name, right or wrong.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let mut refused = self.refused.iter();
+        self.last(name).is_some() || refused.any(|setting| setting.name == name)
+    }
+
+    /// Adds what is said above it.
+    pub fn append(&mut self, mut other: Said) {
+        self.given.append(&mut other.given);
+        self.refused.append(&mut other.refused);
     }
 }
 

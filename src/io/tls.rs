@@ -29,7 +29,7 @@ use rustls::{
     InvalidMessage, RootCertStore,
 };
 
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, certificates, private_key};
 
 /// Names whose sessions are kept for resumption; rustls keeps at most 8 tickets for each.
 const SESSION_NAMES: usize = 1024;

@@ -197,7 +197,7 @@ fn f60_an_alert_after_the_handshake_is_tls_and_says_why() {
 
 #[test]
 fn f60_a_client_certificate_is_shown_where_its_profile_says_so() {
-    let identity = Identity::from_pem(CLIENT, KEY).unwrap();
+    let identity = identity(CLIENT, KEY).unwrap();
     let client = trusting_client_with(std::slice::from_ref(&identity));
     let shown = CertificateDer::from_pem_slice(CLIENT).unwrap();
     for version in both() {
@@ -251,14 +251,20 @@ fn what_is_no_identity_is_told_by_its_file() {
             key("expected the certificate's own key, found another"),
         ),
     ] {
-        assert_eq!(Identity::from_pem(chain, private), Err(expected));
+        assert_eq!(identity(chain, private), Err(expected));
     }
-    let one = Identity::from_pem(LEAF, KEY).unwrap();
-    assert_eq!(Identity::from_pem(LEAF, KEY), Ok(one.clone()));
+    let one = identity(LEAF, KEY).unwrap();
+    assert_eq!(identity(LEAF, KEY), Ok(one.clone()));
     let chain = [LEAF, CA].concat();
-    let longer = Identity::from_pem(&chain, KEY).unwrap();
+    let longer = identity(&chain, KEY).unwrap();
     assert!(longer != one && one.profile() != 0);
     assert!(!format!("{one:?}").contains("PRIVATE"));
+}
+
+fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
+    let chain = certificates(chain).map_err(IdentityError::Certificate)?;
+    let key = private_key(key).map_err(IdentityError::Key)?;
+    Identity::new(chain, key)
 }
 
 /// A private key that is no certificate's.

@@ -49,6 +49,17 @@ impl<T> Endpoints<T> {
         Ok(())
     }
 
+    /// Whether an entry under this key could be added.
+    ///
+    /// # Errors
+    /// [`KeyError`]: it could not.
+    pub fn check(&self, key: &str) -> Result<(), KeyError> {
+        match self.entries.contains_key(&canonical_key(key)?) {
+            true => Err(KeyError::Twice),
+            false => Ok(()),
+        }
+    }
+
     /// What holds for this origin: its own entry, else that of the longest pattern.
     #[must_use]
     pub fn get(&self, origin: &Origin) -> Option<&T> {
@@ -216,12 +227,14 @@ mod tests {
             "https://*.example.com.",
             "http://b.example",
         ] {
+            assert_eq!(endpoints.check(again), Err(KeyError::Twice), "{again}");
             assert_eq!(
                 endpoints.insert(again, "again"),
                 Err(KeyError::Twice),
                 "{again}"
             );
         }
+        assert_eq!(endpoints.check("http://c.example"), Ok(()));
         let keys: Vec<&str> = endpoints.iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["http://b.example", "https://*.example.com"]);
     }

@@ -28,7 +28,7 @@ fn values_come_with_their_places_the_defaults_last() {
     let (contents, problems) = read_text(text);
     assert_eq!(problems, [r#"c.json:4:65: ["éé"]: no such setting"#]);
     assert_eq!(
-        in_words(&contents.general),
+        in_words(&contents.general.given),
         [
             "timeout=10 (c.json:4:14)",
             "maxPendingBytes=64m (c.json:4:38)",
@@ -71,7 +71,11 @@ fn every_setting_can_stand_in_a_file() {
             text = format!("{{\"defaults\": {text}}}");
         }
         let (contents, problems) = read_text(&text);
-        assert_eq!((contents.general.len(), problems), (1, vec![]), "{text}");
+        assert_eq!(
+            (contents.general.given.len(), problems),
+            (1, vec![]),
+            "{text}"
+        );
     }
 }
 
@@ -86,7 +90,7 @@ fn endpoints_have_origins_and_patterns_for_keys() {
     let endpoints: Vec<_> = contents
         .endpoints
         .iter()
-        .map(|(key, given)| (key, in_words(given).join(" ")))
+        .map(|(key, given)| (key, in_words(&given.given).join(" ")))
         .collect();
     assert_eq!(
         endpoints,
@@ -312,7 +316,7 @@ fn headers_follow_the_rules_of_jobs_and_nothing_secret_is_shown() {
         assert!(!problems[0].contains("hush"), "{problems:?}");
     }
     let (contents, problems) = read_text(r#"{"defaults": {"secret": [], "headers": {}}}"#);
-    assert_eq!((contents.general.len(), problems.len()), (2, 0));
+    assert_eq!((contents.general.given.len(), problems.len()), (2, 0));
 }
 
 #[test]

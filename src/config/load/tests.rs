@@ -204,10 +204,11 @@ fn client_certificates_are_read_and_each_endpoint_has_its_own() {
             ".clientCert: ",
             "\"/nonexistent/cert\": can't be read: No such file",
         ],
+        [".clientKey: ", "key.pem\": expected a private key in PEM"],
     ]) {
         assert!(expected.iter().all(|part| found.contains(part)), "{found}");
     }
-    assert_eq!(found.len(), 2);
+    assert_eq!(found.len(), 3);
 }
 
 #[test]
@@ -263,13 +264,12 @@ fn what_is_wrong_with_any_source_is_said_at_once() {
         ":2:37: webhookEndpoints[\"https://a.example\"].secretFile: ",
         ":3:37: webhookEndpoints[\"https://b.example\"].secretFile: expected secret or secretFile, found both",
         ":3:37: webhookEndpoints[\"https://b.example\"].secretFile: ",
+        ":4:36: webhookEndpoints[\"https://c.example\"].clientKey: \"key.pem\": can't be read",
         ":4:36: webhookEndpoints[\"https://c.example\"].clientKey: expected clientCert beside it, found none",
+        ":5:37: webhookEndpoints[\"https://d.example\"].clientCert: \"cert.pem\": can't be read",
         ":5:37: webhookEndpoints[\"https://d.example\"].clientCert: expected clientKey beside it, found none",
     ];
-    assert_eq!(found.len(), expected.len(), "{found:#?}");
-    for (found, expected) in found.iter().zip(expected) {
-        assert!(found.contains(expected), "{found}\n{expected}");
-    }
+    assert_wrong(&found, &expected);
     assert!(
         found[6].contains("expected 1 to 8 secrets, found 0"),
         "{found:#?}"
@@ -278,6 +278,77 @@ fn what_is_wrong_with_any_source_is_said_at_once() {
     assert!(
         !found.iter().any(|line| line.contains("hush")),
         "{found:#?}"
+    );
+}
+
+/// The problems, each ended by one of these.
+#[track_caller]
+fn assert_wrong(found: &[String], expected: &[&str]) {
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn what_stands_under_a_wrong_key_is_looked_at_too() {
+    let files = Files::new("astray");
+    let found = problems(&files.sources(
+        r#"{"defaults": {}, "defaults": {"ttl": 0, "secretFile": "/nonexistent/1"}, "webhookEndpoints": {
+"https://a.example": {"timeout": 5, "timeout": 0},
+"https://a.example": {"timeout": 0, "secretFile": "/nonexistent/2"},
+"https://A.example": {"secretFile": "/nonexistent/3"},
+"ftp://a.example": {"clientCert": "/nonexistent/4"}},
+"webhookEndpoints": {"https://a.example": {"secretFile": "/nonexistent/5"}, "a": {}}}"#,
+    ));
+    assert_wrong(
+        &found,
+        &[
+            ":1:18: defaults: expected once, found again",
+            ":6:1: webhookEndpoints: expected once, found again (first at ",
+            ":1:38: defaults.ttl: expected seconds",
+            ":3:1: webhookEndpoints[\"https://a.example\"]: expected once, found again (first at ",
+            ":2:37: webhookEndpoints[\"https://a.example\"].timeout: expected once, found again",
+            ":2:48: webhookEndpoints[\"https://a.example\"].timeout: expected seconds",
+            ":3:34: webhookEndpoints[\"https://a.example\"].timeout: expected seconds",
+            ":4:1: webhookEndpoints[\"https://A.example\"]: the same origin or pattern",
+            ":5:1: webhookEndpoints[\"ftp://a.example\"]: url begins with neither",
+            ":6:77: webhookEndpoints[\"a\"]: url begins with neither",
+            "\"/nonexistent/1\": can't be read",
+            "\"/nonexistent/2\": can't be read",
+            "\"/nonexistent/3\": can't be read",
+            "\"/nonexistent/4\": can't be read",
+            "clientCert: expected clientKey beside it, found none",
+            "\"/nonexistent/5\": can't be read",
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_is_not_missing() {
+    let files = Files::new("refused");
+    let mut sources = files.sources(
+        r#"{"webhookEndpoints": {
+"https://a.example": {"clientCert": "/nonexistent/1", "clientKey": 5},
+"https://b.example": {"clientCert": "", "clientKey": "/nonexistent/2"},
+"https://c.example": {"clientCert": 5, "clientKey": 6},
+"https://d.example": {"secret": "hush", "secretFile": "/nonexistent/3"}}}"#,
+    );
+    sources.flags = vec![flag("allowUid", "5"), flag("socket", "")];
+    assert_wrong(
+        &problems(&sources),
+        &[
+            ":2:68: webhookEndpoints[\"https://a.example\"].clientKey: expected a file's name",
+            ":3:37: webhookEndpoints[\"https://b.example\"].clientCert: expected a file's name",
+            ":4:37: webhookEndpoints[\"https://c.example\"].clientCert: expected a file's name",
+            ":4:53: webhookEndpoints[\"https://c.example\"].clientKey: expected a file's name",
+            ":5:33: webhookEndpoints[\"https://d.example\"].secret: ",
+            "--socket: expected a file's name",
+            "].clientCert: \"/nonexistent/1\": can't be read",
+            "].clientKey: \"/nonexistent/2\": can't be read",
+            "].secretFile: expected secret or secretFile, found both",
+            "].secretFile: \"/nonexistent/3\": can't be read",
+        ],
     );
 }
 

@@ -32,32 +32,44 @@ pub enum IdentityError {
     Key(String),
 }
 
+/// A certificate in PEM, with those that vouch for it behind it.
+///
+/// # Errors
+/// There is none.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("expected certificates in PEM, found {error}"))?;
+    match chain.is_empty() {
+        true => Err("expected a certificate in PEM, found none".to_owned()),
+        false => Ok(chain),
+    }
+}
+
+/// A private key in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+///
+/// # Errors
+/// There is none.
+pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+        // The other errors repeat lines of the file.
+        let found = match error {
+            pem::Error::NoItemsFound => "none",
+            _ => "bad PEM",
+        };
+        format!("expected a private key in PEM, not encrypted, found {found}")
+    })
+}
+
 impl Identity {
-    /// Takes a certificate in PEM, with those that vouch for it behind it, and its private key (PKCS #8, PKCS #1 or
-    /// SEC 1, not encrypted).
+    /// A chain with its own private key.
     ///
     /// # Errors
     /// [`IdentityError`], also where the key is another certificate's.
-    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
-        let chain = CertificateDer::pem_slice_iter(certificates)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                IdentityError::Certificate(format!("expected certificates in PEM, found {error}"))
-            })?;
-        if chain.is_empty() {
-            let what = "expected a certificate in PEM, found none";
-            return Err(IdentityError::Certificate(what.to_owned()));
-        }
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-            // The other errors repeat lines of the file.
-            let found = match error {
-                pem::Error::NoItemsFound => "none",
-                _ => "bad PEM",
-            };
-            IdentityError::Key(format!(
-                "expected a private key in PEM, not encrypted, found {found}"
-            ))
-        })?;
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Identity, IdentityError> {
         let profile = profile(&chain, &key);
         let certified = CertifiedKey::from_der(chain, key, &provider());
         let certified = certified.map_err(|error| match error {
@@ -110,12 +122,5 @@ impl PartialEq for Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({:016x})", self.profile)
-    }
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (IdentityError::Certificate(what) | IdentityError::Key(what)) = self;
-        f.write_str(what)
     }
 }
