@@ -143,12 +143,29 @@ impl Drop for Screen {
     }
 }
 
-/// What is written to show `text` on a screen of so many rows and columns.
+/// What is written to show `text` on a screen of so many rows and columns. Behind the last column of a row nothing is
+/// erased: there the cursor still stands on it (ECMA-48 leaves that open, all terminals do it).
 fn page(text: &str, (rows, columns): (usize, usize)) -> String {
-    let lines = text.lines().take(rows);
-    let lines = lines.map(|line| line.chars().take(columns).collect::<String>());
-    let lines: Vec<String> = lines.map(|line| line + ERASE_ROW).collect();
-    format!("{HOME}{}{ERASE_REST}", lines.join("\r\n"))
+    let mut out = HOME.to_owned();
+    let mut count = 0;
+    for line in text.lines().take(rows) {
+        if count > 0 {
+            out.push_str("\r\n");
+        }
+        let from = out.len();
+        out.extend(line.chars().take(columns));
+        if out[from..].chars().count() < columns {
+            out.push_str(ERASE_ROW);
+        }
+        count += 1;
+    }
+    if count > 0 && count < rows {
+        out.push_str("\r\n");
+    }
+    if count < rows {
+        out.push_str(ERASE_REST);
+    }
+    out
 }
 
 fn write(bytes: &[u8]) -> io::Result<()> {
@@ -163,10 +180,20 @@ mod tests {
 
     #[test]
     fn a_page_is_not_larger_than_its_screen() {
-        assert_eq!(
-            page("one\ntwo\nthree\n", (2, 2)),
-            "\x1b[Hon\x1b[K\r\ntw\x1b[K\x1b[J"
-        );
+        assert_eq!(page("one\ntwo\nthree\n", (2, 2)), "\x1b[Hon\r\ntw");
         assert_eq!(page("", (2, 2)), "\x1b[H\x1b[J");
+    }
+
+    #[test]
+    fn what_stood_there_is_erased_but_not_the_last_letter_of_a_full_row() {
+        for (text, expected) in [
+            ("o", "\x1b[Ho\x1b[K\r\n\x1b[J"),
+            ("one", "\x1b[Hone\r\n\x1b[J"),
+            ("o\nt", "\x1b[Ho\x1b[K\r\nt\x1b[K"),
+            ("one\nt", "\x1b[Hone\r\nt\x1b[K"),
+            ("o\ntwo", "\x1b[Ho\x1b[K\r\ntwo"),
+        ] {
+            assert_eq!(page(text, (2, 3)), expected, "{text:?}");
+        }
     }
 }
