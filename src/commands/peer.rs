@@ -4,9 +4,9 @@
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -25,6 +25,10 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Peer {
     stream: BufReader<UnixStream>,
+    /// What has come of an answer.
+    part: Vec<u8>,
+    /// Why the last question could not be sent.
+    unsent: Option<io::Error>,
 }
 
 /// What it said.
@@ -56,15 +60,17 @@ impl Peer {
     pub fn connect(given: Option<&Path>) -> Result<Peer, String> {
         Ok(Peer {
             stream: BufReader::new(connect(given)?),
+            part: Vec::new(),
+            unsent: None,
         })
     }
 
-    /// Waits no longer than this for an answer.
+    /// Has [`Peer::receive`] give back at once what has come, whole or not: for who waits for other things too.
     ///
     /// # Errors
     /// The system's, in one line.
-    pub fn set_patience(&mut self, time: Duration) -> Result<(), String> {
-        let set = self.stream.get_ref().set_read_timeout(Some(time));
+    pub fn set_nonblocking(&self) -> Result<(), String> {
+        let set = self.stream.get_ref().set_nonblocking(true);
         set.map_err(|error| format!("can't wait for conduit: {error}"))
     }
 
@@ -73,33 +79,53 @@ impl Peer {
     /// # Errors
     /// Why there is none, in one line.
     pub fn ask(&mut self, question: &Value) -> Result<Answer, String> {
-        let lost = |error: io::Error| match error.kind() {
-            io::ErrorKind::WouldBlock => "conduit does not answer".to_owned(),
-            _ => format!("the connection to conduit was lost: {error}"),
-        };
-        // Turned away, it may find the peer gone: the reason can still be read.
+        self.send(question);
+        let answer = self.receive()?;
+        answer.ok_or_else(|| "conduit does not answer".to_owned())
+    }
+
+    /// Asks.
+    pub fn send(&mut self, question: &Value) {
         let question = format!("{question}\n");
-        let written = self.stream.get_mut().write_all(question.as_bytes());
-        let mut line = String::new();
-        let mut answers = (&mut self.stream).take(ANSWER_BYTES_MAX);
-        match answers.read_line(&mut line).map_err(lost)? {
-            0 => Err(match written {
-                Err(error) => lost(error),
-                Ok(()) => "conduit closed the connection without an answer".to_owned(),
-            }),
-            _ if !line.ends_with('\n') => {
+        // Turned away, it may find the peer gone: the reason can still be read.
+        self.unsent = self.stream.get_mut().write_all(question.as_bytes()).err();
+    }
+
+    /// The answer; nothing if the whole of it is still to come.
+    ///
+    /// # Errors
+    /// Why there is none, in one line.
+    pub fn receive(&mut self) -> Result<Option<Answer>, String> {
+        let left = ANSWER_BYTES_MAX.saturating_sub(self.part.len() as u64);
+        let mut answers = (&mut self.stream).take(left);
+        match answers.read_until(b'\n', &mut self.part) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            read => read.map_err(|error| lost(&error))?,
+        };
+        let line = std::mem::take(&mut self.part);
+        match (line.last(), self.unsent.take()) {
+            (Some(b'\n'), _) => Answer::read(line).map(Some),
+            (Some(_), _) => {
                 Err("the connection to conduit was lost in the middle of an answer".to_owned())
             }
-            _ => Answer::read(line),
+            (None, Some(error)) => Err(lost(&error)),
+            (None, None) => Err("conduit closed the connection".to_owned()),
         }
     }
 }
 
+impl AsRawFd for Peer {
+    /// Readable when something of an answer has come.
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.get_ref().as_raw_fd()
+    }
+}
+
 impl Answer {
-    fn read(line: String) -> Result<Answer, String> {
-        let Ok(mut answer) = serde_json::from_str::<Value>(&line) else {
-            return Err("conduit's answer is no JSON".to_owned());
-        };
+    fn read(line: Vec<u8>) -> Result<Answer, String> {
+        let no_json = || "conduit's answer is no JSON".to_owned();
+        let line = String::from_utf8(line).map_err(|_| no_json())?;
+        let mut answer: Value = serde_json::from_str(&line).map_err(|_| no_json())?;
         let data = match answer["ok"] == true {
             true => Ok(answer["data"].take()),
             false => {
@@ -109,6 +135,10 @@ impl Answer {
         };
         Ok(Answer { line, data })
     }
+}
+
+fn lost(error: &io::Error) -> String {
+    format!("the connection to conduit was lost: {error}")
 }
 
 fn place() -> PathBuf {

@@ -6,9 +6,10 @@
 //! Not here: what is on the page (`commands/top`).
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd};
 use std::time::Duration;
 
+use conduit::base::time::Instant;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -27,11 +28,13 @@ const ERASE_REST: &str = "\x1b[J";
 /// What a terminal has that does not say.
 const USUAL_SIZE: (usize, usize) = (24, 80);
 
-/// Keys that say that it is enough: q, and what Ctrl-C, Ctrl-D and Escape send.
-const QUIT_KEYS: [u8; 5] = [b'q', b'Q', 3, 4, 27];
+/// Keys that say that it is enough: q, and what Ctrl-C and Ctrl-D send. Escape does not, for what it sends is also how
+/// arrows and other keys begin.
+const QUIT_KEYS: [u8; 4] = [b'q', b'Q', 3, 4];
 
 const SIGNALS: Token = Token(0);
 const KEYS: Token = Token(1);
+const WATCHED: Token = Token(2);
 
 /// The page.
 pub struct Screen {
@@ -47,22 +50,28 @@ pub struct Screen {
 pub enum Wake {
     /// It is time.
     Time,
+    /// Something may be read from what is watched.
+    News,
     /// It is enough.
     Quit,
 }
 
 impl Screen {
-    /// Takes the terminal over. Standard output must be one; without one on standard input there are no keys.
+    /// Takes the terminal over, and watches what its page comes from. Standard output must be one; without one on
+    /// standard input there are no keys.
     ///
     /// # Errors
     /// It is none, or the system's.
-    pub fn open() -> io::Result<Screen> {
+    pub fn open(watched: &impl AsRawFd) -> io::Result<Screen> {
         if !io::stdout().is_terminal() {
             return Err(io::Error::other("standard output is no terminal"));
         }
         let poll = Poll::new()?;
         let signals = Signals::block(false)?;
         signals.register(poll.registry(), SIGNALS)?;
+        let mut source = SourceFd(&watched.as_raw_fd());
+        poll.registry()
+            .register(&mut source, WATCHED, Interest::READABLE)?;
         let stdin = io::stdin();
         let mode = match stdin.is_terminal() {
             true => Some(sys::terminal_mode(stdin.as_fd())?),
@@ -98,12 +107,11 @@ impl Screen {
         write(page(text, self.size()).as_bytes())
     }
 
-    /// Waits for so long, unless it is enough before.
+    /// Waits until something happens. What has come from what is watched must have been read before.
     ///
     /// # Errors
     /// The system's.
-    pub fn wait(&mut self, time: Duration) -> io::Result<Wake> {
-        let until = clock::now().mono + time;
+    pub fn wait(&mut self, until: Instant) -> io::Result<Wake> {
         loop {
             if self.is_enough()? {
                 return Ok(Wake::Quit);
@@ -113,8 +121,11 @@ impl Screen {
                 return Ok(Wake::Time);
             }
             match self.poll.poll(&mut self.events, Some(left)) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
+            }
+            if self.events.iter().any(|event| event.token() == WATCHED) {
+                return Ok(Wake::News);
             }
         }
     }

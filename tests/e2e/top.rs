@@ -1,9 +1,9 @@
 //! How the endpoints are: `conduit ctl endpoints`, and `conduit top` on a terminal.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 
@@ -73,29 +73,28 @@ fn top_without_a_terminal_or_a_conduit_is_exit_3_in_one_line() {
     assert_eq!((status, stderr.lines().count()), (Some(3), 1), "{stderr}");
 }
 
-#[test]
-fn top_draws_until_a_key_and_leaves_the_terminal_as_it_was() {
-    if !is_installed("script", "bsdutils") {
-        return;
-    }
-    let daemon = Daemon::start::<&str>(&[]);
-    let url = format!("http://127.0.0.1:{}", free_port());
-    for key in [b"q", b"\x03"] {
-        let command = format!(
+/// `conduit top` on a terminal of 30 rows and 120 columns.
+struct Terminal {
+    process: Process,
+    keys: ChildStdin,
+    text: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Terminal {
+    fn start(daemon: &Daemon) -> Terminal {
+        let top = format!(
             "{CONDUIT} top --interval 0.1 --socket {}",
             daemon.path().display()
         );
+        let shell = format!(
+            "stty cols 120 rows 30; sh -c 'echo pid $$; exec {top}'; echo status $?; stty -a"
+        );
         let mut script = Command::new("script");
-        script.args([
-            "-qfec",
-            &format!("stty cols 120 rows 30; {command}; echo status $?; stty -a"),
-        ]);
-        script
-            .arg("/dev/null")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        script.args(["-qfec", &shell, "/dev/null"]);
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn(&mut script);
-        let mut stdin = process.child().stdin.take().expect("it is piped");
+        let keys = process.child().stdin.take().expect("it is piped");
         let mut stdout = process.child().stdout.take().expect("it is piped");
         let text = Arc::new(Mutex::new(String::new()));
         let shared = Arc::clone(&text);
@@ -109,22 +108,67 @@ fn top_draws_until_a_key_and_leaves_the_terminal_as_it_was() {
                     .push_str(&part);
             }
         });
-        let seen = |words: &str| {
-            let text = text.lock().unwrap_or_else(PoisonError::into_inner);
-            text.contains(words).then_some(())
-        };
-        wait_for("the page", || seen("0 jobs pending"));
+        Terminal {
+            process,
+            keys,
+            text,
+            reader,
+        }
+    }
+
+    /// All that was written there so far.
+    fn text(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.clone()
+    }
+
+    fn wait_for(&self, words: &str) {
+        wait_for(words, || self.text().contains(words).then_some(()));
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        self.keys.write_all(keys).expect("script reads");
+    }
+
+    /// Sends SIGTERM to `conduit top`.
+    fn terminate(&self) {
+        let text = self.text();
+        let (_, rest) = text.split_once("pid ").expect("the shell says it");
+        let (pid, _) = rest.split_once('\r').expect("a line");
+        let status = Command::new("kill").args(["-TERM", pid]).status();
+        assert!(status.expect("every system has kill").success(), "{pid}");
+    }
+
+    /// Waits for its end; what was written before it, and after.
+    fn finish(mut self, status: u8) -> (String, String) {
+        self.wait_for(&format!("status {status}"));
+        drop(self.keys);
+        self.process.wait();
+        self.reader.join().expect("the reader does not panic");
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, after) = text.split_once("status ").expect("it was seen");
+        (before.to_owned(), after.to_owned())
+    }
+}
+
+#[test]
+fn top_draws_until_a_key_and_leaves_the_terminal_as_it_was() {
+    if !is_installed("script", "bsdutils") {
+        return;
+    }
+    let daemon = Daemon::start::<&str>(&[]);
+    for key in [b"q", b"\x03"] {
+        let url = format!("http://127.0.0.1:{}", free_port());
+        let mut terminal = Terminal::start(&daemon);
+        terminal.wait_for(" pending");
+        // An arrow and a page key, which begin as Escape does, are no reason to leave.
+        terminal.press(b"\x1b[A\x1b[6~\x1b");
         let mut client = daemon.connect();
-        client.send(plain("a", &url));
+        client.send(plain(&url, &url));
         client.take(2);
-        wait_for("the endpoint on it", || seen(&format!("{url} ")));
-        stdin.write_all(key).expect("script reads");
-        wait_for("the end", || seen("status 0"));
-        drop(stdin);
-        process.wait();
-        reader.join().expect("the reader does not panic");
-        let text = text.lock().unwrap_or_else(PoisonError::into_inner);
-        let (before, after) = text.split_once("status 0").expect("it was seen");
+        terminal.wait_for(&format!("{url} "));
+        terminal.press(key);
+        let (before, after) = terminal.finish(0);
         assert!(before.contains("\u{1b}[?1049h") && before.trim_end().ends_with("\u{1b}[?1049l"));
         for mode in ["icanon", "echo", "isig"] {
             let is_set = after.split_whitespace().any(|word| word == mode);
@@ -132,4 +176,33 @@ fn top_draws_until_a_key_and_leaves_the_terminal_as_it_was() {
         }
     }
     daemon.stop();
+}
+
+#[test]
+fn top_can_be_left_while_conduit_does_not_answer() {
+    if !is_installed("script", "bsdutils") {
+        return;
+    }
+    let daemon = Daemon::start::<&str>(&[]);
+    daemon.run.process().signal("STOP");
+    for leave in [
+        |terminal: &mut Terminal| terminal.press(b"q"),
+        |terminal: &mut Terminal| terminal.press(b"\x03"),
+        |terminal: &mut Terminal| terminal.terminate(),
+    ] {
+        let mut terminal = Terminal::start(&daemon);
+        terminal.wait_for("\u{1b}[?1049h");
+        leave(&mut terminal);
+        let (before, _) = terminal.finish(0);
+        assert!(
+            !before.contains("pending"),
+            "nothing was answered: {before}"
+        );
+    }
+    daemon.run.process().signal("CONT");
+    let terminal = Terminal::start(&daemon);
+    terminal.wait_for(" pending");
+    daemon.stop();
+    let (before, _) = terminal.finish(3);
+    assert!(before.contains("conduit: "), "it says why: {before}");
 }
