@@ -9,6 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::{Map, Value, json};
+
 use crate::harness::conduit::{CONDUIT, Run, ask};
 use crate::harness::feed::plain;
 use crate::harness::servers::Sink;
@@ -53,6 +55,64 @@ fn every_alert_is_set_off_by_its_series_and_by_no_other() {
             "{name} has no test"
         );
     }
+}
+
+#[test]
+fn the_sidecar_is_scraped_as_the_job_that_alerts_go_by() {
+    if !is_installed("promtool", "prometheus") {
+        return;
+    }
+    // What Kubernetes would find, for no Kubernetes is here.
+    let container = |name: &str, port: &str, phase: &str| {
+        let meta = [
+            ("namespace", "shop"),
+            ("pod_name", "application-0"),
+            ("pod_phase", phase),
+            ("pod_container_name", name),
+            ("pod_container_port_name", port),
+        ];
+        let meta = meta.map(|(key, value)| (format!("__meta_kubernetes_{key}"), json!(value)));
+        let labels: Map<String, Value> = meta.into_iter().collect();
+        json!({"targets": ["10.0.0.1:5000"], "labels": labels})
+    };
+    let sidecar = read("kubernetes/sidecar.yaml");
+    let names = words_after(&sidecar, "- name: ");
+    assert_eq!(names[..2], ["conduit", "metrics"], "container and port");
+    let found = json!([
+        container("conduit", "metrics", "Running"),
+        container("conduit", "other", "Running"),
+        container("application", "metrics", "Running"),
+        container("conduit", "metrics", "Succeeded"),
+    ]);
+    let config = read("prometheus/kubernetes.yml");
+    let finding = "kubernetes_sd_configs:\n      - role: pod\n";
+    assert!(config.contains(finding), "{config}");
+    let config = config.replace(finding, &format!("static_configs: {found}\n"));
+    let dir = TempDir::new();
+    dir.write("alerts.yml", &read("prometheus/alerts.yml"));
+    let config = dir.write("prometheus.yml", &config);
+    promtool(&["check", "config"], &config);
+    let output = Command::new("promtool")
+        // So long it listens for more targets; these are there at once.
+        .args(["check", "service-discovery", "--timeout=2s"])
+        .arg(config)
+        .arg("conduit")
+        .output()
+        .expect("it is installed");
+    let targets: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let scraped: Vec<&Value> = targets
+        .as_array()
+        .expect("targets")
+        .iter()
+        .map(|target| &target["labels"])
+        .filter(|labels| !labels["job"].is_null())
+        .collect();
+    let [labels] = scraped[..] else {
+        panic!("{targets:#}");
+    };
+    assert_eq!(labels["job"], "conduit");
+    assert_eq!(labels["instance"], "shop/application-0");
+    assert_eq!(labels["__metrics_path__"], "/metrics");
 }
 
 #[test]
