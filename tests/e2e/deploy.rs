@@ -177,8 +177,11 @@ fn the_unit_starts_with_what_its_header_has_installed() {
         "secret",
         "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
     );
-    // A secret is installed as the configuration is.
     let mut install = header_commands(&unit);
+    let readme = fs::read_to_string(deploy("../README.md")).unwrap();
+    let told = format!("```\n{}\n", install.join("\n"));
+    assert!(readme.contains(&told), "not in README: {told}");
+    // A secret is installed as the configuration is.
     let of_config = install.iter().find(|line| line.contains("conduit.json"));
     install.push(of_config.unwrap().replace("conduit.json", "secret"));
     let setting = |name: &str| setting(&unit, name);
