@@ -71,6 +71,7 @@ fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
         Ok(data) => match options.verb {
             Verb::Status => table::status(data),
             Verb::Endpoints { .. } => table::endpoints(data),
+            Verb::Set { .. } => table::set(data),
             _ => table::plain(data),
         },
         Err(message) => {

@@ -9,6 +9,15 @@ use conduit::wire::dates::write_rfc3339_millis;
 use conduit::wire::report::Outcome;
 use serde_json::Value;
 
+/// Columns of a wide terminal.
+const COLUMNS: usize = 120;
+
+/// Columns between two others.
+const GAP: usize = 2;
+
+/// What names have, whatever the figures are.
+const NAME_CHARS_LEAST: usize = 16;
+
 /// What `status` tells first, in groups; what it tells beside that follows them.
 const STATUS_GROUPS: [&[&str]; 3] = [
     &["uptime", "draining", "clients"],
@@ -53,6 +62,15 @@ pub fn status(data: &Value) -> String {
     groups.iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
+/// The answer to `set`: whose setting it is, and what it is now.
+#[must_use]
+pub fn set(data: &Value) -> String {
+    let mut rows = rows("origin", &data["origin"]);
+    rows.extend(self::rows("", &data["settings"]));
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    aligned(&rows, width)
+}
+
 /// Any other answer: a row for each value.
 #[must_use]
 pub fn plain(data: &Value) -> String {
@@ -87,12 +105,12 @@ pub fn letters(letters: &[Value], has_head: bool) -> String {
     columns(&rows, &[2], usize::from(!has_head))
 }
 
-/// The answer to `endpoints`, at most 120 columns wide.
+/// The answer to `endpoints`, at most 120 columns wide: names have what the figures leave.
 #[must_use]
 pub fn endpoints(data: &Value) -> String {
-    const HEAD: [&str; 10] = [
+    const HEAD: [&str; 11] = [
         "ENDPOINT", "BREAKER", "BUSY/MAX", "IDLE", "QUEUED", "REQUESTS", "SCORE", "TIMEOUTS",
-        "P50", "P99",
+        "P50", "P99", "TIMEOUT",
     ];
     let list = data["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
     if list.is_empty() {
@@ -100,7 +118,13 @@ pub fn endpoints(data: &Value) -> String {
     }
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(list.iter().map(endpoint));
-    let mut text = columns(&rows, &[2, 3, 4, 5, 6, 7, 8, 9], 0);
+    let figures: usize = widths(&rows)[1..].iter().map(|width| width + GAP).sum();
+    let name_chars_max = COLUMNS.saturating_sub(figures).max(NAME_CHARS_LEAST);
+    for (row, value) in rows.iter_mut().skip(1).zip(list) {
+        let mark = if value["set"].is_array() { "*" } else { "" };
+        row[0] = cut(&row[0], name_chars_max - mark.len()) + mark;
+    }
+    let mut text = columns(&rows, &[2, 3, 4, 5, 6, 7, 8, 9, 10], 0);
     let left = data["total"]
         .as_u64()
         .unwrap_or(0)
@@ -119,16 +143,8 @@ pub fn endpoints(data: &Value) -> String {
     text
 }
 
-fn endpoint(row: &Value) -> [String; 10] {
-    const NAME_CHARS_MAX: usize = 30;
+fn endpoint(row: &Value) -> [String; 11] {
     let count = |name: &str| row[name].as_u64().unwrap_or(0);
-    let mut name = plain_text(&row["origin"]);
-    if name.chars().count() > NAME_CHARS_MAX {
-        name = name.chars().take(NAME_CHARS_MAX - 1).collect::<String>() + "~";
-    }
-    if row["set"].is_array() {
-        name.push('*');
-    }
     let queued = row["queued"].as_object().into_iter().flatten();
     let queued: u64 = queued.filter_map(|(_, count)| count.as_u64()).sum();
     let is_known = !row["score"].is_null();
@@ -137,8 +153,13 @@ fn endpoint(row: &Value) -> [String; 10] {
         Some(millis) => format!("{millis}ms"),
         None => "-".to_owned(),
     };
+    let timeout = match row["timeout"].as_f64() {
+        Some(seconds) if seconds < 100.0 => format!("{}s", (seconds * 1000.0).round() / 1000.0),
+        Some(seconds) => format!("{}s", seconds.round()),
+        None => "-".to_owned(),
+    };
     [
-        name,
+        plain_text(&row["origin"]),
         plain_text(&row["breaker"]),
         known(format!("{}/{}", count("active"), count("maxConnections"))),
         known(count("idle").to_string()),
@@ -148,16 +169,21 @@ fn endpoint(row: &Value) -> [String; 10] {
         count("timeouts").to_string(),
         millis("p50Ms"),
         millis("p99Ms"),
+        timeout,
     ]
+}
+
+/// The beginning of a name that is longer.
+fn cut(name: &str, chars_max: usize) -> String {
+    match name.chars().count() > chars_max {
+        true => name.chars().take(chars_max - 1).collect::<String>() + "~",
+        false => name.to_owned(),
+    }
 }
 
 /// Rows in columns, those of `right` flush right; the first `skipped` rows only make the columns wide.
 fn columns<const N: usize>(rows: &[[String; N]], right: &[usize], skipped: usize) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let widths = widths(rows);
     let mut out = String::new();
     for row in rows.iter().skip(skipped) {
         let cells = row.iter().zip(&widths).enumerate();
@@ -165,11 +191,19 @@ fn columns<const N: usize>(rows: &[[String; N]], right: &[usize], skipped: usize
             true => format!("{cell:>width$}"),
             false => format!("{cell:width$}"),
         });
-        let line = cells.collect::<Vec<_>>().join("  ");
+        let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
         out.push_str(line.trim_end());
         out.push('\n');
     }
     out
+}
+
+/// How wide each column is.
+fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
+    std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    })
 }
 
 fn aligned(rows: &[(String, String)], width: usize) -> String {
@@ -305,6 +339,13 @@ new              ab
     }
 
     #[test]
+    fn what_was_set_stands_below_whose_it_is() {
+        let data = json!({"origin": "https://a", "settings": {"maxConnections": 20}});
+        let expected = "origin          https://a\nmaxConnections  20\n";
+        assert_eq!(set(&data), expected);
+    }
+
+    #[test]
     fn letters_stand_in_columns_below_one_head() {
         let letter = |id: &str| {
             json!({"id": id, "origin": "https://a", "outcome": "exhausted", "attempts": 4,
@@ -328,12 +369,14 @@ ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
         let row = json!({"origin": format!("https://{}.example:65535", "x".repeat(200)),
             "breaker": "half-open", "active": 65_535, "maxConnections": 65_535, "idle": 65_535,
             "queued": {"high": 1_000_000, "normal": 8_000_000, "low": 1_000_000}, "requests": most,
-            "score": 100, "timeouts": 99_999_999, "p50Ms": 40_960, "p99Ms": 40_960});
+            "score": 100, "timeouts": 99_999_999, "p50Ms": 40_960, "p99Ms": 40_960,
+            "timeout": 3599.5, "set": ["timeout"]});
         let gone = json!({"origin": "other", "requests": 0, "set": ["timeout", "maxQueued"]});
         let text = endpoints(&json!({"endpoints": [row, gone], "total": 7}));
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 5, "{text}");
-        for line in &lines {
+        assert_eq!(lines.len(), 6, "{text}");
+        // Below the table names are whole, for who has to type them.
+        for line in &lines[..4] {
             assert!(line.chars().count() <= 120, "{}: {line}", line.len());
         }
         assert!(
@@ -341,7 +384,7 @@ ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
             "{text}"
         );
         assert!(
-            lines[1].contains("  100  ") && lines[1].ends_with(" 40960ms"),
+            lines[1].contains("  100  ") && lines[1].ends_with(" 40960ms    3600s"),
             "{text}"
         );
         assert!(
@@ -349,8 +392,18 @@ ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
             "{text}"
         );
         assert_eq!(lines[3], "and 5 more");
-        assert_eq!(lines[4], "* other: timeout, maxQueued by ctl set");
+        assert!(lines[4].ends_with(":65535: timeout by ctl set"), "{text}");
+        assert_eq!(lines[5], "* other: timeout, maxQueued by ctl set");
         assert_eq!(endpoints(&json!({"endpoints": []})), "no endpoints yet\n");
+        // Usual figures leave room for longer names.
+        let usual = json!({"origin": "https://hooks.partner-one.example", "breaker": "closed",
+            "active": 3, "maxConnections": 50, "timeout": 0.25, "set": ["timeout"]});
+        let text = endpoints(&json!({"endpoints": [usual]}));
+        assert!(
+            text.contains("\nhttps://hooks.partner-one.example*  closed"),
+            "{text}"
+        );
+        assert!(text.contains("  0.25s\n"), "{text}");
     }
 
     #[test]
