@@ -140,7 +140,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
-            State::Isolated => BreakerState::Open,
+            State::Isolated => BreakerState::Isolated,
             State::Open { .. } | State::Probing => BreakerState::HalfOpen,
         }
     }
@@ -250,7 +250,7 @@ mod tests {
             let early = breaker.is_closed().then(|| breaker.on_begin(at(0)));
             assert!(breaker.isolate() && !breaker.isolate());
             assert!(!breaker.may_begin(at(1_000_000)));
-            assert_eq!(breaker.state(at(1_000_000)), BreakerState::Open);
+            assert_eq!(breaker.state(at(1_000_000)), BreakerState::Isolated);
             assert_eq!(breaker.opens_until(), None);
             if let Some(early) = early {
                 let change = breaker.on_end(at(1), early, Vote::Success, 5, MINUTE);

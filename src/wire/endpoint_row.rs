@@ -73,8 +73,10 @@ pub enum BreakerState {
     Closed,
     /// One attempt may be under way.
     HalfOpen,
-    /// None may.
+    /// None may, for a while.
     Open,
+    /// None may until somebody resets it.
+    Isolated,
 }
 
 /// An engine's answer: some of its origins.
@@ -185,6 +187,7 @@ impl BreakerState {
             BreakerState::Closed => "closed",
             BreakerState::HalfOpen => "half-open",
             BreakerState::Open => "open",
+            BreakerState::Isolated => "isolated",
         }
     }
 
@@ -194,7 +197,7 @@ impl BreakerState {
         match self {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,
-            BreakerState::Open => 2,
+            BreakerState::Open | BreakerState::Isolated => 2,
         }
     }
 }

@@ -39,7 +39,7 @@ fn an_isolated_endpoint_gets_nothing_until_its_breaker_is_reset() {
     let told = endpoint(&daemon);
     assert_eq!(
         (&told["breaker"], &told["queued"]["normal"]),
-        (&json!("open"), &json!(2))
+        (&json!("isolated"), &json!(2))
     );
     assert_eq!(gate.requests(), 0);
     let (status, _, stderr) = ctl(&daemon, &["breaker", "reset", origin]);
