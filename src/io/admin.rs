@@ -25,6 +25,7 @@ use conduit::wire::metrics::{Facts, Format, Page};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use crate::io::accepting::{Accepting, Failed};
 use crate::io::process::{self, OpenFiles};
 use crate::io::spool::Spool;
 use crate::io::turn::Nudge;
@@ -43,9 +44,6 @@ const IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// How long a client that is sent away may take to notice.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How long no connection is accepted after this machine had no descriptor or memory for one.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections accepted, system calls made for connections, and bytes of a page written, in one turn.
 const ACCEPTS_PER_TURN: u32 = 4;
@@ -87,16 +85,6 @@ pub struct Admin {
     hardening: Check,
     open_files: OpenFiles,
     started: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    /// The next connection will be an event.
-    Waiting,
-    /// There may be more.
-    Ready,
-    /// There may be more, but not before this.
-    Paused(Instant),
 }
 
 #[derive(Debug)]
@@ -169,7 +157,7 @@ impl Admin {
             on_loopback: address.ip().to_canonical().is_loopback(),
             listener,
             registry,
-            accepting: Accepting::Waiting,
+            accepting: Accepting::new(),
             peers: Vec::new(),
             names: 0,
             queue: VecDeque::new(),
@@ -186,10 +174,7 @@ impl Admin {
     /// Something can be read or written, or somebody wants to connect.
     pub fn handle_nudge(&mut self, nudge: Nudge) {
         let Some(index) = (nudge.token.0 - FIRST_TOKEN).checked_sub(1) else {
-            if self.accepting == Accepting::Waiting {
-                self.accepting = Accepting::Ready;
-            }
-            return;
+            return self.accepting.handle_event();
         };
         if let Some(Some(peer)) = self.peers.get_mut(index) {
             peer.is_readable |= nudge.is_readable;
@@ -217,44 +202,29 @@ impl Admin {
     /// Whether there is more to do at once.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        let is_accepting = self.accepting == Accepting::Ready;
-        is_accepting || !self.queue.is_empty() || self.rendering.is_some()
+        self.accepting.has_work() || !self.queue.is_empty() || self.rendering.is_some()
     }
 
     /// When the next deadline is, at the earliest.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        match self.accepting {
-            Accepting::Paused(until) => until.min(self.wakes_at),
-            Accepting::Waiting | Accepting::Ready => self.wakes_at,
-        }
+        let accept = self.accepting.poll_timeout();
+        accept.map_or(self.wakes_at, |accept| accept.min(self.wakes_at))
     }
 
     fn accept(&mut self, now: Now) {
-        if let Accepting::Paused(until) = self.accepting
-            && until <= now.mono
-        {
-            self.accepting = Accepting::Ready;
-        }
-        if self.accepting != Accepting::Ready {
+        if !self.accepting.is_due(now.mono) {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN {
             match self.listener.accept() {
                 Ok((stream, _)) => self.add(now.mono, stream),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.accepting = Accepting::Waiting;
-                    return;
-                }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-                    ) => {}
                 Err(error) => {
-                    log::warn!("the admin listener can't accept a connection: {error}");
-                    self.accepting = Accepting::Paused(now.mono + ACCEPT_PAUSE);
-                    return;
+                    let what = "the admin listener";
+                    match self.accepting.handle_error(now.mono, what, &error) {
+                        Failed::Again => {}
+                        Failed::Dry | Failed::Exhausted => return,
+                    }
                 }
             }
         }
@@ -404,14 +374,7 @@ impl Admin {
             keeps: false,
             is_told: false,
         });
-        self.answer(
-            now,
-            index,
-            &request,
-            refusal.status(),
-            admin::PLAIN,
-            body,
-        );
+        self.answer(now, index, &request, refusal.status(), admin::PLAIN, body);
     }
 
     fn answer(

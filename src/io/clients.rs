@@ -12,7 +12,6 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
 use conduit::intake::Intake;
@@ -20,6 +19,7 @@ use conduit::intake::event::{Access, ClientId, Input, Kind};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
+use crate::io::accepting::{Accepting, Failed};
 use crate::io::socket::{Socket, Users};
 use crate::io::stdio::CHUNK_BYTES;
 use crate::io::turn::Nudge;
@@ -32,9 +32,6 @@ const ACCEPTS_PER_TURN: u32 = 16;
 
 /// Connections read from, and written to, in one turn.
 const CALLS_PER_TURN: usize = 64;
-
-/// How long no connection is accepted after this machine had no descriptor or memory for one.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The listener's token; a client's is this and its place beyond it. No engine's socket has one as low.
 const LISTENER: usize = 1;
@@ -54,16 +51,6 @@ pub struct Clients {
     accepting: Accepting,
     /// What is read goes here first: a client that says little takes little memory.
     buffer: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    /// The next connection will be an event.
-    Waiting,
-    /// There may be more.
-    Ready,
-    /// There may be more, but not before this.
-    Paused(Instant),
 }
 
 #[derive(Debug)]
@@ -103,7 +90,7 @@ impl Clients {
             count: 0,
             readers: VecDeque::new(),
             writers: VecDeque::new(),
-            accepting: Accepting::Waiting,
+            accepting: Accepting::new(),
             buffer: vec![0; CHUNK_BYTES],
         })
     }
@@ -128,16 +115,13 @@ impl Clients {
     /// No more connections, and no more file; those that are there stay until they are closed.
     pub fn stop(&mut self) {
         self.socket = None;
-        self.accepting = Accepting::Waiting;
+        self.accepting.stop();
     }
 
     /// Something can be read or written, or somebody wants to connect.
     pub fn handle_nudge(&mut self, nudge: Nudge) {
         if nudge.token.0 == LISTENER {
-            if self.accepting == Accepting::Waiting {
-                self.accepting = Accepting::Ready;
-            }
-            return;
+            return self.accepting.handle_event();
         }
         let index = nudge.token.0 - LISTENER - 1;
         if let Some(Some(connection)) = self.connections.get_mut(index) {
@@ -205,17 +189,13 @@ impl Clients {
     /// Whether there is more to do at once.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        let is_accepting = self.accepting == Accepting::Ready;
-        is_accepting || !self.readers.is_empty() || !self.writers.is_empty()
+        self.accepting.has_work() || !self.readers.is_empty() || !self.writers.is_empty()
     }
 
     /// When to go on accepting, if that is put off.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.accepting {
-            Accepting::Paused(until) => Some(until),
-            Accepting::Waiting | Accepting::Ready => None,
-        }
+        self.accepting.poll_timeout()
     }
 
     fn find(&mut self, client: ClientId) -> Option<&mut Connection> {
@@ -240,10 +220,8 @@ impl Clients {
     }
 
     fn accept(&mut self, now: Now, intake: &mut Intake) {
-        match self.accepting {
-            Accepting::Waiting => return,
-            Accepting::Paused(until) if now.mono < until => return,
-            Accepting::Paused(_) | Accepting::Ready => self.accepting = Accepting::Ready,
+        if !self.accepting.is_due(now.mono) {
+            return;
         }
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(socket) = &self.socket else {
@@ -257,18 +235,10 @@ impl Clients {
                 Ok((stream, uid, Some(access))) => {
                     self.welcome(now, stream, (uid, access), intake);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.accepting = Accepting::Waiting;
-                    return;
-                }
-                // The peer has left already.
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    log::warn!("a connection to the socket can't be accepted: {error}");
-                    self.accepting = Accepting::Paused(now.mono + ACCEPT_PAUSE);
-                    return;
-                }
+                Err(error) => match self.accepting.handle_error(now.mono, "the socket", &error) {
+                    Failed::Again => {}
+                    Failed::Dry | Failed::Exhausted => return,
+                },
             }
         }
     }
@@ -407,6 +377,7 @@ fn crowd() -> String {
 mod tests {
     use std::io::{BufRead as _, BufReader};
     use std::os::unix::net::UnixStream as Peer;
+    use std::time::Duration;
 
     use conduit::base::rng::Rng;
     use conduit::intake::Settings;

@@ -3,6 +3,7 @@
 //! [`turn`] is where to start: one turn of the loop, phase by phase. [`front`] is what the first loop has
 //! beside its engine, [`net`] performs what an engine asks for, [`stream`] and [`udp`] are its sockets.
 
+pub mod accepting;
 pub mod admin;
 pub mod cgroup;
 pub mod clients;

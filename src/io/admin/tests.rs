@@ -74,7 +74,10 @@ impl World {
 
     fn unread_bytes(&self) -> usize {
         let unread = self.admin.unread.iter();
-        unread.filter_map(Weak::upgrade).map(|page| page.len()).sum()
+        unread
+            .filter_map(Weak::upgrade)
+            .map(|page| page.len())
+            .sum()
     }
 }
 
@@ -93,7 +96,9 @@ fn f106_pages_that_are_read_slowly_are_bounded_together_and_the_oldest_go() {
         let readers = std::mem::take(&mut world.admin.waiting);
         // Memory that nobody writes to costs nothing here.
         let page = vec![0; PAGE];
-        world.admin.publish(clock::now(), "text/plain", page, &readers);
+        world
+            .admin
+            .publish(clock::now(), "text/plain", page, &readers);
         while world.admin.has_work() {
             world.turn();
         }
@@ -121,7 +126,9 @@ fn small_pages_are_kept_for_all_who_read_them() {
             let client = world.ask(METRICS);
             let readers = std::mem::take(&mut world.admin.waiting);
             let page = vec![0; UNREAD_BYTES_MAX / PEERS_MAX];
-            world.admin.publish(clock::now(), "text/plain", page, &readers);
+            world
+                .admin
+                .publish(clock::now(), "text/plain", page, &readers);
             client
         })
         .collect();
