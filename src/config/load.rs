@@ -152,8 +152,8 @@ impl Values {
         self.general.last(setting.name)
     }
 
-    /// Who says what holds for an endpoint's setting: the key of the entry, none in general, and the value. Nobody where
-    /// something more specific has taken its place.
+    /// Who says what holds for an endpoint's setting: the key of the entry, none in general, and the value. Nobody
+    /// where something more specific has taken its place.
     pub fn holding<'a>(
         &'a self,
         setting: &Setting,
