@@ -32,6 +32,7 @@ use conduit::wire::request::signature_field_len;
 use conduit::wire::url::Url;
 
 use crate::config::table::{SETTINGS, Setting};
+use crate::io::clients::CLIENTS_MAX;
 use crate::io::log::Format;
 use crate::io::tls::Identity;
 
@@ -39,8 +40,18 @@ use crate::io::tls::Identity;
 /// clients, files and the name servers.
 const CONNECTIONS_OF_OPEN_FILES: u64 = 80;
 
-/// Open files that are no connections: streams, what loops wait on, queries to name servers.
-const OWN_FILES: u64 = 32;
+/// Open files that are no connections: streams, listeners, files that are read for a moment; what each loop waits on;
+/// those of the spool.
+const OWN_FILES: u64 = 14;
+const FILES_PER_LOOP: u64 = 3;
+const SPOOL_FILES: u64 = 18;
+
+/// Open files kept for clients of the admin listener (FAULTS F19): who asks whether all is well must be answered when
+/// it is not.
+const ADMIN_FILES: u64 = 8;
+
+/// Clients of the socket that there is room for however many connections there are.
+const CLIENTS_MIN: u64 = 8;
 
 /// `maxPendingBytes` by default, unless a quarter of the memory limit is less.
 const MAX_PENDING_BYTES: u64 = 256 * 1024 * 1024;
@@ -281,17 +292,33 @@ impl Settings {
         })
     }
 
-    /// How many sockets the process may hold open towards receivers and name servers, at least one for
-    /// each event loop.
+    /// How many sockets the process may hold open towards receivers and name servers: not more than the open-file
+    /// limit leaves, and at least one for each event loop.
     #[must_use]
     pub fn max_connections_total(&self, machine: &Machine) -> u32 {
-        let connections = self.max_connections_total.unwrap_or_else(|| {
-            let share = machine.open_files.saturating_mul(CONNECTIONS_OF_OPEN_FILES) / 100;
-            // Where the limit is small, a fifth of it is less than the process itself needs.
-            let left = machine.open_files.saturating_sub(OWN_FILES);
-            u32::try_from(share.min(left)).unwrap_or(u32::MAX)
-        });
+        let share = machine.open_files.saturating_mul(CONNECTIONS_OF_OPEN_FILES) / 100;
+        let wanted = self.max_connections_total.map_or(share, u64::from);
+        // Where the limit is small, a fifth of it is less than the process itself needs.
+        let clients = self.socket.as_ref().map_or(0, |_| CLIENTS_MIN);
+        let left = machine.open_files.saturating_sub(self.own_files(machine) + clients);
+        let connections = u32::try_from(wanted.min(left)).unwrap_or(u32::MAX);
         connections.max(u32::from(self.workers(machine)))
+    }
+
+    /// How many clients the socket may have at once: as many as the open-file limit leaves beside all connections.
+    #[must_use]
+    pub fn max_clients(&self, machine: &Machine) -> usize {
+        let others = self.own_files(machine) + u64::from(self.max_connections_total(machine));
+        let left = machine.open_files.saturating_sub(others).max(CLIENTS_MIN);
+        usize::try_from(left).map_or(CLIENTS_MAX, |left| left.min(CLIENTS_MAX))
+    }
+
+    /// Open files that are neither connections nor clients of the socket.
+    fn own_files(&self, machine: &Machine) -> u64 {
+        let loops = FILES_PER_LOOP * u64::from(self.workers(machine));
+        let spool = self.spool.as_ref().map_or(0, |_| SPOOL_FILES);
+        let admin = self.listen.address().map_or(0, |_| ADMIN_FILES);
+        OWN_FILES + loops + spool + admin
     }
 
     /// How many bytes of jobs may be pending.
@@ -433,7 +460,7 @@ mod tests {
             open_files: 40,
             ..MACHINE
         };
-        assert_eq!(settings.max_connections_total(&few_files), 8);
+        assert_eq!(settings.max_connections_total(&few_files), 12);
         assert_eq!(settings.max_pending_bytes(&MACHINE), 256 << 20);
         let small = Machine {
             memory: Some(64 << 20),
@@ -467,6 +494,36 @@ mod tests {
         assert_eq!(settings.workers(&machine), 7);
         assert_eq!(settings.max_connections_total(&machine), 40);
         assert_eq!(settings.max_pending_bytes(&machine), 1 << 30);
+    }
+
+    #[test]
+    fn f19_whatever_the_open_file_limit_some_are_kept_for_the_admin_listener() {
+        let mut settings = Settings {
+            socket: Some("socket".into()),
+            ..Settings::default()
+        };
+        for (spool, given, open_files, connections, clients) in [
+            (None, None, 1_000_000, 800_000, 1024),
+            (None, None, 1024, 819, 177),
+            (Some("spool"), None, 1024, 819, 159),
+            (None, Some(5_000), 1024, 988, 8),
+            (None, Some(100), 1024, 100, 896),
+            (None, None, 64, 28, 8),
+            // Even less is not enough for all: nothing is kept then.
+            (None, None, 30, 2, 8),
+        ] {
+            settings.spool = spool.map(Into::into);
+            settings.max_connections_total = given;
+            let machine = Machine {
+                open_files,
+                ..MACHINE
+            };
+            let found = (
+                settings.max_connections_total(&machine),
+                settings.max_clients(&machine),
+            );
+            assert_eq!(found, (connections, clients), "{open_files}");
+        }
     }
 
     #[test]

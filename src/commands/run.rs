@@ -76,6 +76,7 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.rereads = true;
         setup.signals = Signals::block(true).map_err(|error| cannot("block signals", &error))?;
     }
+    tell_of_few_files(settings, &machine()?);
     let mut live = Live::new(sources, settings.clone(), machine()?, setup.tls.clone());
     setup.steering = Some(Box::new(move |question| live.answer(question)));
     setup.notify = Notify::from_environment();
@@ -94,6 +95,17 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.progress = Some(logger::status);
     }
     Ok(setup)
+}
+
+/// Says so where more connections are wanted than the system allows.
+fn tell_of_few_files(settings: &Settings, machine: &Machine) {
+    let allowed = settings.max_connections_total(machine);
+    if let Some(wanted) = settings.max_connections_total
+        && wanted > allowed
+    {
+        let files = machine.open_files;
+        log::warn!("maxConnectionsTotal is {wanted}, but {files} open files leave {allowed}");
+    }
 }
 
 fn open_spool(path: &Path, settings: &Settings) -> Result<Opened, Refusal> {
@@ -183,6 +195,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         source: Box::new(io::empty()),
         sink: Box::new(io::sink()),
         socket: None,
+        clients_max: settings.max_clients(&machine),
         spool: None,
         listener: None,
         notify: Notify::default(),

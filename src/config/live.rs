@@ -130,6 +130,7 @@ impl Live {
         let settings = overlaid(&self.settings, &self.overlay);
         Change {
             policy: settings.policy(settings.max_connections_total(&self.machine)),
+            clients_max: settings.max_clients(&self.machine),
             limits: settings.limits(&self.machine),
             tls: None,
             keep_alive: KeepAlive {

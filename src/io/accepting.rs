@@ -102,6 +102,11 @@ impl Accepting {
         }
     }
 
+    /// Room was made: the next try is at once.
+    pub const fn go_on(&mut self) {
+        self.state = State::Ready;
+    }
+
     /// Whether to try without waiting for anything.
     #[must_use]
     pub fn has_work(&self) -> bool {

@@ -223,6 +223,8 @@ impl Admin {
                     let what = "the admin listener";
                     match self.accepting.handle_error(now.mono, what, &error) {
                         Failed::Again => {}
+                        // The newest is served, as where all places are taken.
+                        Failed::Exhausted if self.evict().is_some() => self.accepting.go_on(),
                         Failed::Dry | Failed::Exhausted => return,
                     }
                 }
@@ -262,14 +264,19 @@ impl Admin {
             self.peers.push(None);
             return self.peers.len() - 1;
         }
+        self.evict().expect("all places are taken")
+    }
+
+    /// Closes the connection that has been idle, else at one thing, for longest; its place, if there is one.
+    fn evict(&mut self) -> Option<usize> {
         let key = |peer: &Peer| (!peer.is_idle(), peer.since);
         let held = self.peers.iter().zip(0..);
         let longest = held
             .filter_map(|(peer, index)| Some((key(peer.as_ref()?), index)))
             .min();
-        let (_, index) = longest.expect("all places are taken");
+        let (_, index) = longest?;
         self.peers[index] = None;
-        index
+        Some(index)
     }
 
     fn enqueue(&mut self, index: usize) {

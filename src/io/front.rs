@@ -71,6 +71,8 @@ pub struct Setup {
     pub sink: Box<dyn Write + Send>,
     /// Where clients connect, if anywhere: the end of the feed is then not the end.
     pub socket: Option<Socket>,
+    /// Clients that may be connected there at the same time.
+    pub clients_max: usize,
     /// Where accepted jobs are kept until they end, if anywhere; `intake` says so too.
     pub spool: Option<Opened>,
     /// Where metrics and health are told, if anywhere.
@@ -191,7 +193,7 @@ impl Front {
         let reports = Arc::new(Mailbox::new(turn.bell()));
         let clients = setup
             .socket
-            .map(|socket| Clients::open(socket, turn.registry()?))
+            .map(|socket| Clients::open(socket, turn.registry()?, setup.clients_max))
             .transpose()?;
         assert_eq!(settings.spools, setup.spool.is_some(), "one word on it");
         let spool = setup

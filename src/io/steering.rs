@@ -46,6 +46,8 @@ pub struct Change {
     pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.
     pub shutdown_timeout: Duration,
+    /// Clients that may be connected to the socket at the same time.
+    pub clients_max: usize,
     /// Who may do what at the socket.
     pub users: Users,
     /// What is worth a log line.

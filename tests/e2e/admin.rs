@@ -9,12 +9,12 @@ use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::harness::conduit::{CONDUIT, Run, ask};
+use crate::harness::conduit::{CONDUIT, LOCAL, Run, ask};
 use crate::harness::feed::plain;
 use crate::harness::gate::Gate;
 use crate::harness::monitor::{Monitor, get, metrics};
 use crate::harness::servers::{Node, Sink};
-use crate::harness::socket::Daemon;
+use crate::harness::socket::{Client, Daemon, wait_until_it_listens};
 use crate::harness::world::World;
 use crate::harness::{TempDir, free_port, is_installed, wait_for, wait_for_port};
 
@@ -444,6 +444,40 @@ fn clients_that_never_read_hold_up_nobody() {
     );
     drop(rude);
     run.finish().assert_all_delivered(100);
+}
+
+#[test]
+fn f19_liveness_is_answered_while_clients_of_the_socket_have_all_descriptors_that_they_can() {
+    let sink = Sink::start(1, &[]);
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let dir = TempDir::new();
+    let socket = dir.join("socket");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", CONDUIT, "run"]);
+    command.args(LOCAL).args(["--listen", &listen, "--workers", "2"]);
+    // More than there can be.
+    command.args(["--max-connections-total", "1000"]);
+    command.arg("--socket").arg(&socket);
+    let run = Run::start(&mut command);
+    run.wait_for_log(&["maxConnectionsTotal", "leave"]);
+    wait_until_it_listens(&socket);
+    let mut first = Client::connect(&socket);
+    let mut others: Vec<Client> = (0..60).map(|_| Client::connect(&socket)).collect();
+    let refused = others.pop().and_then(|mut last| last.line());
+    assert_eq!(refused.expect("a reason")["error"]["kind"], "limit");
+    let url = format!("http://{listen}");
+    for _ in 0..20 {
+        let (status, _, stderr) = ask(&["health", "--live", "--url", &url]);
+        assert_eq!(status, Some(0), "{stderr}");
+    }
+    assert!(metrics(port).sum("process_open_fds", &[]) <= 64.0);
+    first.send(plain("a", &sink.urls[0]));
+    assert_eq!(first.take(2), ["a 1 accepted", "a 1 delivered"]);
+    run.process().signal("TERM");
+    let finished = run.finish();
+    let stderr = finished.stderr;
+    assert!(!stderr.contains("can't be accepted"), "{stderr}");
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Front {
 
     fn follow(&mut self, change: Change) -> Result<(), Vec<String>> {
         if let Some(clients) = &mut self.clients {
+            clients.set_most(change.clients_max);
             let set = clients.set_users(change.users);
             set.map_err(|error| vec![format!("the socket's mode can't be changed: {error}")])?;
         }
