@@ -38,6 +38,8 @@ const CORRUPTIONS_TOLD: usize = 20;
 pub struct Opened {
     directory: Arc<Directory>,
     journal: Box<Journal>,
+    /// Places that could not be read.
+    corruptions: u64,
 }
 
 /// The spool at work.
@@ -51,6 +53,9 @@ pub struct Spool {
     told: Option<Instant>,
     /// Times that it was not told.
     untold: u32,
+    /// Places that could not be read, at start and since, and dead letters that went for newer ones.
+    corruptions: u64,
+    letters_dropped: u64,
 }
 
 impl Opened {
@@ -83,6 +88,7 @@ impl Opened {
         Ok(Opened {
             directory,
             journal: Box::new(journal),
+            corruptions: summary.corrupt_places as u64,
         })
     }
 }
@@ -101,6 +107,8 @@ impl Spool {
             mail: Vec::new(),
             told: None,
             untold: 0,
+            corruptions: opened.corruptions,
+            letters_dropped: 0,
         })
     }
 
@@ -183,7 +191,6 @@ impl Spool {
         if refusal == before {
             return;
         }
-        let is_closed = |refusal| matches!(refusal, Some(Refusal::Full | Refusal::Trouble));
         if is_closed(refusal) && !is_closed(before) {
             let why = match refusal {
                 Some(Refusal::Full) => "it is full",
@@ -225,6 +232,9 @@ impl Spool {
             unsynced_bytes: status.unsynced_bytes as u64,
             written_bytes: status.written_bytes,
             syncs: status.syncs,
+            dead_letters_dropped: self.letters_dropped,
+            corruptions: self.corruptions,
+            is_refusing: is_closed(self.journal.refusal(usize::MAX)),
         }
     }
 
@@ -276,9 +286,13 @@ impl Spool {
                 self.untold = 0;
             }
             Output::LettersDropped { letters } => {
+                self.letters_dropped += u64::from(letters);
                 log::warn!("spool: the oldest {letters} dead letters were dropped (maxDeadBytes)");
             }
-            Output::Corrupt(corruption) => log::error!("spool: {corruption}"),
+            Output::Corrupt(corruption) => {
+                self.corruptions += 1;
+                log::error!("spool: {corruption}");
+            }
         }
     }
 
@@ -299,6 +313,11 @@ impl Spool {
             "spool: the disk does not do as told: {words}; tried again in {wait:.1} s{before}"
         );
     }
+}
+
+/// Whether nothing is taken in until something changes.
+const fn is_closed(refusal: Option<Refusal>) -> bool {
+    matches!(refusal, Some(Refusal::Full | Refusal::Trouble))
 }
 
 fn in_words(error: DiskError) -> String {

@@ -64,6 +64,12 @@ pub struct Spool {
     pub written_bytes: u64,
     /// How often something was synced.
     pub syncs: u64,
+    /// Dead letters that went for newer ones (`maxDeadBytes`).
+    pub dead_letters_dropped: u64,
+    /// Places that could not be read.
+    pub corruptions: u64,
+    /// No job is taken in, for the disk or what of it may be used is full, or fails.
+    pub is_refusing: bool,
 }
 
 /// What the system says of the process; none where it does not.

@@ -4,10 +4,11 @@
 use std::process::Command;
 
 use crate::harness::conduit::{CONDUIT, Run};
+use crate::harness::monitor::metrics;
 use crate::harness::servers::Sink;
 use crate::harness::socket::wait_until_it_listens;
 use crate::harness::spool::{Ledger, Spool, Submitter, payload};
-use crate::harness::{is_installed, is_root, unavailable, wait_for};
+use crate::harness::{free_port, is_installed, is_root, unavailable, wait_for};
 
 const JOBS: u64 = 10_000;
 
@@ -62,7 +63,10 @@ fn f97_a_limit_of_file_sizes_kills_nothing_and_when_it_is_raised_jobs_are_taken_
     }
     let spool = Spool::new();
     let sink = Sink::start(1, &[]);
-    let run = spool.run_by(limited().arg(CONDUIT), &["--log-level", "info"]);
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let flags = ["--log-level", "info", "--listen", &listen];
+    let run = spool.run_by(limited().arg(CONDUIT), &flags);
     wait_until_it_listens(&spool.socket());
     let mut ledger = Ledger::default();
     for number in 0..100 {
@@ -74,12 +78,15 @@ fn f97_a_limit_of_file_sizes_kills_nothing_and_when_it_is_raised_jobs_are_taken_
     }
     let (_, refused) = submit(&spool, &mut ledger);
     assert!(refused > 0, "half a megabyte does not fit");
+    let refusing = || metrics(port).count("conduit_spool_refusing", &[]);
+    assert_eq!(refusing(), 1);
     let raise = format!("prlimit --pid {} --fsize=unlimited", run.process().id());
     let status = Command::new("sh").args(["-c", &raise]).status();
     assert!(status.expect("every system has sh").success(), "{raise}");
     wait_for("room", || {
         (submit(&spool, &mut ledger).1 == 0).then_some(())
     });
+    assert_eq!(refusing(), 0);
     let run = spool.drain(run);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_arrived(&sink, &ledger);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::conduit::CONDUIT;
 use crate::harness::feed::{Feed, line, plain};
+use crate::harness::monitor::metrics;
 use crate::harness::servers::Sink;
 use crate::harness::socket::Daemon;
 use crate::harness::{TempDir, free_port, is_root, wait_for};
@@ -344,4 +345,53 @@ fn a_file_that_was_sent_in_part_is_sent_again_and_nothing_arrives_twice() {
     assert!(stdout.contains("\"samePayload\":true"), "{stdout}");
     daemon.stop();
     assert_eq!(sink.stop().bodies.len(), 500, "each once");
+}
+
+#[test]
+fn f98_letters_that_are_dropped_and_places_that_cannot_be_read_are_counted() {
+    let bad = Sink::start(1, &["--status", "404"]);
+    let dir = TempDir::new();
+    let spool = dir.join("spool");
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let flags = ["--listen", &listen, "--max-dead-bytes", "256k"];
+    let daemon = start(&spool, &flags);
+    let counts = || {
+        let metrics = metrics(port);
+        [
+            metrics.count("conduit_spool_dead_letters_dropped_total", &[]),
+            metrics.count("conduit_spool_corruptions_total", &[]),
+            metrics.count("conduit_spool_refusing", &[]),
+        ]
+    };
+    assert_eq!(counts(), [0, 0, 0]);
+    let mut client = daemon.connect();
+    for number in 0..100 {
+        let job = json!({"id": number.to_string(), "url": bad.urls[0], "body": "x".repeat(5_000)});
+        client.send(format!("{job}\n"));
+        client.take(2);
+    }
+    let dropped = wait_for("letters to go", || {
+        let [dropped, rest @ ..] = counts();
+        assert_eq!(rest, [0, 0]);
+        (dropped > 0 && dropped as usize + letters(&daemon) == 100).then_some(dropped)
+    });
+    println!("{dropped} of 100 letters dropped");
+    let stderr = daemon.stop().stderr;
+    assert!(stderr.contains("dead letters were dropped"), "{stderr}");
+    let files = fs::read_dir(&spool).expect("it is there");
+    let files = files.map(|file| file.expect("it is there").path());
+    let oldest = files
+        .filter(|file| file.to_string_lossy().contains("/dead-"))
+        .min();
+    let oldest = oldest.expect("there are letters");
+    let mut bytes = fs::read(&oldest).expect("it is ours");
+    let at = bytes.windows(5).position(|bytes| bytes == b"xxxxx");
+    bytes[at.expect("a letter")] = b'y';
+    fs::write(&oldest, bytes).expect("it is ours");
+    let daemon = start(&spool, &flags);
+    let [dropped, corruptions, refusing] = counts();
+    assert_eq!((dropped, refusing), (0, 0));
+    assert!(corruptions > 0);
+    daemon.stop();
 }

@@ -46,7 +46,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// All families, in the order of the page.
-pub(super) static FAMILIES: [Family; 36] = [
+pub(super) static FAMILIES: [Family; 39] = [
     Family {
         name: "conduit_webhook_requests_total",
         help: "Attempts that ended, by the status of the answer, timeout or error; a resend is none.",
@@ -245,6 +245,24 @@ pub(super) static FAMILIES: [Family; 36] = [
         help: "How often the spool was synced.",
         kind: Counter,
         shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.syncs)),
+    },
+    Family {
+        name: "conduit_spool_dead_letters_dropped_total",
+        help: "Dead letters that were dropped, the oldest first, because maxDeadBytes was reached.",
+        kind: Counter,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.dead_letters_dropped)),
+    },
+    Family {
+        name: "conduit_spool_corruptions_total",
+        help: "Places in the spool that can't be read, found at start or since.",
+        kind: Counter,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.corruptions)),
+    },
+    Family {
+        name: "conduit_spool_refusing",
+        help: "1 while no job is taken in, because the disk or maxSpoolBytes is full, or the disk fails; else 0.",
+        kind: Gauge,
+        shape: Whole(|samples, facts, _| spool(samples, facts, |spool| spool.is_refusing.into())),
     },
     Family {
         name: "conduit_loops_missing",

@@ -46,6 +46,9 @@ fn page(format: Format, endpoints: &[Endpoint], bytes: usize) -> String {
         spool: Some(Spool {
             jobs: 7,
             syncs: 3,
+            dead_letters_dropped: 5,
+            corruptions: 2,
+            is_refusing: true,
             ..Spool::default()
         }),
         process: Process {
@@ -127,6 +130,12 @@ fn names_and_numbers_are_those_of_the_contract() {
         "conduit_webhook_region_duration_seconds_count{region=\"eu\"} 1",
         "conduit_spool_jobs 7",
         "conduit_spool_syncs_total 3",
+        "# TYPE conduit_spool_dead_letters_dropped_total counter",
+        "conduit_spool_dead_letters_dropped_total 5",
+        "# TYPE conduit_spool_corruptions_total counter",
+        "conduit_spool_corruptions_total 2",
+        "# TYPE conduit_spool_refusing gauge",
+        "conduit_spool_refusing 1",
         "conduit_build_info{version=\"1.2.3\"} 1",
         "process_cpu_seconds_total 1.5",
         "process_open_fds 12",
