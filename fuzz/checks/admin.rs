@@ -7,7 +7,10 @@ pub fn check(data: &[u8]) {
     let whole = parse(data, true);
     match whole {
         Parsed::Partial => assert!(data.len() < HEAD_BYTES_MAX),
-        Parsed::Refused(refusal) => assert!((400..600).contains(&refusal.status())),
+        Parsed::Refused { refusal, is_head } => {
+            assert!((400..600).contains(&refusal.status()));
+            assert!(!is_head || data.windows(5).any(|window| window == b"HEAD "));
+        }
         Parsed::Request { request, bytes } => {
             assert!(bytes <= data.len().min(HEAD_BYTES_MAX));
             // What lies behind it changes nothing, and without its last byte it is none.

@@ -335,11 +335,20 @@ impl Admin {
     fn take(&mut self, now: Now, index: usize, parsed: Parsed, intake: &mut Intake) {
         let request = match parsed {
             Parsed::Partial => unreachable!("only whole ones are taken"),
-            Parsed::Refused(refusal) => return self.refuse(now, index, refusal, None),
+            Parsed::Refused { refusal, is_head } => {
+                let request = Request {
+                    target: Err(refusal),
+                    is_head,
+                    format: Format::Text,
+                    keeps: false,
+                    is_told: false,
+                };
+                return self.refuse(now, index, refusal, &request);
+            }
             Parsed::Request { request, .. } => request,
         };
         match request.target {
-            Err(refusal) => self.refuse(now, index, refusal, Some(request)),
+            Err(refusal) => self.refuse(now, index, refusal, &request),
             Ok(Target::Index) => self.answer(
                 now,
                 index,
@@ -372,16 +381,9 @@ impl Admin {
         }
     }
 
-    fn refuse(&mut self, now: Now, index: usize, refusal: Refusal, request: Option<Request>) {
+    fn refuse(&mut self, now: Now, index: usize, refusal: Refusal, request: &Request) {
         let body = Rc::new(refusal.text().into());
-        let request = request.unwrap_or(Request {
-            target: Err(refusal),
-            is_head: false,
-            format: Format::Text,
-            keeps: false,
-            is_told: false,
-        });
-        self.answer(now, index, &request, refusal.status(), admin::PLAIN, body);
+        self.answer(now, index, request, refusal.status(), admin::PLAIN, body);
     }
 
     fn answer(
@@ -550,7 +552,7 @@ impl Peer {
         match parsed {
             Parsed::Partial => return None,
             Parsed::Request { bytes, .. } => _ = self.input.drain(..bytes),
-            Parsed::Refused(_) => self.input.clear(),
+            Parsed::Refused { .. } => self.input.clear(),
         }
         Some(parsed)
     }

@@ -31,7 +31,12 @@ pub enum Parsed {
         bytes: usize,
     },
     /// None that can be answered otherwise; the connection is closed afterwards.
-    Refused(Refusal),
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// It is a HEAD, as far as can be told: its answer has no body (RFC 9110 section 9.3.2).
+        is_head: bool,
+    },
 }
 
 /// A request that is answered.
@@ -120,16 +125,20 @@ pub fn parse(bytes: &[u8], on_loopback: bool) -> Parsed {
         .iter()
         .take_while(|byte| matches!(byte, b'\r' | b'\n'));
     let start = blank.count();
+    let refused = |refusal| Parsed::Refused {
+        refusal,
+        is_head: bytes[start..].starts_with(b"HEAD "),
+    };
     match head_end(&bytes[start..]) {
-        None if bytes.len() >= HEAD_BYTES_MAX => Parsed::Refused(Refusal::TooLong),
+        None if bytes.len() >= HEAD_BYTES_MAX => refused(Refusal::TooLong),
         None => Parsed::Partial,
-        Some(end) if start + end > HEAD_BYTES_MAX => Parsed::Refused(Refusal::TooLong),
+        Some(end) if start + end > HEAD_BYTES_MAX => refused(Refusal::TooLong),
         Some(end) => match read_head(&bytes[start..start + end], on_loopback) {
             Ok(request) => Parsed::Request {
                 request,
                 bytes: start + end,
             },
-            Err(refusal) => Parsed::Refused(refusal),
+            Err(refusal) => refused(refusal),
         },
     }
 }
@@ -354,7 +363,8 @@ impl Head<'_> {
         let mut head = format!("HTTP/1.1 {} {reason}\r\nDate: ", self.status);
         write_imf_fixdate(now, &mut head);
         head += &format!(
-            "\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n",
+            "\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\n\
+             Cache-Control: no-store\r\n",
             self.content_type, self.body_bytes
         );
         if self.status == 405 {
@@ -400,7 +410,7 @@ mod tests {
     fn request(lines: &str) -> Result<Request, Refusal> {
         match read(lines, true) {
             Parsed::Request { request, .. } => Ok(request),
-            Parsed::Refused(refusal) => Err(refusal),
+            Parsed::Refused { refusal, .. } => Err(refusal),
             Parsed::Partial => panic!("{lines} is whole"),
         }
     }
@@ -528,8 +538,35 @@ mod tests {
         for origin in ["null", "http://127.0.0.1:5000", ""] {
             let lines = format!("GET /metrics HTTP/1.1\nHost: localhost\noRigin: {origin}");
             assert_eq!(target(&lines), Err(Refusal::Origin));
-            assert_eq!(read(&lines, false), Parsed::Refused(Refusal::Origin));
+            let refused = Parsed::Refused {
+                refusal: Refusal::Origin,
+                is_head: false,
+            };
+            assert_eq!(read(&lines, false), refused);
         }
+    }
+
+    #[test]
+    fn a_head_that_is_refused_is_known_as_one() {
+        for (lines, is_head) in [
+            ("HEAD / HTTP/1.1\nHost: evil.example", true),
+            ("HEAD / HTTP/1.1\nHost: localhost\nOrigin: null", true),
+            ("HEAD / HTTP/3.0\nHost: localhost", true),
+            ("HEAD ", true),
+            ("HEADER / HTTP/1.1", false),
+            ("GET / HTTP/1.1\nHost: evil.example", false),
+        ] {
+            match read(lines, true) {
+                Parsed::Refused { is_head: found, .. } => assert_eq!(found, is_head, "{lines}"),
+                other => panic!("{other:?} for {lines}"),
+            }
+        }
+        let long = format!("\r\nHEAD /{}", "x".repeat(HEAD_BYTES_MAX));
+        let refused = Parsed::Refused {
+            refusal: Refusal::TooLong,
+            is_head: true,
+        };
+        assert_eq!(parse(long.as_bytes(), true), refused);
     }
 
     #[test]
@@ -544,7 +581,10 @@ mod tests {
             Parsed::Request { .. }
         ));
         let more = long(HEAD_BYTES_MAX + 1);
-        let refused = Parsed::Refused(Refusal::TooLong);
+        let refused = Parsed::Refused {
+            refusal: Refusal::TooLong,
+            is_head: false,
+        };
         assert_eq!(parse(more.as_bytes(), true), refused);
         assert_eq!(parse(&more.as_bytes()[..HEAD_BYTES_MAX], true), refused);
         assert_eq!(parse(&[b'\n'; HEAD_BYTES_MAX], true), refused);
@@ -589,7 +629,8 @@ mod tests {
         assert_eq!(
             head(200, false, false),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-             Content-Type: text/plain; charset=utf-8\r\nContent-Length: 7\r\nCache-Control: no-store\r\n\r\n"
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: 7\r\n\
+             X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\r\n"
         );
         assert!(
             head(405, true, false).contains("\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n")

@@ -99,6 +99,19 @@ fn whom_it_is_not_for_it_refuses() {
         let answer = monitor.answer(true);
         assert_eq!(answer.status, status, "{request}: {}", answer.body);
     }
+    // The answer to a HEAD is a head, also where it is refused.
+    for fields in ["Host: evil.example", "Host: localhost\r\nOrigin: null"] {
+        let mut monitor = Monitor::connect(port);
+        monitor.send(&format!("HEAD / HTTP/1.1\r\n{fields}\r\n\r\n"));
+        let answer = monitor.answer(false);
+        assert_eq!(answer.status, 403, "{}", answer.head);
+        assert!(
+            answer
+                .head
+                .contains("\r\nX-Content-Type-Options: nosniff\r\n")
+        );
+        assert!(monitor.is_at_end(), "no body");
+    }
     let mut monitor = Monitor::connect(port);
     monitor.send(&format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(8 * 1024)));
     assert_eq!(monitor.answer(true).status, 431);
@@ -455,7 +468,9 @@ fn f19_liveness_is_answered_while_clients_of_the_socket_have_all_descriptors_tha
     let socket = dir.join("socket");
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh", CONDUIT, "run"]);
-    command.args(LOCAL).args(["--listen", &listen, "--workers", "2"]);
+    command
+        .args(LOCAL)
+        .args(["--listen", &listen, "--workers", "2"]);
     // More than there can be.
     command.args(["--max-connections-total", "1000"]);
     command.arg("--socket").arg(&socket);
