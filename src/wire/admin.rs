@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::base::time::Wall;
 use crate::wire::dates::write_imf_fixdate;
 use crate::wire::metrics::Format;
+use crate::wire::metrics::accept::Accept;
 
 /// The longest head.
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -204,7 +205,7 @@ fn read_head(head: &[u8], on_loopback: bool) -> Result<Request, Refusal> {
     Ok(Request {
         target,
         is_head: method == "HEAD",
-        format: fields.format,
+        format: fields.accept.format(),
         keeps,
         is_told: keeps && !is_1_1,
     })
@@ -230,7 +231,7 @@ struct Fields<'a> {
     has_body: bool,
     says_close: bool,
     says_keep_alive: bool,
-    format: Format,
+    accept: Accept,
 }
 
 impl<'a> Fields<'a> {
@@ -241,7 +242,7 @@ impl<'a> Fields<'a> {
             has_body: false,
             says_close: false,
             says_keep_alive: false,
-            format: Format::Text,
+            accept: Accept::default(),
         };
         for (line, number) in lines.filter(|line| !line.is_empty()).zip(1..) {
             if number > FIELDS_MAX {
@@ -281,8 +282,8 @@ impl<'a> Fields<'a> {
                 self.says_close |= option.eq_ignore_ascii_case("close");
                 self.says_keep_alive |= option.eq_ignore_ascii_case("keep-alive");
             }
-        } else if is("Accept") && Format::of(value) == Format::OpenMetrics {
-            self.format = Format::OpenMetrics;
+        } else if is("Accept") {
+            self.accept.take(value);
         }
         Ok(())
     }
@@ -603,9 +604,11 @@ mod tests {
                 "application/openmetrics-text; version=1.0.0; q=0",
                 Format::Text,
             ),
-            ("application/openmetrics-text; version=2.0.0", Format::Text),
             ("text/plain", Format::Text),
-            ("*/*", Format::Text),
+            (
+                "text/plain;q=0.1\nAccept: application/openmetrics-text;q=0.2",
+                Format::OpenMetrics,
+            ),
         ] {
             let lines = format!("GET /metrics HTTP/1.1\nHost: localhost\nAccept: {accept}");
             assert_eq!(request(&lines).expect("one").format, format, "{accept}");

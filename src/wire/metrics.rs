@@ -1,12 +1,15 @@
 //! Metrics as Prometheus reads them: the text format 0.0.4, or OpenMetrics 1.0 where it is asked for.
 //!
-//! The table of families is `families`. A page is written a piece at a time, for with a thousand origins it is
-//! megabytes long: [`Page::write_some`] stops at the first family, or origin within a family, after so many bytes.
+//! The table of families is `families`, which format a client wants `accept`. A page is written a piece at a time, for
+//! with a thousand origins it is megabytes long: [`Page::write_some`] stops at the first family, or origin within a
+//! family, after so many bytes.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>,
 //! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>
 //!
 //! Not here: what is counted (`tally`), how an origin stands (`endpoint_row`), who asks (`admin`).
+
+pub mod accept;
 
 mod families;
 
@@ -101,32 +104,6 @@ pub struct Page {
 }
 
 impl Format {
-    /// What an `Accept` header asks for: OpenMetrics where it is named and not with a weight of 0.
-    #[must_use]
-    pub fn of(accept: &str) -> Format {
-        let asks = |range: &str| {
-            let mut parts = range.split(';').map(str::trim);
-            let is_named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
-            let refuses = |part: &str| {
-                let (name, value) = part.split_once('=').unwrap_or((part, ""));
-                match name.trim() {
-                    "q" => value.trim().parse() == Ok(0.0_f32),
-                    // A version that is not ours.
-                    "version" => !["1.0.0", "0.0.1"].contains(&value.trim()),
-                    _ => false,
-                }
-            };
-            is_named && !parts.any(refuses)
-        };
-        if accept.split(',').any(asks) {
-            Format::OpenMetrics
-        } else {
-            Format::Text
-        }
-    }
-
     /// The `Content-Type`.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
