@@ -60,8 +60,8 @@ pub struct Survey {
     round: Ticket,
     began: Option<Instant>,
     is_asked: bool,
-    /// Somebody reads: nothing begins until that is over.
-    is_held: bool,
+    /// Somebody is to read what this round shows: none begins after it until that is done.
+    held: Option<Ticket>,
     asks: VecDeque<(EngineId, u32)>,
     /// Whether the next round, and this one, keeps every row for whoever wants them all.
     wants_rows: bool,
@@ -147,7 +147,7 @@ impl Survey {
             round: 0,
             began: None,
             is_asked: false,
-            is_held: false,
+            held: None,
             asks: VecDeque::new(),
             wants_rows: false,
             keeps_rows: false,
@@ -247,7 +247,7 @@ impl Survey {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.stage {
             Stage::Collecting { until } => Some(until),
-            Stage::Resting if self.is_asked && !self.is_held => {
+            Stage::Resting if self.is_asked && !self.is_held() => {
                 Some(self.began.map_or(Instant::default(), |began| began + GAP))
             }
             Stage::Resting => None,
@@ -271,14 +271,10 @@ impl Survey {
         self.round > ticket || (self.round == ticket && self.stage == Stage::Resting)
     }
 
-    /// Keeps what is there as it is, but for origins that are forgotten, until [`Survey::release`].
-    pub fn hold(&mut self) {
-        self.is_held = true;
-    }
-
-    /// The next round may begin.
-    pub fn release(&mut self, now: Now) {
-        self.is_held = false;
+    /// Somebody is to read what the round of this ticket shows, over some time: what is there when it is over stays as
+    /// it is, but for origins that are forgotten, until this is said of a later ticket, or of none.
+    pub fn hold(&mut self, now: Now, last: Option<Ticket>) {
+        self.held = last;
         self.begin(now);
     }
 
@@ -348,7 +344,7 @@ impl Survey {
     /// Begins a round, if one is asked for and may begin.
     fn begin(&mut self, now: Now) {
         let is_due = self.began.is_none_or(|began| now.mono >= began + GAP);
-        if !self.is_asked || self.is_held || !is_due || self.stage != Stage::Resting {
+        if !self.is_asked || self.is_held() || !is_due || self.stage != Stage::Resting {
             return;
         }
         self.is_asked = false;
@@ -369,6 +365,10 @@ impl Survey {
                 self.ask_engine(EngineId(number as u16), 0);
             }
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.is_some_and(|last| self.round >= last)
     }
 
     fn ask_engine(&mut self, engine: EngineId, from: u32) {

@@ -76,6 +76,8 @@ pub struct Admin {
     queue: VecDeque<usize>,
     /// Those that wait for a survey.
     waiting: Vec<Asked>,
+    /// The survey of one of them is over.
+    is_due: bool,
     rendering: Option<Rendering>,
     /// Pages that somebody may still read, the oldest first.
     unread: VecDeque<Weak<Vec<u8>>>,
@@ -130,6 +132,8 @@ struct Asked {
 struct Rendering {
     page: Page,
     readers: Vec<Asked>,
+    /// The survey that it shows.
+    ticket: Ticket,
 }
 
 /// What a peer is to be after a call.
@@ -162,6 +166,7 @@ impl Admin {
             names: 0,
             queue: VecDeque::new(),
             waiting: Vec::new(),
+            is_due: false,
             rendering: None,
             unread: VecDeque::new(),
             wakes_at: Instant::FAR_FUTURE,
@@ -197,12 +202,14 @@ impl Admin {
         }
         self.answer_ready(now, intake);
         self.render(now, intake, spool);
+        self.hold(now, intake);
     }
 
     /// Whether there is more to do at once.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.accepting.has_work() || !self.queue.is_empty() || self.rendering.is_some()
+        let has_calls = self.accepting.has_work() || !self.queue.is_empty();
+        has_calls || self.rendering.is_some() || self.is_due
     }
 
     /// When the next deadline is, at the earliest.
@@ -426,8 +433,7 @@ impl Admin {
         kind: &str,
         body: Rc<Vec<u8>>,
     ) {
-        let peer = self.peers.get(asked.peer).and_then(Option::as_ref);
-        if peer.is_some_and(|peer| peer.name == asked.name) {
+        if is_there(&self.peers, asked) {
             self.answer(now, asked.peer, &asked.request, status, kind, body);
         }
     }
@@ -465,27 +471,47 @@ impl Admin {
     fn render(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) {
         if self.rendering.is_none() {
             let survey = intake.survey();
-            let first = self
-                .waiting
-                .iter()
-                .find(|asked| survey.is_over(asked.ticket));
-            let Some(format) = first.map(|asked| asked.request.format) else {
+            let mut waiting = self.waiting.iter();
+            let Some(first) = waiting.find(|asked| survey.is_over(asked.ticket)) else {
                 return;
             };
+            let (format, ticket) = (first.request.format, first.ticket);
             let readers = self.take_over(intake, |request| request.format == format);
-            intake.survey().hold();
             let page = Page::new(format, self.facts(now, intake, spool));
-            self.rendering = Some(Rendering { page, readers });
+            self.rendering = Some(Rendering {
+                page,
+                readers,
+                ticket,
+            });
         }
         let endpoints = intake.survey().endpoints();
         let is_whole =
             |rendering: &mut Rendering| rendering.page.write_some(endpoints, PAGE_BYTES_PER_TURN);
-        let Some(Rendering { page, readers }) = self.rendering.take_if(is_whole) else {
+        let Some(Rendering { page, readers, .. }) = self.rendering.take_if(is_whole) else {
             return;
         };
-        intake.survey().release(now);
         let kind = page.format().content_type();
         self.publish(now, kind, page.into_bytes(), &readers);
+    }
+
+    /// Has the survey stay as it is until all have their pages that wait for it, in whichever format: all of a page is
+    /// of one moment.
+    fn hold(&mut self, now: Now, intake: &mut Intake) {
+        let peers = &self.peers;
+        self.waiting.retain(|asked| is_there(peers, asked));
+        let for_nobody = |rendering: &mut Rendering| {
+            let mut readers = rendering.readers.iter();
+            !readers.any(|asked| is_there(peers, asked))
+        };
+        self.rendering.take_if(for_nobody);
+        let waiting = self.waiting.iter();
+        let for_metrics = waiting.filter(|asked| asked.request.target == Ok(Target::Metrics));
+        let rendering = self.rendering.iter().map(|rendering| rendering.ticket);
+        let tickets = for_metrics.map(|asked| asked.ticket).chain(rendering);
+        let survey = intake.survey();
+        survey.hold(now, tickets.min());
+        let mut waiting = self.waiting.iter();
+        self.is_due = waiting.any(|asked| survey.is_over(asked.ticket));
     }
 
     /// Gives a page to its readers, after there is room for it.
@@ -626,6 +652,12 @@ impl Peer {
             Err(error) => after_error(&error, &mut self.is_readable),
         }
     }
+}
+
+/// Whether who has asked is still connected.
+fn is_there(peers: &[Option<Peer>], asked: &Asked) -> bool {
+    let peer = peers.get(asked.peer).and_then(Option::as_ref);
+    peer.is_some_and(|peer| peer.name == asked.name)
 }
 
 fn after_error(error: &io::Error, is_possible: &mut bool) -> Next {

@@ -126,13 +126,22 @@ fn who_asks_while_others_are_told_gets_the_next_round_which_begins_no_sooner_tha
 #[test]
 fn what_is_read_stays_until_it_is_released() {
     let mut survey = Survey::new(1, [1, 2]);
-    survey.ask(at(0));
-    survey.on_rows(at(1), EngineId(0), rows(vec![row("a", 1)], None));
-    survey.hold();
+    let first = survey.ask(at(0));
+    survey.hold(at(0), Some(first));
+    let second = survey.ask(at(1));
+    // The next is asked for and due when this one ends, and begins only when it is read.
     asks(&mut survey);
-    survey.ask(at(500));
+    survey.on_rows(at(500), EngineId(0), rows(vec![row("a", 1)], None));
+    assert!(survey.is_over(first));
     assert_eq!((asks(&mut survey), survey.poll_timeout()), (vec![], None));
-    survey.release(at(501));
+    survey.handle_timeout(at(501));
+    assert_eq!(asks(&mut survey), []);
+    survey.hold(at(502), Some(second));
+    assert_eq!(asks(&mut survey), [(0, 0)]);
+    survey.ask(at(503));
+    survey.on_rows(at(900), EngineId(0), rows(vec![row("a", 2)], None));
+    assert_eq!((asks(&mut survey), survey.poll_timeout()), (vec![], None));
+    survey.hold(at(901), None);
     assert_eq!(asks(&mut survey), [(0, 0)]);
 }
 

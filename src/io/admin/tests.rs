@@ -3,9 +3,14 @@
 //! Not here: what it tells of a run (`tests/e2e/admin`).
 
 use std::net::TcpStream as Client;
+use std::sync::Arc;
 
 use conduit::base::rng::Rng;
 use conduit::intake::Settings;
+use conduit::intake::event::{EngineId, Input, Output};
+use conduit::wire::endpoint_row::{BreakerState, EndpointRow, EndpointState, Rows, Totals};
+use conduit::wire::tally::Tally;
+use conduit::wire::url::Url;
 use mio::{Events, Poll};
 
 use super::*;
@@ -17,6 +22,7 @@ struct World {
     admin: Admin,
     intake: Intake,
     address: SocketAddr,
+    now: Now,
 }
 
 impl World {
@@ -43,6 +49,7 @@ impl World {
             intake: Intake::new(now, settings, Rng::from_seed([1; 32]), [2, 3]),
             poll,
             address,
+            now,
         }
     }
 
@@ -58,7 +65,53 @@ impl World {
                 is_closed: false,
             });
         }
-        self.admin.work(clock::now(), &mut self.intake, None);
+        self.admin.work(self.now, &mut self.intake, None);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.mono = self.now.mono + time;
+    }
+
+    /// Whether the only engine is asked for its rows.
+    fn is_asked(&mut self) -> bool {
+        let mut is_asked = false;
+        while let Some(output) = self.intake.poll_output(self.now) {
+            is_asked |= matches!(output, Output::Ask { .. });
+        }
+        is_asked
+    }
+
+    /// It tells of an origin at which so many connections were opened.
+    fn tell(&mut self, opened: u64) {
+        let url = Url::parse("https://a/").unwrap();
+        let row = EndpointRow {
+            origin: Arc::new(url.to_origin()),
+            state: STATE,
+            tally: Tally {
+                opened,
+                ..Tally::default()
+            },
+        };
+        let rows = Box::new(Rows {
+            rows: vec![row],
+            next: None,
+            totals: Totals::default(),
+        });
+        let engine = EngineId(0);
+        self.intake
+            .handle_input(self.now, Input::Rows { engine, rows });
+    }
+
+    /// What a client reads that has asked over HTTP/1.0, to its end.
+    fn read(&mut self, mut client: Client) -> String {
+        let reader = std::thread::spawn(move || {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).map(|_| answer)
+        });
+        while !reader.is_finished() {
+            self.turn();
+        }
+        reader.join().unwrap().unwrap()
     }
 
     /// A client whose request waits for a survey.
@@ -81,6 +134,23 @@ impl World {
     }
 }
 
+const STATE: EndpointState = EndpointState {
+    active: 0,
+    idle: 1,
+    max: 50,
+    timeout: Duration::from_secs(10),
+    concurrency: 50,
+    score: 100,
+    p50: None,
+    p99: None,
+    attempts: 0,
+    queued: [0; 3],
+    pending: 0,
+    breaker: BreakerState::Closed,
+};
+
+const READY: &str = "GET /health/ready HTTP/1.0\r\n\r\n";
+const OPEN_METRICS: &str = "GET /metrics HTTP/1.0\r\nAccept: application/openmetrics-text\r\n\r\n";
 const METRICS: &str = "GET /metrics HTTP/1.0\r\n\r\n";
 
 /// So much of a page goes into the buffers of a connection on loopback that nobody reads: less than this.
@@ -96,9 +166,7 @@ fn f106_pages_that_are_read_slowly_are_bounded_together_and_the_oldest_go() {
         let readers = std::mem::take(&mut world.admin.waiting);
         // Memory that nobody writes to costs nothing here.
         let page = vec![0; PAGE];
-        world
-            .admin
-            .publish(clock::now(), "text/plain", page, &readers);
+        world.admin.publish(world.now, "text/plain", page, &readers);
         while world.admin.has_work() {
             world.turn();
         }
@@ -126,11 +194,62 @@ fn small_pages_are_kept_for_all_who_read_them() {
             let client = world.ask(METRICS);
             let readers = std::mem::take(&mut world.admin.waiting);
             let page = vec![0; UNREAD_BYTES_MAX / PEERS_MAX];
-            world
-                .admin
-                .publish(clock::now(), "text/plain", page, &readers);
+            world.admin.publish(world.now, "text/plain", page, &readers);
             client
         })
         .collect();
     assert_eq!(world.admin.peers.iter().flatten().count(), PEERS_MAX);
+}
+
+#[test]
+fn pages_in_two_formats_are_of_the_same_moment_and_so_is_all_of_each() {
+    let mut world = World::new();
+    let first = world.ask(READY);
+    // Both come while the first survey is under way, so they wait for the second.
+    let text = world.ask(METRICS);
+    let open = world.ask(OPEN_METRICS);
+    assert!(world.is_asked());
+    world.tell(1);
+    world.turn();
+    world.pass(Duration::from_secs(1));
+    assert!(world.is_asked(), "the second begins");
+    let last = world.ask(METRICS);
+    world.pass(Duration::from_secs(1));
+    world.tell(2);
+    while !world.is_asked() {
+        world.turn();
+    }
+    let waiting = world.admin.waiting.len();
+    assert_eq!(waiting, 1, "the third begins when both pages are written");
+    world.tell(3);
+    let opened = "conduit_http_pool_connections_opened_total{endpoint=\"https://a\"} ";
+    for (client, count) in [(text, 2), (open, 2), (last, 3)] {
+        let page = world.read(client);
+        assert!(page.contains(&format!("{opened}{count}\n")), "{page}");
+    }
+    assert!(world.read(first).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn who_waits_for_another_format_is_served_though_all_others_have_gone() {
+    let mut world = World::new();
+    let _first = world.ask(READY);
+    let _text = world.ask(METRICS);
+    let open = world.ask(OPEN_METRICS);
+    assert!(world.is_asked());
+    world.tell(1);
+    world.turn();
+    world.pass(Duration::from_secs(1));
+    assert!(world.is_asked());
+    world.tell(1);
+    while world.admin.waiting.len() > 1 || world.admin.rendering.is_some() {
+        world.turn();
+    }
+    for slot in &mut world.admin.peers {
+        slot.take_if(|peer| !matches!(peer.stage, Stage::Waiting));
+    }
+    world.admin.queue.clear();
+    assert!(!world.admin.accepting.has_work());
+    assert!(world.admin.has_work(), "nothing else would wake the loop");
+    assert!(world.read(open).ends_with("\n# EOF\n"));
 }
