@@ -233,11 +233,11 @@ fn an_origin_has_a_name_once_it_was_used_and_is_among_the_others_before() {
 #[test]
 fn whoever_reads_while_an_origin_gets_a_name_finds_the_rest_where_it_was() {
     let mut survey = Survey::new(1, [1, 2]);
-    survey.ask(at(0));
+    let ticket = survey.ask(at(0));
     asks(&mut survey);
     let told = vec![row("a", 1), row("b", 0)];
     survey.on_rows(at(0), EngineId(0), rows(told, None));
-    survey.hold();
+    survey.hold(at(0), Some(ticket));
     let before = survey.endpoints().to_vec();
     survey.on_retired(EngineId(0), &origin("b"), 1, &tally(2));
     assert_eq!(survey.endpoints()[..before.len()], before);
