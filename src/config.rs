@@ -300,7 +300,9 @@ impl Settings {
         let wanted = self.max_connections_total.map_or(share, u64::from);
         // Where the limit is small, a fifth of it is less than the process itself needs.
         let clients = self.socket.as_ref().map_or(0, |_| CLIENTS_MIN);
-        let left = machine.open_files.saturating_sub(self.own_files(machine) + clients);
+        let left = machine
+            .open_files
+            .saturating_sub(self.own_files(machine) + clients);
         let connections = u32::try_from(wanted.min(left)).unwrap_or(u32::MAX);
         connections.max(u32::from(self.workers(machine)))
     }

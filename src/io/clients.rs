@@ -392,8 +392,8 @@ mod tests {
     use conduit::intake::event::Output;
 
     use super::*;
-    use crate::io::socket::Users;
     use crate::io::clock;
+    use crate::io::socket::Users;
 
     fn intake(now: Now) -> Intake {
         let settings = Settings {
