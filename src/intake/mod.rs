@@ -35,6 +35,7 @@ mod letters;
 pub mod orders;
 mod parking;
 mod reading;
+mod revival;
 mod spooled;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! In memory a job takes 16 bytes, and about 150 more if its line was read by this process, whose client is owed a
 //! result.
 //!
-//! Not here: what is read and what becomes of it (`spooled`), how much room there is (`ledger`).
+//! Not here: what becomes of what is read (`revival`), how much room there is (`ledger`).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,35 +1,29 @@
-//! Jobs and the spool: from the line to the disk, and back from there.
+//! Jobs and the spool: from the line to the disk, and the end of what is there.
 //!
 //! ```text
 //!   line -> Store … Stored: storing … Durable -> accepted -> Deliver … Done -> Settle
-//!                      \_ duplicate, refused            \-> parked … Fetch … Fetched -> Deliver
-//!   Found -> Fetch … Fetched -> Deliver, or parked
+//!                      \_ duplicate, refused            \-> parked: `revival`
 //! ```
 //! What is safe is accepted in the order in which it was stored; a duplicate of a job that is not safe yet is told
 //! after it. Each job has one result in each life of the process, and its end is settled once in all of them.
 //!
-//! Not here: which of those on disk are read when (`parking`), what a limit is (`ledger`), files (`journal`).
+//! Not here: how jobs come back from disk (`revival`), what a limit is (`ledger`), files (`journal`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::map::Map;
 use crate::base::slab::Key;
-use crate::base::time::{Instant, Now};
+use crate::base::time::Now;
 use crate::intake::admission::{Candidate, Storage};
 use crate::intake::event::{ClientId, Kind, Output};
-use crate::intake::ledger::Room;
 use crate::intake::limits::Limit;
-use crate::intake::parking::{FETCHES_MAX, Parking, SOON, Stub};
+use crate::intake::parking::Parking;
 use crate::intake::reading::Served;
 use crate::intake::{Intake, Phase};
-use crate::wire::job::{Job, Priority, Progress, Source};
-use crate::wire::job_line::JobLine;
+use crate::wire::job::{Job, Source};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
-use crate::wire::spool::{
-    Fetched, How, JobKey, Known, Letter, Pending, Refusal, SourceKind, Verdict,
-};
+use crate::wire::spool::{How, JobKey, Known, Letter, Refusal, SourceKind, Verdict};
 use crate::wire::url::Origin;
 
 /// What is known of the spool.
@@ -47,7 +41,7 @@ pub(super) struct Spooled {
     following: usize,
     pub(super) parking: Parking,
     /// There may be jobs that were found at start and are not known here.
-    is_recovering: bool,
+    pub(super) is_recovering: bool,
     /// Jobs that were found at start or replayed: no line brought them.
     pub(super) recovered: u64,
     /// What is not safe yet is not waited for.
@@ -140,13 +134,6 @@ impl Spooled {
 }
 
 impl Intake {
-    /// Whether the shell is to hand in another job that was found at start.
-    #[must_use]
-    pub fn wants_found(&self) -> bool {
-        let spool = self.spool.as_ref();
-        spool.is_some_and(|spool| spool.is_recovering && spool.parking.waiting() < FETCHES_MAX)
-    }
-
     /// Why no jobs are stored, as far as this has heard of it.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
@@ -342,26 +329,6 @@ impl Intake {
         }
     }
 
-    /// A job was found on disk at start.
-    pub(super) fn on_found(&mut self, now: Now, pending: Option<Pending>) {
-        let is_stopped = self.phase == Phase::Stopped;
-        let spool = self.spool();
-        spool.is_cut |= is_stopped && pending.is_some();
-        let Some(pending) = pending.filter(|_| !is_stopped) else {
-            spool.is_recovering = false;
-            return;
-        };
-        let Pending { key, due, .. } = pending;
-        let stub = Stub { key, owner: None };
-        spool.recovered += 1;
-        if due > now.mono + SOON {
-            spool.parking.postpone(due, stub);
-        } else {
-            spool.parking.wait(stub, Some(due));
-        }
-        self.progress.accepted += 1;
-    }
-
     /// One step of what the disk makes possible.
     pub(super) fn serve_spool(&mut self, now: Now) -> Served {
         let Some(spool) = self.spool.as_deref_mut() else {
@@ -428,163 +395,6 @@ impl Intake {
         self.place(job, is_feed)
     }
 
-    /// A job is to be delivered: now, or when there is room.
-    fn place(&mut self, job: Box<Job>, is_feed: bool) -> Served {
-        let room = self.room();
-        let spool = self.spool.as_deref_mut().expect("the job is on disk");
-        let is_behind =
-            job.priority != Priority::High && spool.parking.has_backlog(&job.origin.text);
-        let is_crowded = || self.ledger.is_crowded(&job.origin, is_feed);
-        if let Some(key) = job.spooled
-            && (room != Room::Free || is_behind || is_crowded())
-        {
-            let origin = job.origin.clone();
-            let stub = Stub::of(*job, key);
-            spool.parking.park(&origin.text, stub, &self.ledger);
-            return Served::Line;
-        }
-        Served::Output(self.hand_out(job))
-    }
-
-    /// What an engine gave back because its next attempt is far.
-    pub(super) fn on_postponed(&mut self, job: Box<Job>) {
-        self.ledger.on_done(&job);
-        let key = job.spooled.expect("only jobs on disk are given back");
-        let (due, origin) = (job.progress.due, job.origin.clone());
-        let spool = self.spool.as_deref_mut().expect("the job is on disk");
-        spool.parking.postpone(due, Stub::of(*job, key));
-        spool.parking.on_room(&origin.text, &self.ledger);
-    }
-
-    /// A job was read from disk.
-    pub(super) fn on_fetched(&mut self, now: Now, key: JobKey, fetched: Option<Box<Fetched>>) {
-        let Some(fetched) = self.dead.on_fetched(key, fetched) else {
-            return;
-        };
-        let spool = self.spool.as_deref_mut().expect("something was to be read");
-        let Some(fetch) = spool.parking.on_fetched(key, &self.ledger) else {
-            self.progress.stale_inputs += 1;
-            return;
-        };
-        let Some(fetched) = fetched else {
-            let failure = Failure {
-                kind: ErrorKind::Spool,
-                message: "it can't be read back from the spool; the next start tries again".into(),
-                excerpt: None,
-            };
-            return self.keep(now, &fetch.stub, None, &failure);
-        };
-        let is_feed = fetched.source == SourceKind::Stdin;
-        let due = fetch.due.unwrap_or(now.mono);
-        match self.revive(now, &fetch.stub, &fetched, due) {
-            Ok(job) => {
-                // What was read because there was room for it is not parked again.
-                let served = if fetch.is_from_backlog() {
-                    Served::Output(self.hand_out(job))
-                } else {
-                    self.place(job, is_feed)
-                };
-                if let Served::Output(output) = served {
-                    self.outputs.push_back(output);
-                }
-            }
-            Err(failure) => self.bury(now, &fetch.stub, &fetched, failure),
-        }
-    }
-
-    /// The job, from what is on disk of it.
-    fn revive(
-        &mut self,
-        now: Now,
-        stub: &Stub,
-        fetched: &Fetched,
-        due: Instant,
-    ) -> Result<Box<Job>, Failure> {
-        let line = JobLine::parse(&fetched.line).map_err(|bad| Failure {
-            kind: ErrorKind::Invalid,
-            message: bad.error.to_string().into(),
-            excerpt: None,
-        })?;
-        let id: Box<str> = match (&line.id, &fetched.generated_id) {
-            (Some(id), _) => id.as_ref().into(),
-            (None, Some(id)) => id.clone(),
-            (None, None) => self.admission.next_id(now),
-        };
-        let (source, accepted, age) = match &stub.owner {
-            Some(owner) => (owner.source, owner.accepted, Duration::ZERO),
-            None => {
-                let wall = fetched.accepted.min(now.wall);
-                let age = now.wall.unix_nanos() - wall.unix_nanos();
-                let mono = now.mono;
-                let source = self.source_of(fetched.source);
-                let age = Duration::from_nanos(age);
-                (source, Now { mono, wall }, age)
-            }
-        };
-        let origin = self.ledger.origin(&line.url);
-        let mut job = line.into_job(id, source, origin, accepted);
-        job.age = age;
-        job.spooled = Some(stub.key);
-        job.progress = progress_of(fetched, due);
-        Ok(job)
-    }
-
-    /// Whom to tell of a job that no line of this process's has brought: it was found at start, or replayed.
-    pub(super) fn source_of(&self, kind: SourceKind) -> Source {
-        let client = match kind {
-            SourceKind::Stdin => self.feed.map_or(0, |feed| feed.0.to_bits()),
-            SourceKind::Socket => 0,
-        };
-        Source { client, line: 0 }
-    }
-
-    /// A job on disk has ended without an engine: its line is none that this version takes.
-    fn bury(&mut self, now: Now, stub: &Stub, fetched: &Fetched, failure: Failure) {
-        let id = fetched.generated_id.clone();
-        let id = stub.owner.as_ref().map(|owner| owner.id.clone()).or(id);
-        let progress = progress_of(fetched, now.mono);
-        let letter = Letter {
-            id: id.clone().unwrap_or_default(),
-            origin: "".into(),
-            outcome: Outcome::Invalid,
-            kind: failure.kind,
-            message: failure.message.as_ref().into(),
-            attempts: progress.attempts,
-            status: progress.status,
-            ended: now.wall,
-        };
-        let how = How::Dead(Box::new(letter));
-        let key = stub.key;
-        self.outputs.push_back(Output::Settle { key, how });
-        let source = self.source_of(fetched.source);
-        let source = stub.owner.as_ref().map_or(source, |owner| owner.source);
-        let report = Report::of_line(id.as_deref(), source.line, Outcome::Invalid, &failure);
-        self.end(key, source, &report);
-    }
-
-    /// The end of a job that is on disk and not in memory, in this life of the process: it stays there.
-    fn keep(&mut self, now: Now, stub: &Stub, origin: Option<&str>, failure: &Failure) {
-        let owner = stub.owner.as_deref();
-        let source = owner.map_or(Source::default(), |owner| owner.source);
-        let id = owner.map(|owner| &*owner.id);
-        let report = Report::of_line(id, source.line, Outcome::Kept, failure);
-        let duration = owner.map_or(Duration::ZERO, |owner| now.mono.since(owner.accepted.mono));
-        let report = Report {
-            origin,
-            duration,
-            ..report
-        };
-        self.end(stub.key, source, &report);
-    }
-
-    /// A job that was accepted and is in no engine has ended.
-    fn end(&mut self, key: JobKey, source: Source, report: &Report<'_>) {
-        self.progress.ended += 1;
-        self.progress.outcomes[report.outcome.index()] += 1;
-        self.tell_followers(key, report);
-        self.tell(source, report);
-    }
-
     /// The end of a job: the journal is told of it, and all who are to know.
     pub(super) fn conclude(&mut self, now: Now, job: &Job, mut ending: Ending) {
         let timings = self.settings.timings;
@@ -605,7 +415,7 @@ impl Intake {
         self.tell(job.source, &Report::of_job(job, &ending, timings));
     }
 
-    fn tell_followers(&mut self, key: JobKey, report: &Report<'_>) {
+    pub(super) fn tell_followers(&mut self, key: JobKey, report: &Report<'_>) {
         let spool = self.spool();
         if spool.followers.is_empty() {
             return;
@@ -725,30 +535,6 @@ impl Intake {
         self.spool
             .as_ref()
             .is_none_or(|spool| spool.refusal != Some(Refusal::Behind) && self.ledger.may_store())
-    }
-
-    fn room(&self) -> Room {
-        let spool = self.spool.as_ref();
-        let coming = spool.map_or(0, |spool| spool.parking.fetching());
-        self.ledger.room(self.progress.result_bytes, coming)
-    }
-}
-
-fn progress_of(fetched: &Fetched, due: Instant) -> Progress {
-    let Some(attempt) = &fetched.attempt else {
-        return Progress::default();
-    };
-    let failure = Failure {
-        kind: attempt.kind,
-        message: attempt.message.to_string().into(),
-        excerpt: None,
-    };
-    Progress {
-        attempts: attempt.attempts,
-        status: attempt.status,
-        failure: Some(Box::new(failure)),
-        due,
-        ..Progress::default()
     }
 }
 
