@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use crate::base::map::Map;
 use crate::base::time::Instant;
-use crate::intake::Settings;
 use crate::intake::event::EngineId;
 use crate::intake::limits::{EndpointLimits, Limit, Limits};
 use crate::wire::endpoints::Endpoints;
@@ -147,21 +146,17 @@ struct Grant {
 }
 
 impl Ledger {
-    pub(super) fn new(settings: &Settings, seed: [u64; 2]) -> Ledger {
-        assert!(settings.engines > 0, "jobs need an engine");
+    /// Books without jobs: these limits hold at first.
+    pub(super) fn new(limits: Limits, engines: u16, seed: [u64; 2]) -> Ledger {
+        assert!(engines > 0, "jobs need an engine");
         Ledger {
-            jobs_max: settings.max_pending,
-            bytes_max: settings.max_pending_bytes,
-            endpoint: EndpointLimits {
-                max_queued: settings.max_queued,
-                max_connections: settings.max_connections,
-                signs: false,
-                head_bytes: 0,
-            },
-            endpoints: Endpoints::default(),
+            jobs_max: limits.max_pending,
+            bytes_max: limits.max_pending_bytes,
+            endpoint: limits.endpoint,
+            endpoints: limits.endpoints,
             epoch: 0,
             origins: Map::new(seed),
-            engines: vec![Share::default(); usize::from(settings.engines)],
+            engines: vec![Share::default(); usize::from(engines)],
             jobs: 0,
             bytes: 0,
             storing_jobs: 0,

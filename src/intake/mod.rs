@@ -182,7 +182,7 @@ impl Intake {
             turn: FEED,
             outputs: VecDeque::new(),
             admission: Admission::new(settings.max_job_bytes, rng),
-            ledger: Ledger::new(&settings, seed),
+            ledger: Ledger::new(Limits::of(&settings), settings.engines, seed),
             spool: (settings.spools).then(|| Box::new(Spooled::new(seed))),
             dead: Dead::default(),
             asked: Asked::default(),
