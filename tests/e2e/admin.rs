@@ -1,8 +1,7 @@
 //! The admin listener: what it tells, whom it refuses, and that nobody who asks can hold up a delivery.
 //!
-//! Not here: figures (`figures`), the grammar of requests (`src/wire/admin`).
+//! Not here: whether its counts are right (`counters`), figures (`figures_admin`), the grammar of requests (`src/wire/admin`).
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::ops::Range;
@@ -12,20 +11,11 @@ use std::time::Instant;
 use crate::harness::conduit::{CONDUIT, LOCAL, Run, ask};
 use crate::harness::feed::plain;
 use crate::harness::gate::Gate;
-use crate::harness::monitor::{Monitor, get, metrics};
-use crate::harness::servers::{Node, Sink};
+use crate::harness::monitor::{Monitor, get, metrics, watched};
+use crate::harness::servers::Sink;
 use crate::harness::socket::{Client, Daemon, wait_until_it_listens};
 use crate::harness::world::World;
-use crate::harness::{TempDir, free_port, is_installed, wait_for, wait_for_port};
-
-/// A run that tells of itself at this port.
-fn watched(flags: &[&str]) -> (u16, Run) {
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let run = Run::local(&[&["--listen", &listen], flags].concat());
-    wait_for_port(port);
-    (port, run)
-}
+use crate::harness::{TempDir, free_port, is_installed, wait_for};
 
 #[test]
 fn each_path_is_answered_over_one_connection() {
@@ -326,109 +316,6 @@ fn a_daemon_tells_of_jobs_of_its_socket() {
             .then_some(())
     });
     daemon.stop();
-}
-
-/// A receiver that answers, stalls and breaks off by turns, and counts what it has done, also at `/counts`.
-const FAULTY: &str = "\
-    const counts = {};
-    const count = what => { counts[what] = (counts[what] || 0) + 1; };
-    let turn = 0;
-    const answers = [200, 200, 204, 503, 'reset', 200, 429, 500, 'stall', 202, 404, 'garbage', 201];
-    const server = net.createServer(socket => {
-      let text = '';
-      socket.on('error', () => {});
-      socket.on('data', data => {
-        text += data.toString('latin1');
-        for (;;) {
-          const end = text.indexOf('\\r\\n\\r\\n');
-          if (end < 0) return;
-          const head = text.slice(0, end);
-          const length = Number((/content-length: (\\d+)/i.exec(head) || [0, 0])[1]);
-          if (text.length < end + 4 + length) return;
-          text = text.slice(end + 4 + length);
-          if (head.startsWith('GET /counts')) {
-            const body = JSON.stringify(counts);
-            socket.write(`HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\n\\r\\n${body}`);
-            continue;
-          }
-          const answer = answers[turn++ % answers.length];
-          if (answer === 'reset') { count('error'); socket.write('HTTP/1.1 2'); socket.end(); return; }
-          if (answer === 'garbage') { count('error'); socket.end('nonsense\\r\\n\\r\\n'); return; }
-          if (answer === 'stall') { count('timeout'); return; }
-          count(String(answer));
-          socket.write(`HTTP/1.1 ${answer} X\\r\\nContent-Length: 0\\r\\n\\r\\n`);
-        }
-      });
-    });";
-
-/// Delivers so many jobs through faults, and compares what conduit counts with what the receiver has, to the unit.
-pub(crate) fn counters_agree(jobs: usize) {
-    let Some(node) = Node::start(FAULTY) else {
-        return;
-    };
-    let flags = [
-        "--retry-schedule",
-        "0.01,0.01,0.01",
-        "--timeout",
-        "2",
-        "--max-connections",
-        "200",
-        "--breaker-failures",
-        "1000000",
-        "--log-level",
-        "off",
-    ];
-    let (port, mut run) = watched(&flags);
-    let url = node.url("/hook");
-    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
-    let mut attempts = 0;
-    let (mut sent, mut ended) = (0, 0);
-    while ended < jobs {
-        // A window, so that neither pipe fills up.
-        while sent < jobs && sent - ended < 400 {
-            run.write(&plain(&sent.to_string(), &url));
-            sent += 1;
-        }
-        let result = run.next_result();
-        *outcomes.entry(result.outcome().to_owned()).or_default() += 1;
-        attempts += result.attempts();
-        ended += 1;
-    }
-    let metrics = metrics(port);
-    let counted = Monitor::connect(node.port).get("/counts", "").json();
-    let counted = counted.as_object().expect("counts");
-    assert!(counted.len() > 8, "{counted:?}");
-    let mut total = 0;
-    for (status, count) in counted {
-        let shown = metrics.count("conduit_webhook_requests_total", &[("status", status)]);
-        assert_eq!(Some(shown), count.as_u64(), "status {status}: {counted:?}");
-        println!("{status}: {shown}");
-        total += shown;
-    }
-    assert_eq!(total, metrics.count("conduit_webhook_requests_total", &[]));
-    assert_eq!(total, attempts, "attempts of all results");
-    assert_eq!(
-        metrics.count("conduit_webhook_retries_total", &[]),
-        total - jobs as u64
-    );
-    let timeouts = metrics.count("conduit_webhook_timeouts_total", &[]);
-    assert_eq!(Some(timeouts), counted["timeout"].as_u64());
-    for (outcome, count) in &outcomes {
-        let shown = metrics.count("conduit_webhook_outcomes_total", &[("outcome", outcome)]);
-        assert_eq!(shown, *count, "{outcome}");
-    }
-    let answers = total - timeouts - counted["error"].as_u64().expect("a number");
-    assert_eq!(
-        metrics.count("conduit_webhook_duration_ms_count", &[]),
-        answers
-    );
-    println!("{total} attempts of {jobs} jobs: {outcomes:?}");
-    run.finish();
-}
-
-#[test]
-fn counters_agree_with_a_receivers_own() {
-    counters_agree(2_000);
 }
 
 #[test]

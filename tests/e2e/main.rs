@@ -18,6 +18,7 @@ mod admin;
 mod binary;
 mod config;
 mod control;
+mod counters;
 mod crash;
 mod dashboard;
 mod deploy;

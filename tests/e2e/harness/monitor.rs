@@ -1,11 +1,13 @@
 //! A client of the admin listener that speaks HTTP by hand, and what it reads.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::conduit::Run;
+use super::{PATIENCE, free_port, wait_for_port};
 
 /// One connection.
 #[derive(Debug)]
@@ -99,6 +101,15 @@ impl Monitor {
     }
 }
 
+/// A run that tells of itself at this port.
+pub(crate) fn watched(flags: &[&str]) -> (u16, Run) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let run = Run::local(&[&["--listen", &listen], flags].concat());
+    wait_for_port(port);
+    (port, run)
+}
+
 /// Asks once.
 pub(crate) fn get(port: u16, path: &str) -> Answer {
     Monitor::connect(port).get(path, "")
@@ -126,26 +137,47 @@ impl Metrics {
 
     /// The sum of a metric's samples that have all of these labels.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let of_name = self.page.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            rest.starts_with(['{', ' ']).then_some(rest)
-        });
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(label, value)| format!("{label}=\"{value}\""))
-            .collect();
-        let of_labels = of_name.filter(|rest| labels.iter().all(|label| rest.contains(label)));
-        let values = of_labels.map(|rest| {
-            let (_, value) = rest.rsplit_once(' ').expect("a sample has a value");
-            value.parse::<f64>().expect("a number")
-        });
-        values.sum()
+        self.samples(name, labels).map(|(_, value)| value).sum()
     }
 
     /// The same as a whole number.
     pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let sum = self.sum(name, labels);
-        assert!(sum >= 0.0 && sum.fract() == 0.0, "{name}: {sum}");
-        sum as u64
+        whole(name, self.sum(name, labels))
     }
+
+    /// The same, whole numbers all, for each value of one label.
+    pub(crate) fn by(
+        &self,
+        name: &str,
+        label: &str,
+        labels: &[(&str, &str)],
+    ) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for (all, value) in self.samples(name, labels) {
+            let (_, rest) = all.split_once(&format!("{label}=\"")).expect("the label");
+            let (of, _) = rest.split_once('"').expect("a value ends");
+            *counts.entry(of.to_owned()).or_default() += whole(name, value);
+        }
+        counts
+    }
+
+    /// The labels of a metric's samples that have all of these, and their values.
+    fn samples(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = (&str, f64)> {
+        let wanted: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        self.page.lines().filter_map(move |line| {
+            let rest = line.strip_prefix(name)?;
+            let (all, value) = rest.rsplit_once(' ')?;
+            let is_it = (all.is_empty() || all.starts_with('{'))
+                && wanted.iter().all(|label| all.contains(label));
+            is_it.then(|| (all, value.parse().expect("a number")))
+        })
+    }
+}
+
+fn whole(name: &str, value: f64) -> u64 {
+    assert!(value >= 0.0 && value.fract() == 0.0, "{name}: {value}");
+    value as u64
 }
