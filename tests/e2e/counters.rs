@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::harness::certs::Authority;
 use crate::harness::conduit::Run;
 use crate::harness::feed::plain;
 use crate::harness::monitor::{Metrics, get, metrics, watched};
 use crate::harness::servers::Node;
-use crate::harness::wait_for;
+use crate::harness::world::World;
+use crate::harness::{is_installed, wait_for};
 
 /// Jobs under way at any time: neither pipe fills up.
 const WINDOW: usize = 400;
@@ -160,4 +162,243 @@ pub(crate) fn counters_agree_after_whole_requests(jobs: usize, timeout: Duration
 #[test]
 fn counters_agree_with_a_receiver_that_reads_whole_requests() {
     counters_agree_after_whole_requests(2_000, Duration::from_secs(2));
+}
+
+/// Names of each kind that a name server fails for: a resolver asks for 64 at once, and some of these are never
+/// answered.
+const NAMES: usize = 20;
+
+/// Names that don't exist, at most: origins beyond 1,000 would share their counts.
+const GONE_NAMES_MAX: usize = 500;
+
+/// Delivers so many jobs to receivers that no request gets to, and to one that closes connections behind its answers.
+///
+/// What can't be equal by nature: a connection that is reset as soon as it is accepted may be so before conduit has
+/// seen it come up, so of those only the attempts are compared; and whether a connection that its receiver closes is
+/// idle then or has a request on it that nobody reads only conduit knows, so both together are. Of look-ups conduit
+/// counts none, but here they are as many as the attempts or the names: a name that does not exist is not asked for
+/// again while that holds, and every other name has one job and one attempt.
+pub(crate) fn counters_agree_without_whole_requests(jobs: usize) {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let Some(authority) = Authority::new().filter(|_| is_installed("iptables", "iptables")) else {
+        return;
+    };
+    let Some(receivers) = Receivers::start(&world, &authority) else {
+        return;
+    };
+    world.shell("iptables -I INPUT -p tcp --dport 8081 --syn -j REJECT --reject-with tcp-reset");
+    let refused = || {
+        let rule = world.shell("iptables -nvxL INPUT 1");
+        let packets = rule.split_whitespace().next().expect("a rule");
+        packets.parse::<u64>().expect("a count")
+    };
+    // All who ask for a name that is never answered wait for the same look-up.
+    let servers = "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n";
+    world.set("resolv.conf", servers);
+    world.set("conduit.json", &settings_of_names());
+    let (urls, gone_names) = receivers.urls(jobs);
+    let mut run = world.run(&[
+        "--config",
+        "/etc/conduit.json",
+        "--retry-schedule",
+        "0.01",
+        "--breaker-failures",
+        "1000000",
+        "--log-level",
+        "off",
+    ]);
+    let lines = urls
+        .iter()
+        .zip(0..)
+        .map(|(url, job)| plain(&job.to_string(), url));
+    let told = deliver(&mut run, lines);
+    // Names lead there as well.
+    let brief = format!(":{}", receivers.port("brief"));
+    // A receiver may see the end of a connection after conduit.
+    let (metrics, own) = wait_for("the receivers to have seen all ends", || {
+        let metrics = Metrics::on(world.get("http://127.0.0.1:5000/metrics"));
+        let own = receivers.counts();
+        let closed = Tally::of(&metrics, &brief).closed;
+        let mut others = ["untrusted", "cut", "slammed", "reset"].into_iter();
+        let is_over = own["brief"]["ended"].as_u64() == Some(closed)
+            && others.all(|name| own[name]["ended"] == own[name]["accepted"]);
+        is_over.then_some((metrics, own))
+    });
+    println!("{own}");
+    let of = |name: &str, what: &str| own[name][what].as_u64().expect("a count");
+    let tally = |name: &str| Tally::of(&metrics, &receivers.at(name));
+
+    let failed = |errors: u64, opened: u64| Tally {
+        errors,
+        opened,
+        closed: opened,
+        ..Tally::default()
+    };
+    assert_eq!(Tally::of(&metrics, REFUSED), failed(refused(), 0));
+    let untrusted = of("untrusted", "accepted");
+    assert_eq!(tally("untrusted"), failed(untrusted, 0));
+    assert_eq!(
+        (of("untrusted", "failed"), of("untrusted", "secured")),
+        (untrusted, 0)
+    );
+    assert_eq!(tally("cut"), failed(of("cut", "hellos"), 0));
+    assert_eq!(of("cut", "hellos"), of("cut", "accepted"));
+    let slammed = of("slammed", "accepted");
+    assert_eq!(tally("slammed"), failed(slammed, slammed));
+    assert_eq!(tally("reset").errors, of("reset", "accepted"));
+    let expected = Tally {
+        answers: of("brief", "requests"),
+        opened: of("brief", "accepted"),
+        closed: of("brief", "ended"),
+        ..Tally::default()
+    };
+    let seen = Tally::of(&metrics, &brief);
+    assert!(seen.resends > 0, "no request has met with an end: {seen:?}");
+    assert_eq!(Tally { resends: 0, ..seen }, expected);
+
+    let names = NAMES as u64;
+    let of_names = |kind: &str| Tally::of(&metrics, &format!(".{kind}.example:"));
+    let queries = |kind: &str| of("queries", kind);
+    let gone = of_names("gone");
+    assert_eq!(queries("gone"), 2 * gone_names as u64);
+    assert_eq!(gone, failed(gone.errors, 0));
+    for kind in ["broken", "silent"] {
+        assert_eq!(of_names(kind), failed(names, 0), "{kind}");
+        assert_eq!(queries(kind), 2 * names, "{kind}");
+    }
+    // The first look-up is no attempt: it fails for want of a name server.
+    assert_eq!(of_names("shaky").errors, 0);
+    assert_eq!(queries("shaky"), 4 * names);
+    assert_all_told(&metrics, &told);
+    run.finish();
+}
+
+/// Receivers, and the name server, of `failing.js`.
+struct Receivers<'a> {
+    world: &'a World,
+    node: Node,
+    ports: Value,
+}
+
+/// What conduit counts of the endpoints whose name has something in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    errors: u64,
+    answers: u64,
+    opened: u64,
+    closed: u64,
+    resends: u64,
+}
+
+const REFUSED: &str = "http://127.0.0.1:8081";
+
+impl<'a> Receivers<'a> {
+    fn start(world: &'a World, authority: &Authority) -> Option<Receivers<'a>> {
+        let own = authority.self_signed();
+        let script = include_str!("harness/failing.js")
+            .replace("CERT", own.chain.to_str().expect("a plain name"))
+            .replace("KEY", own.key.to_str().expect("a plain name"));
+        let node = Node::start_by(world.command("node"), &script)?;
+        let mut receivers = Receivers {
+            world,
+            node,
+            ports: Value::Null,
+        };
+        receivers.ports = receivers.counts()["ports"].clone();
+        Some(receivers)
+    }
+
+    fn counts(&self) -> Value {
+        let page = self.world.get(&self.node.url("/"));
+        serde_json::from_str(&page).expect("JSON")
+    }
+
+    fn port(&self, name: &str) -> u64 {
+        self.ports[name].as_u64().expect("a port")
+    }
+
+    /// The endpoint.
+    fn at(&self, name: &str) -> String {
+        let is_tls = matches!(name, "untrusted" | "cut");
+        let scheme = if is_tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port(name))
+    }
+
+    /// Where so many jobs go beside those of the names; and how many names there are that don't exist.
+    fn urls(&self, jobs: usize) -> (Vec<String>, usize) {
+        const KINDS: [&str; 9] = [
+            "refused",
+            "untrusted",
+            "cut",
+            "slammed",
+            "brief",
+            "brief",
+            "reset",
+            "brief",
+            "gone",
+        ];
+        let mut urls = Vec::new();
+        for name in 0..NAMES {
+            for (kind, port) in [
+                ("broken", 8080),
+                ("silent", 8080),
+                ("shaky", self.port("brief")),
+            ] {
+                urls.push(format!("http://n{name}.{kind}.example:{port}"));
+            }
+        }
+        let each = jobs / KINDS.len();
+        let gone_names = each.min(GONE_NAMES_MAX);
+        for round in 0..each {
+            urls.extend(KINDS.map(|kind| match kind {
+                "refused" => REFUSED.to_owned(),
+                // Jobs for the same name follow each other.
+                "gone" => format!("http://n{}.gone.example:8080", round * gone_names / each),
+                receiver => self.at(receiver),
+            }));
+        }
+        (urls, gone_names)
+    }
+}
+
+/// One attempt for names that their server fails for; it counts at once.
+fn settings_of_names() -> String {
+    let mut endpoints = serde_json::Map::new();
+    for name in 0..NAMES {
+        for kind in ["broken", "silent"] {
+            let endpoint = format!("http://n{name}.{kind}.example:8080");
+            let settings =
+                json!({"retrySchedule": [], "localTroubleLimit": 0, "connectTimeout": 0.5});
+            endpoints.insert(endpoint, settings);
+        }
+    }
+    json!({"webhookEndpoints": endpoints}).to_string()
+}
+
+impl Tally {
+    fn of(metrics: &Metrics, endpoint: &str) -> Tally {
+        let sum = |name: &str, labels: &[(&str, &str)]| -> u64 {
+            let counts = metrics.by(name, "endpoint", labels).into_iter();
+            counts
+                .filter(|(name, _)| name.contains(endpoint))
+                .map(|(_, count)| count)
+                .sum()
+        };
+        let attempts = |labels: &[(&str, &str)]| sum("conduit_webhook_requests_total", labels);
+        let errors = attempts(&[("status", "error")]);
+        Tally {
+            errors,
+            answers: attempts(&[]) - errors,
+            opened: sum("conduit_http_pool_connections_opened_total", &[]),
+            closed: sum("conduit_http_pool_connections_closed_total", &[]),
+            resends: sum("conduit_http_pool_resends_total", &[]),
+        }
+    }
+}
+
+#[test]
+fn counters_agree_with_receivers_that_read_no_request() {
+    counters_agree_without_whole_requests(1_000);
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::counters::counters_agree_after_whole_requests;
+use crate::counters::{counters_agree_after_whole_requests, counters_agree_without_whole_requests};
 use crate::figures::jobs;
 use crate::harness::conduit::Run;
 use crate::harness::feed::plain;
@@ -49,6 +49,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[ignore = "a figure: takes a while"]
 fn counters_agree_with_a_receiver_that_reads_whole_requests_many_times() {
     counters_agree_after_whole_requests(jobs(), Duration::from_secs(1));
+}
+
+#[test]
+#[ignore = "a figure: takes a while"]
+fn counters_agree_with_receivers_that_read_no_request_many_times() {
+    counters_agree_without_whole_requests(jobs());
 }
 
 #[test]

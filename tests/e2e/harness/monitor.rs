@@ -130,6 +130,11 @@ impl Answer {
 }
 
 impl Metrics {
+    /// Those on a page that was had otherwise.
+    pub(crate) fn on(page: String) -> Metrics {
+        Metrics { page }
+    }
+
     /// The page itself.
     pub(crate) fn page(&self) -> &str {
         &self.page

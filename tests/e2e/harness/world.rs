@@ -1,7 +1,8 @@
 //! A small internet of its own: a network namespace with nothing but loopback in it, and a root directory whose
 //! `/etc` says what conduit is to believe about names. Both vanish with their owner.
 //!
-//! Port 53, packet filters and addresses are a test's own there. Only root may have one.
+//! Ports 53 and 5000 (where conduit tells of itself), packet filters and addresses are a test's own there. Only root may
+//! have one.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -59,6 +60,16 @@ impl World {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {complaint}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Asks for a page inside the namespace, by node.
+    pub(crate) fn get(&self, url: &str) -> String {
+        let ask = "fetch(process.argv[1]).then(answer => answer.text()).then(text => process.stdout.write(text))";
+        let mut command = self.command("node");
+        let output = command.args(["-e", ask, url]).output().expect("node runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{url}: {complaint}");
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Replaces `/etc/NAME`, as an editor would: all at once.
