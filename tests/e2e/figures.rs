@@ -19,8 +19,15 @@ const CONNECTIONS_MOST: usize = 50;
 const IDLE_BYTES_MOST: u64 = 6 * 1024;
 
 pub(crate) fn jobs() -> usize {
-    let count = env::var("CONDUIT_JOBS").unwrap_or_else(|_| "100000".to_owned());
-    count.parse().expect("CONDUIT_JOBS is a whole number")
+    jobs_or(100_000)
+}
+
+/// The same for a figure that needs another number of them, unless `CONDUIT_JOBS` says how many.
+pub(crate) fn jobs_or(usual: usize) -> usize {
+    let count = env::var("CONDUIT_JOBS").ok();
+    count.map_or(usual, |count| {
+        count.parse().expect("CONDUIT_JOBS is a whole number")
+    })
 }
 
 /// At least 99.5 % of the requests went over a connection that had been used before.

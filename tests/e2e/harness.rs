@@ -1,8 +1,8 @@
 //! What all stories share: processes that end with their owner, directories that vanish, ports, patience.
 //!
 //! Not here: conduit itself (`conduit`), its servers (`servers`, `peers`, `names`, `gate`), its socket (`socket`), its
-//! spool (`spool`), its admin listener (`monitor`), networks of their own (`world`), certificates (`certs`), job lines
-//! (`feed`).
+//! spool (`spool`), its admin listener (`monitor`, `prometheus`), networks of their own (`world`), certificates
+//! (`certs`), job lines (`feed`).
 
 use std::env;
 use std::fs;
@@ -21,6 +21,7 @@ pub(crate) mod gate;
 pub(crate) mod monitor;
 pub(crate) mod names;
 pub(crate) mod peers;
+pub(crate) mod prometheus;
 pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod spool;
@@ -96,16 +97,16 @@ impl Process {
         number.expect("the kernel says how much") * 1024
     }
 
-    /// The time that processors have spent on it, in the hundredths of a second that Linux counts in.
+    /// The time that processors have spent on all its threads, as the scheduler counts it. None of them ends early.
     pub(crate) fn cpu_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
-        // The name before these may have any letters in it, in brackets.
-        let (_, fields) = stat.rsplit_once(") ").expect("proc(5)");
-        let ticks = fields.split(' ').skip(11).take(2);
-        let ticks: u64 = ticks
-            .map(|count| count.parse::<u64>().expect("a number"))
-            .sum();
-        Duration::from_millis(ticks * 10)
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        let nanos = threads.map(|thread| {
+            let path = thread.expect("it runs").path().join("schedstat");
+            let stat = fs::read_to_string(path).expect("a thread runs on");
+            let (on_cpu, _) = stat.split_once(' ').expect("three numbers");
+            on_cpu.parse::<u64>().expect("a number")
+        });
+        Duration::from_nanos(nanos.sum())
     }
 
     /// Waits for its end.
