@@ -1,6 +1,7 @@
 //! The admin listener: what it tells, whom it refuses, and that nobody who asks can hold up a delivery.
 //!
-//! Not here: whether its counts are right (`counters`), figures (`figures_admin`), the grammar of requests (`src/wire/admin`).
+//! Not here: whether its counts are right (`counters`), figures (`figures_admin`), the grammar of requests
+//! (`src/wire/admin`).
 
 use std::net::TcpListener;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::harness::prometheus::complaints_of_promtool;
 use crate::harness::servers::Sink;
 use crate::harness::socket::{Client, Daemon, wait_until_it_listens};
 use crate::harness::world::World;
-use crate::harness::{TempDir, free_port, wait_for};
+use crate::harness::{Process, TempDir, connections_at, free_port, wait_for};
 
 #[test]
 fn each_path_is_answered_over_one_connection() {
@@ -311,30 +312,81 @@ fn a_daemon_tells_of_jobs_of_its_socket() {
 
 #[test]
 fn clients_that_never_read_hold_up_nobody() {
-    let sink = Sink::start(1, &[]);
+    let sink = Sink::start(Siege::ORIGINS, &[]);
+    let urls = Siege::urls(&sink);
     let (port, mut run) = watched(&[]);
-    // They ask as fast as they can and read nothing; 65 of them push out the first.
-    let rude: Vec<Monitor> = (0..100)
-        .map(|_| {
-            let mut rude = Monitor::connect(port);
-            rude.send(&"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100));
-            rude
-        })
-        .collect();
-    for id in 0..100 {
-        run.write(&plain(&id.to_string(), &sink.urls[0]));
-    }
-    for _ in 0..100 {
-        assert!(run.next_result().is_delivered());
-    }
+    let round = |run: &mut Run| {
+        for url in &urls {
+            run.write(&plain("job", url));
+        }
+        for _ in &urls {
+            assert!(run.next_result().is_delivered());
+        }
+    };
+    round(&mut run);
+    let siege = Siege::of(port, run.process());
+    // 65 of them push out the first.
+    let rude: Vec<Monitor> = (0..100).map(|_| Monitor::rude(port)).collect();
+    round(&mut run);
+    // Who comes after them is served, so none of them waits to be taken.
     assert_eq!(get(port, "/health/live").status, 200);
-    assert!(
-        run.process().sockets() < 50 + 64 + 20,
-        "{}",
-        run.process().sockets()
-    );
-    drop(rude);
-    run.finish().assert_all_delivered(100);
+    let held = connections_at(port);
+    assert!((1..=64).contains(&held), "{held}");
+    siege.assert_over(run.process(), rude);
+    run.finish().assert_all_delivered(2 * urls.len());
+}
+
+/// What a process was before clients came that never read.
+#[derive(Debug)]
+pub(crate) struct Siege {
+    port: u16,
+    resident_bytes: u64,
+    page_bytes: usize,
+}
+
+impl Siege {
+    /// Enough for a page that no kernel takes whole from a writer whose reader does not read: Linux takes 4 MiB.
+    pub(crate) const ORIGINS: usize = 1_000;
+
+    /// Pages that are being read take 32 MiB at most; beside them stand the newest, and the one that is being written.
+    const GROWN_MOST: u64 = 64 * 1024 * 1024;
+
+    /// Where to send, by long names.
+    pub(crate) fn urls(sink: &Sink) -> Vec<String> {
+        let name = format!("{}.localhost", "a".repeat(54));
+        let urls = sink.urls.iter();
+        urls.map(|url| url.replace("127.0.0.1", &name)).collect()
+    }
+
+    /// Before they come, and when all origins are known.
+    pub(crate) fn of(port: u16, process: &Process) -> Siege {
+        const BYTES_LEAST: usize = 4_400_000;
+        let page_bytes = metrics(port).page().len();
+        assert!(page_bytes >= BYTES_LEAST, "{page_bytes} bytes");
+        Siege {
+            port,
+            resident_bytes: process.resident_bytes(),
+            page_bytes,
+        }
+    }
+
+    /// All of them are cut off with a part of their page, and what they have cost in memory is bounded.
+    pub(crate) fn assert_over(&self, process: &Process, rude: impl IntoIterator<Item = Monitor>) {
+        wait_for("those who do not read to be cut off", || {
+            (connections_at(self.port) == 0).then_some(())
+        });
+        let (mut count, mut bytes_most) = (0, 0);
+        for mut client in rude {
+            let bytes = client.bytes_to_end();
+            assert!(bytes < self.page_bytes, "{bytes} of {}", self.page_bytes);
+            bytes_most = bytes_most.max(bytes);
+            count += 1;
+        }
+        let grown = process.resident_bytes_most() - self.resident_bytes;
+        let page = self.page_bytes;
+        println!("{count} clients of a page of {page} bytes: {bytes_most} sent, {grown} of memory");
+        assert!(grown <= Siege::GROWN_MOST, "{grown} bytes");
+    }
 }
 
 #[test]

@@ -90,9 +90,18 @@ impl Process {
 
     /// How much memory it has.
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most that it has had.
+    pub(crate) fn resident_bytes_most(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let status = fs::read_to_string(path).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         number.expect("the kernel says how much") * 1024
     }
@@ -197,6 +206,18 @@ pub(crate) fn wait_for_port(port: u16) {
     wait_for("a server to listen", || {
         TcpStream::connect_timeout(&addr, PATIENCE).ok()
     });
+}
+
+/// Connections that somebody holds open at this port of 127.0.0.1, on the side that has taken them or is about to.
+pub(crate) fn connections_at(port: u16) -> usize {
+    const ESTABLISHED: &str = "01";
+    // As the kernel writes it: the address as a number of this machine.
+    let local = format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel says all");
+    let sockets = table.lines().map(|line| line.split_whitespace().collect());
+    sockets
+        .filter(|words: &Vec<&str>| words[1] == local && words[3] == ESTABLISHED)
+        .count()
 }
 
 /// Whether a program is installed; if it is not, the story is skipped, or fails with `CONDUIT_E2E=all`.

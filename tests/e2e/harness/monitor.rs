@@ -84,6 +84,13 @@ impl Monitor {
         self.answer(true)
     }
 
+    /// One that asks for all metrics and never reads them.
+    pub(crate) fn rude(port: u16) -> Monitor {
+        let mut rude = Monitor::connect(port);
+        rude.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        rude
+    }
+
     /// Whether the connection ends here, without another byte.
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.bytes_to_end() == 0
