@@ -143,12 +143,15 @@ pub const COMMANDS: [&str; 10] = [
 const CONFIG: Flag = Flag {
     name: "config",
     placeholder: "FILE",
-    help: "settings in JSON, for single endpoints too; SIGHUP has it read again",
+    help: "settings in JSON, for single endpoints too",
     default: None,
 };
 
 /// The flags of `conduit run` that are no settings.
-pub const RUN_FLAGS: [Flag; 1] = [CONFIG];
+pub const RUN_FLAGS: [Flag; 1] = [Flag {
+    help: "settings in JSON, for single endpoints too; SIGHUP has it read again",
+    ..CONFIG
+}];
 
 /// The flags of `conduit check` that are no settings.
 pub const CHECK_FLAGS: [Flag; 2] = [

@@ -55,7 +55,7 @@ variables before the file.
 
 Exit status: 0 all delivered, 1 not all, 2 wrong usage, 3 could not start or
 go on, 128 + N ended by a second signal N. With --socket 0 after SIGTERM,
-SIGINT, SIGHUP (unless there is a --config to read again) or ctl drain.
+SIGINT, ctl drain or, without a --config to read again, SIGHUP.
 ";
 
 const CHECK: &str = "\

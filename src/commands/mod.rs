@@ -47,7 +47,7 @@ pub mod exit {
         ExitCode::from(3)
     }
 
-    /// What a second SIGTERM, SIGINT or SIGHUP leaves behind, as a shell would report it.
+    /// What a second signal that asks for the end leaves behind, as a shell would report it.
     #[must_use]
     pub fn signalled(signal: u8) -> ExitCode {
         ExitCode::from(128_u8.saturating_add(signal))

@@ -568,7 +568,7 @@ pub const SETTINGS: &[Setting] = &[
         group: Group::Socket,
         kind: Kind::Path(|s, v| s.socket = Some(v)),
         default: Default::Nothing,
-        help: "take jobs from a Unix socket there too, until SIGTERM, SIGINT or ctl drain",
+        help: "take jobs from a Unix socket there too, until a signal or ctl drain ends conduit",
     },
     Setting {
         name: "allowUid",
@@ -632,7 +632,7 @@ pub const SETTINGS: &[Setting] = &[
         group: Group::Process,
         kind: Kind::Seconds(ZERO, DAY, |s, v| s.shutdown_timeout = v),
         default: Default::Value("25"),
-        help: "what requests in flight get after SIGTERM, SIGINT or SIGHUP",
+        help: "what requests in flight get after the signal that ends conduit",
     },
     Setting {
         name: "logLevel",
