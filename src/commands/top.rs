@@ -150,12 +150,17 @@ fn head(status: &Value, endpoints: &Value) -> String {
     } else {
         ""
     };
+    let some = |count: u64, what: &str| {
+        let ending = if count == 1 { "" } else { "s" };
+        format!("{count} {what}{ending}")
+    };
+    // The way out stands where no narrow terminal cuts it off.
     format!(
-        "conduit, up {}{draining}: {} endpoints, {} with an open breaker, {} jobs pending      (q quits)\n\n",
+        "conduit, up {}{draining}: {}, {} with an open breaker, {} pending\n(q quits)\n",
         table::duration(uptime),
-        count(endpoints, "total"),
+        some(count(endpoints, "total"), "endpoint"),
         count(status, "originsHeld"),
-        count(status, "pending"),
+        some(count(status, "pending"), "job"),
     )
 }
 
@@ -170,8 +175,8 @@ mod tests {
         let page = page(&status, endpoints, 24);
         let lines: Vec<&str> = page.lines().collect();
         let expected =
-            "conduit, up 1 min 1 s, draining: 1 endpoints, 1 with an open breaker, 3 jobs pending";
-        assert!(lines[0].starts_with(expected), "{page}");
+            "conduit, up 1 min 1 s, draining: 1 endpoint, 1 with an open breaker, 3 jobs pending";
+        assert_eq!(lines[..2], [expected, "(q quits)"], "{page}");
         assert_eq!(lines.len(), ROWS_ABOVE + 1);
         assert!(lines[3].starts_with("https://a "), "{page}");
     }
