@@ -31,12 +31,13 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ServerConfig;
 
-use crate::commands::exit;
 use crate::commands::sink::connection::{Connection, Fate, Shared, Timer};
 use crate::commands::sink::response::Answers;
 use crate::commands::sink::stream::Stream;
 use crate::commands::sink::tally::Log;
+use crate::commands::{complain, exit};
 use crate::flags::SinkOptions;
+use crate::io::log::quoted;
 use crate::io::signal::Signals;
 use crate::io::{clock, entropy, sys};
 
@@ -81,8 +82,7 @@ pub(crate) fn execute(options: SinkOptions) -> ExitCode {
     match serve(&options) {
         Ok(()) => exit::DONE,
         Err(error) => {
-            // If stderr is gone too, the exit status is all that is left to say it with.
-            let _nobody_to_tell = writeln!(io::stderr(), "conduit sink: {error}");
+            complain(&error.to_string());
             match error.kind() {
                 io::ErrorKind::InvalidInput => exit::usage(),
                 _ => exit::unable(),
@@ -134,13 +134,19 @@ impl Sink {
             None => None,
         };
         let log = match &options.log {
-            Some(path) => Some(Log::create(path).map_err(|error| at(path.display(), &error))?),
+            Some(path) => Some(Log::create(path).map_err(|error| {
+                at(
+                    format_args!("--log: {}", quoted(&path.to_string_lossy())),
+                    &error,
+                )
+            })?),
             None => None,
         };
         let poll = Poll::new()?;
         let (mut listeners, mut addrs) = (Vec::new(), Vec::new());
         for (index, addr) in options.listen.iter().enumerate() {
-            let mut listener = TcpListener::bind(*addr).map_err(|error| at(addr, &error))?;
+            let mut listener = TcpListener::bind(*addr)
+                .map_err(|error| at(format_args!("--listen: {addr}"), &error))?;
             poll.registry()
                 .register(&mut listener, Token(index), Interest::READABLE)?;
             addrs.push(listener.local_addr()?);
@@ -485,6 +491,39 @@ mod tests {
         for case in cases {
             let error = Sink::bind(&case).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_have_is_told_by_its_flag() {
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = taken.local_addr().unwrap();
+        let missing = "/nonexistent/a";
+        for (case, expected) in [
+            (
+                SinkOptions {
+                    listen: vec![taken],
+                    ..options()
+                },
+                format!("--listen: {taken}: "),
+            ),
+            (
+                SinkOptions {
+                    log: Some(missing.into()),
+                    ..options()
+                },
+                format!("--log: \"{missing}\": "),
+            ),
+            (
+                SinkOptions {
+                    tls: Some((missing.into(), missing.into())),
+                    ..options()
+                },
+                format!("--tls: \"{missing}\": "),
+            ),
+        ] {
+            let error = Sink::bind(&case).unwrap_err().to_string();
+            assert!(error.starts_with(&expected), "{error}");
         }
     }
 }

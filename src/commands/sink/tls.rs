@@ -12,6 +12,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::io::log::quoted;
+
 /// TLS 1.2 and 1.3, HTTP/1.1 by ALPN, sessions resumed by tickets.
 pub(super) fn server_config(certificates: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_file_iter(certificates)
@@ -35,6 +37,6 @@ pub(super) fn server_config(certificates: &Path, key: &Path) -> io::Result<Arc<S
 fn at(path: &Path, error: &dyn Display) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        format!("{}: {error}", path.display()),
+        format!("--tls: {}: {error}", quoted(&path.to_string_lossy())),
     )
 }
