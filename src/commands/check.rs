@@ -97,7 +97,11 @@ impl Table {
                     "maxPendingBytes" => settings.max_pending_bytes(machine).to_string(),
                     _ => words.to_owned(),
                 };
-                (value, format!("built in: {words}"))
+                let source = match value == words {
+                    true => "built in".to_owned(),
+                    false => format!("built in: {words}"),
+                };
+                (value, source)
             }
             Default::Nothing => ("none".to_owned(), "built in".to_owned()),
         };

@@ -80,7 +80,14 @@ impl Given {
     /// The value as it may be shown: of what is secret only that it is there.
     #[must_use]
     pub fn shown(&self) -> String {
+        let text = self.text.to_string_lossy();
+        // The list or the object without anything in it.
+        let is_empty = |text: &str| {
+            let inner = text.get(1..text.len().saturating_sub(1));
+            inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+        };
         match self.setting.kind.is_secret() {
+            true if is_empty(&text) => "none".to_owned(),
             true => "***".to_owned(),
             false => shown(&self.text),
         }

@@ -62,7 +62,7 @@ fn check_print_shows_what_holds_and_who_said_so_but_no_secret() {
         "c.json",
         r#"{"timeout": 9, "webhookEndpoints": {
 "https://*.example.com": {"maxConnections": 5, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
-"https://a.example.com": {"timeout": 3, "headers": {"Authorization": "Bearer hush"}}}}"#,
+"https://a.example.com": {"timeout": 3, "headers": {"Authorization": "Bearer hush"}, "secret": [ ]}}}"#,
     );
     let name = file.to_str().unwrap();
     let flags = ["--print", "--config", name, "--ttl", "60"];
@@ -86,6 +86,8 @@ fn check_print_shows_what_holds_and_who_said_so_but_no_secret() {
         "https://a.example.com".to_owned(),
         format!("timeout 3 {name}:3:38"),
         format!("headers *** {name}:3:52"),
+        format!("secret none {name}:3:95"),
+        "listen 127.0.0.1:5000 built in".to_owned(),
     ] {
         assert!(rows.contains(&words(&expected)), "{expected}\n{stdout}");
     }
