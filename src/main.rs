@@ -111,7 +111,9 @@ fn ask_health(options: HealthOptions) -> ExitCode {
         )),
         Ok(listen) => match HealthPlace::of(listen) {
             Some(place) => commands::health::execute(options.live, &place),
-            None => complain("conduit: listen: expected an address to ask at, found none\n"),
+            None => complain(
+                "conduit: listen: expected an address to ask at, found none (--url says where else)\n",
+            ),
         },
     }
 }

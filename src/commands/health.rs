@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use conduit::base::time::Instant;
 
-use crate::commands::exit;
+use crate::commands::{complain, exit};
 use crate::flags::HealthPlace;
 use crate::io::clock;
 
@@ -42,7 +42,7 @@ pub fn execute(live: bool, place: &HealthPlace) -> ExitCode {
         }
     }
     if let Some((address, error)) = last {
-        log::error!("no answer from http://{address}{target}: {error}");
+        complain(&format!("no answer from http://{address}{target}: {error}"));
     }
     exit::NOT_ALL
 }

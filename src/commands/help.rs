@@ -63,7 +63,7 @@ Usage: conduit check [OPTIONS]
 
 Reads flags, environment and --config file as conduit run would, and says all
 that is wrong with them, each with its place; it starts nothing. Takes every
-flag of conduit run.
+flag of conduit run (see conduit run --help).
 
 Exit status: 0 all is right, 2 something is wrong.
 ";
@@ -73,8 +73,8 @@ Usage: conduit explain [OPTIONS] [FILE]
 
 Says of each job line in FILE, else (or with -) on standard input, what would
 happen to it: whether it may be sent, with which request, under which settings
-and where each of them comes from. Takes every flag of conduit run. Sends
-nothing and looks up no names.
+and where each of them comes from. Takes every flag of conduit run (see conduit
+run --help). Sends nothing and looks up no names.
 
 Exit status: 0 all may be sent, as far as can be said without their addresses,
 1 not all, 2 wrong usage, 3 the lines can't be read.
@@ -108,7 +108,8 @@ Steers a running conduit over its Unix socket.
   dead       what the spool keeps of jobs that failed for good: list them,
              export them as job lines for conduit submit, replay or purge them
 
-Exit status: 0 done, 1 refused, 2 wrong usage, 3 could not connect.
+Exit status: 0 done, 1 refused, 2 wrong usage, 3 could not connect, or the
+connection was lost.
 ";
 
 const SINK: &str = "\
@@ -131,9 +132,12 @@ terminal, could not connect, or the connection was lost.
 const HEALTH: &str = "\
 Usage: conduit health [OPTIONS]
 
-Asks /health/ready of a running conduit, and prints the answer.
+Asks /health/ready (with --live: /health/live) of a running conduit, and prints
+the answer. Where, is said by --url, else by --listen, its variable or its key
+in the --config file, of which nothing else is read.
 
-Exit status: 0 Healthy or Degraded, 1 Unhealthy or no answer, 2 wrong usage.
+Exit status: 0 Healthy or Degraded, 1 Unhealthy or no answer, 2 wrong usage, or
+nothing says where.
 ";
 
 const DEMO: &str = "\

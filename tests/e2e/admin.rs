@@ -184,7 +184,12 @@ fn a_busy_pool_is_measured_and_unhealthy() {
     );
     gate.open();
     run.finish().assert_all_delivered(3);
-    assert_eq!(ask(&live).0, Some(1), "nobody listens");
+    let (status, _, stderr) = ask(&live);
+    assert_eq!(status, Some(1), "nobody listens: {stderr}");
+    assert!(
+        stderr.starts_with("conduit: no answer from http://"),
+        "{stderr}"
+    );
 }
 
 #[test]
