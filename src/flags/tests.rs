@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod readme;
+
 /// What a line means, the values of its settings checked.
 fn parse_line(line: &[&str]) -> Result<Command, UsageError> {
     let command = parse(line.iter().map(OsString::from))?;
