@@ -46,6 +46,11 @@ const OWN_FILES: u64 = 14;
 const FILES_PER_LOOP: u64 = 3;
 const SPOOL_FILES: u64 = 18;
 
+/// Queries to name servers that a loop may have open beside the dials they are for; where files are few, only one in
+/// so many is kept for them.
+const QUERIES_PER_LOOP: u64 = 64;
+const FILES_PER_QUERY: u64 = 16;
+
 /// Open files kept for clients of the admin listener (FAULTS F19): who asks whether all is well must be answered when
 /// it is not.
 const ADMIN_FILES: u64 = 8;
@@ -317,10 +322,12 @@ impl Settings {
 
     /// Open files that are neither connections nor clients of the socket.
     fn own_files(&self, machine: &Machine) -> u64 {
-        let loops = FILES_PER_LOOP * u64::from(self.workers(machine));
+        let workers = u64::from(self.workers(machine));
+        let loops = FILES_PER_LOOP * workers;
+        let queries = (QUERIES_PER_LOOP * workers).min(machine.open_files / FILES_PER_QUERY);
         let spool = self.spool.as_ref().map_or(0, |_| SPOOL_FILES);
         let admin = self.listen.address().map_or(0, |_| ADMIN_FILES);
-        OWN_FILES + loops + spool + admin
+        OWN_FILES + loops + queries + spool + admin
     }
 
     /// How many bytes of jobs may be pending.
@@ -462,7 +469,7 @@ mod tests {
             open_files: 40,
             ..MACHINE
         };
-        assert_eq!(settings.max_connections_total(&few_files), 12);
+        assert_eq!(settings.max_connections_total(&few_files), 10);
         assert_eq!(settings.max_pending_bytes(&MACHINE), 256 << 20);
         let small = Machine {
             memory: Some(64 << 20),
@@ -506,11 +513,11 @@ mod tests {
         };
         for (spool, given, open_files, connections, clients) in [
             (None, None, 1_000_000, 800_000, 1024),
-            (None, None, 1024, 819, 177),
-            (Some("spool"), None, 1024, 819, 159),
-            (None, Some(5_000), 1024, 988, 8),
-            (None, Some(100), 1024, 100, 896),
-            (None, None, 64, 28, 8),
+            (None, None, 1024, 819, 113),
+            (Some("spool"), None, 1024, 819, 95),
+            (None, Some(5_000), 1024, 924, 8),
+            (None, Some(100), 1024, 100, 832),
+            (None, None, 64, 24, 8),
             // Even less is not enough for all: nothing is kept then.
             (None, None, 30, 2, 8),
         ] {
