@@ -72,6 +72,7 @@ fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
             Verb::Status => table::status(data),
             Verb::Endpoints { .. } => table::endpoints(data),
             Verb::Set { .. } => table::set(data),
+            Verb::Reload => "the configuration was read again\n".to_owned(),
             _ => table::plain(data),
         },
         Err(message) => {

@@ -139,8 +139,9 @@ fn the_configuration_is_read_again_all_of_it_or_none() {
     assert!(stderr.contains("timeout"), "{stderr}");
     assert_eq!(endpoint(&daemon)["maxConnections"], 1);
     dir.write("c.json", r#"{"defaults": {"maxConnections": 2}}"#);
-    let (status, _, stderr) = ctl(&daemon, &["reload"]);
+    let (status, stdout, stderr) = ctl(&daemon, &["reload"]);
     assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(stdout, "the configuration was read again\n");
     gate.wait_for_requests(2);
     gate.open();
     client.take(2);
