@@ -39,6 +39,7 @@ mod nginx;
 mod node;
 mod reload;
 mod retries;
+mod runbook;
 mod shutdown;
 mod signatures;
 mod sink;
