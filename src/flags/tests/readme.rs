@@ -68,6 +68,36 @@ ExecStart=/usr/local/bin/conduit run --maximum 5
     assert_eq!(found, expected, "{complaints:#?}");
 }
 
+#[test]
+fn every_link_inside_the_readme_leads_to_a_heading() {
+    let headings = README.lines().filter_map(|line| line.strip_prefix("##"));
+    let anchors: Vec<String> = headings.map(anchor).collect();
+    let links = README
+        .split("](#")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    let links: Vec<&str> = links.collect();
+    assert!(
+        links.len() > 10 && anchors.len() > 10,
+        "{links:?} {anchors:?}"
+    );
+    for link in links {
+        assert!(
+            anchors.iter().any(|anchor| anchor == link),
+            "no heading is #{link}"
+        );
+    }
+}
+
+/// What a heading is called in links.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim_start_matches('#').trim().chars();
+    let kept = letters.filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-'));
+    kept.flat_map(char::to_lowercase)
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
 /// What is wrong with a command line, unless the text shows it as its output.
 fn complaint(example: &Example, text: &str) -> Option<String> {
     let words: Vec<&str> = example.words.iter().map(String::as_str).collect();
