@@ -353,8 +353,9 @@ impl Siege {
     /// Enough for a page that no kernel takes whole from a writer whose reader does not read: Linux takes 4 MiB.
     pub(crate) const ORIGINS: usize = 1_000;
 
-    /// Pages that are being read take 32 MiB at most; beside them stand the newest, and the one that is being written.
-    const GROWN_MOST: u64 = 64 * 1024 * 1024;
+    /// Pages that are being read take 32 MiB at most; beside them stand the newest and the one that is being written,
+    /// and what the allocator keeps between pages of different sizes.
+    const GROWN_MOST: u64 = 128 * 1024 * 1024;
 
     /// Where to send, by long names.
     pub(crate) fn urls(sink: &Sink) -> Vec<String> {
