@@ -86,7 +86,7 @@ fn check_print_shows_what_holds_and_who_said_so_but_no_secret() {
         "https://a.example.com".to_owned(),
         format!("timeout 3 {name}:3:38"),
         format!("headers *** {name}:3:52"),
-        format!("secret none {name}:3:95"),
+        format!("secret none {name}:3:96"),
         "listen 127.0.0.1:5000 built in".to_owned(),
     ] {
         assert!(rows.contains(&words(&expected)), "{expected}\n{stdout}");
