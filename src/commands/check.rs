@@ -8,8 +8,8 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use crate::commands::help;
-use crate::commands::run;
+use crate::commands::columns::columns;
+use crate::commands::{help, run};
 use crate::config::load::{Loaded, Sources, Values};
 use crate::config::source::{Given, shown};
 use crate::config::table::{Default, ENDPOINT_SETTINGS, SETTINGS, Setting};
@@ -59,10 +59,10 @@ fn settings(loaded: &Loaded, machine: &Machine) -> String {
             table.add(given);
         }
     }
-    table.write(&mut out);
+    out.push_str(&columns(&table.rows, &[], 0));
     for (key, _) in values.endpoints.iter() {
         writeln!(out, "\n{key}").expect("a String takes what is written");
-        endpoint(values, key).write(&mut out);
+        out.push_str(&columns(&endpoint(values, key).rows, &[], 0));
     }
     out
 }
@@ -106,18 +106,5 @@ impl Table {
             Default::Nothing => ("none".to_owned(), "built in".to_owned()),
         };
         self.rows.push([setting.name.to_owned(), value, source]);
-    }
-
-    /// Writes it in columns.
-    fn write(&self, out: &mut String) {
-        let width = |column: usize| {
-            let widths = self.rows.iter().map(|row| row[column].chars().count());
-            widths.max().unwrap_or(0)
-        };
-        let (names, values) = (width(0), width(1));
-        for [name, value, source] in &self.rows {
-            writeln!(out, "{name:names$}  {value:values$}  {source}")
-                .expect("a String takes what is written");
-        }
     }
 }

@@ -6,7 +6,6 @@
 //! Not here: which settings there are and who said what (`config`), the rules (`engine/guard`).
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -24,7 +23,8 @@ use conduit::wire::job_line::JobLine;
 use conduit::wire::url::{Host, Origin};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{complain, exit};
+use crate::commands::columns::columns;
+use crate::commands::{complain, exit, jobs};
 use crate::config::load::Loaded;
 use crate::config::table::{Default, ENDPOINT_SETTINGS, SETTINGS, Setting};
 use crate::io::{clock, own};
@@ -61,12 +61,19 @@ struct Explained {
 
 /// Explains every line.
 pub fn execute(loaded: &Loaded, file: Option<&Path>, json: bool) -> ExitCode {
+    let source = match jobs(file) {
+        Ok(source) => source,
+        Err(reason) => {
+            complain(&reason);
+            return exit::usage();
+        }
+    };
     let explainer = Explainer {
         loaded,
         policy: loaded.settings.policy(u32::MAX),
         now: clock::now(),
     };
-    match explainer.explain_all(file, json) {
+    match explainer.explain_all(source, json) {
         Ok(true) => exit::DONE,
         Ok(false) => exit::NOT_ALL,
         Err(what) => {
@@ -84,11 +91,7 @@ struct Explainer<'a> {
 
 impl Explainer<'_> {
     /// Whether no job would be refused.
-    fn explain_all(&self, file: Option<&Path>, json: bool) -> Result<bool, String> {
-        let mut source: Box<dyn Read> = match file {
-            Some(path) => Box::new(open(path)?),
-            None => Box::new(io::stdin().lock()),
-        };
+    fn explain_all(&self, mut source: impl Read, json: bool) -> Result<bool, String> {
         let mut lines = LineBuffer::new(self.loaded.settings.max_job_bytes as usize);
         let mut stdout = io::stdout().lock();
         let (mut number, mut all_good) = (0, true);
@@ -314,16 +317,6 @@ fn is_shown(name: &str) -> bool {
     own.contains(&&*name) || name.starts_with("webhook-") || name.starts_with("x-webhook-")
 }
 
-fn open(path: &Path) -> Result<File, String> {
-    let name = path.display();
-    let file = File::open(path).map_err(|error| format!("can't open {name}: {error}"))?;
-    match file.metadata() {
-        Ok(metadata) if metadata.is_dir() => Err(format!("can't read {name}: it is a directory")),
-        Ok(_) => Ok(file),
-        Err(error) => Err(format!("can't read {name}: {error}")),
-    }
-}
-
 impl Verdict {
     const fn name(self) -> &'static str {
         match self {
@@ -372,14 +365,10 @@ impl Explained {
                 out.push('\n');
             }
         }
-        let width = |column: usize| {
-            let widths = self.settings.iter().map(|row| row[column].chars().count());
-            widths.max().unwrap_or(0)
-        };
-        let (names, values) = (width(0), width(1));
-        for [name, value, source] in &self.settings {
-            writeln!(out, "  {name:names$}  {value:values$}  {source}")
-                .expect("a String takes what is written");
+        for row in columns(&self.settings, &[], 0).lines() {
+            out.push_str("  ");
+            out.push_str(row);
+            out.push('\n');
         }
         out.push('\n');
         out

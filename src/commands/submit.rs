@@ -8,11 +8,9 @@
 //!
 //! Not here: what a line may say (`conduit::wire::job_line`), finding the socket (`peer`).
 
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -21,7 +19,7 @@ use std::time::Duration;
 use conduit::base::time::Instant;
 use serde::Deserialize;
 
-use crate::commands::{complain, exit, peer};
+use crate::commands::{complain, exit, jobs, peer};
 use crate::flags::SubmitOptions;
 use crate::io::{clock, log as logger};
 
@@ -106,13 +104,7 @@ enum Stopped {
 
 /// Connects and starts both threads. They end with the process.
 fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
-    let source: Box<dyn Read + Send> = match &options.file {
-        None => Box::new(io::stdin()),
-        Some(path) => Box::new(open(path).map_err(|error| {
-            let path = logger::quoted(&path.to_string_lossy());
-            Stopped::Usage(format!("can't open {path}: {error}"))
-        })?),
-    };
+    let source = jobs(options.file.as_deref()).map_err(Stopped::Usage)?;
     let unable = |what: &str, error: io::Error| Stopped::Unable(format!("can't {what}: {error}"));
     let stream = peer::connect(options.socket.as_deref()).map_err(Stopped::Unable)?;
     let answers = stream
@@ -136,14 +128,6 @@ fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
 }
 
 /// Opens the file. A directory can be opened too, but has no lines.
-fn open(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    match file.metadata()?.is_dir() {
-        true => Err(ErrorKind::IsADirectory.into()),
-        false => Ok(file),
-    }
-}
-
 /// Sends all lines. Whoever gets the events may have gone: then the process ends.
 fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &SyncSender<Event>) {
     let mut buffer = vec![0; CHUNK_BYTES];

@@ -235,10 +235,11 @@ fn of_secret_and_secret_file_the_one_that_signs_is_shown() {
 }
 
 #[test]
-fn lines_that_cannot_be_read_are_exit_3_and_wrong_usage_is_2() {
+fn wrong_usage_is_exit_2_and_lines_that_cannot_be_read_are_3() {
     for (arguments, status) in [
-        (["explain", "/nonexistent/jobs"], 3),
-        (["explain", "/"], 3),
+        (["explain", "/nonexistent/jobs"], 2),
+        (["explain", "/"], 2),
+        (["explain", "/proc/self/mem"], 3),
         (["explain", "--workers=0"], 2),
         (["explain", ""], 2),
     ] {

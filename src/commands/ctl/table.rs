@@ -9,11 +9,10 @@ use conduit::wire::dates::write_rfc3339_millis;
 use conduit::wire::report::Outcome;
 use serde_json::Value;
 
+use crate::commands::columns::{GAP, columns, widths};
+
 /// Columns of a wide terminal.
 const COLUMNS: usize = 120;
-
-/// Columns between two others.
-const GAP: usize = 2;
 
 /// What names have, whatever the figures are.
 const NAME_CHARS_LEAST: usize = 16;
@@ -179,31 +178,6 @@ fn cut(name: &str, chars_max: usize) -> String {
         true => name.chars().take(chars_max - 1).collect::<String>() + "~",
         false => name.to_owned(),
     }
-}
-
-/// Rows in columns, those of `right` flush right; the first `skipped` rows only make the columns wide.
-fn columns<const N: usize>(rows: &[[String; N]], right: &[usize], skipped: usize) -> String {
-    let widths = widths(rows);
-    let mut out = String::new();
-    for row in rows.iter().skip(skipped) {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(column, (cell, width))| match right.contains(&column) {
-            true => format!("{cell:>width$}"),
-            false => format!("{cell:width$}"),
-        });
-        let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-/// How wide each column is.
-fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
-    std::array::from_fn(|column| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    })
 }
 
 fn aligned(rows: &[(String, String)], width: usize) -> String {
