@@ -161,52 +161,34 @@ Seconds may have a fraction (2.5); BYTES take k, m or g (64k); a switch takes
 /// The text about `topic`.
 #[must_use]
 pub fn text(topic: Topic) -> String {
-    let mut out = String::new();
+    let about = match topic {
+        Topic::Commands => return ABOUT.to_owned(),
+        Topic::Run => RUN,
+        Topic::Check => CHECK,
+        Topic::Explain => EXPLAIN,
+        Topic::Submit => SUBMIT,
+        Topic::Ctl => CTL,
+        Topic::Top => TOP,
+        Topic::Health => HEALTH,
+        Topic::Sink => SINK,
+        Topic::Demo => DEMO,
+    };
+    let mut out = about.to_owned();
+    let flags = topic.flags().iter().map(flag_row);
     match topic {
-        Topic::Commands => out.push_str(ABOUT),
-        Topic::Check => {
-            out.push_str(CHECK);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-        }
-        Topic::Explain => {
-            out.push_str(EXPLAIN);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-        }
-        Topic::Run => {
-            out.push_str(RUN);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-            for group in Group::ALL {
-                let settings = topic.settings().filter(|setting| setting.group == group);
-                section(&mut out, group.title(), settings.map(row));
-            }
-            out.push('\n');
-            out.push_str(VALUES);
-        }
-        Topic::Submit => {
-            out.push_str(SUBMIT);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-        }
-        Topic::Top => {
-            out.push_str(TOP);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-        }
-        Topic::Ctl => {
-            out.push_str(CTL);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
-        }
-        Topic::Health => {
-            out.push_str(HEALTH);
-            let flags = topic.flags().iter().map(flag_row);
+        // A few settings stand among the flags; all there are stand under headings, in the text of run.
+        Topic::Health | Topic::Demo => {
             section(&mut out, "Options", flags.chain(topic.settings().map(row)));
         }
-        Topic::Sink => {
-            out.push_str(SINK);
-            section(&mut out, "Options", topic.flags().iter().map(flag_row));
+        _ => section(&mut out, "Options", flags),
+    }
+    if topic == Topic::Run {
+        for group in Group::ALL {
+            let settings = topic.settings().filter(|setting| setting.group == group);
+            section(&mut out, group.title(), settings.map(row));
         }
-        Topic::Demo => {
-            out.push_str(DEMO);
-            section(&mut out, "Options", topic.settings().map(row));
-        }
+        out.push('\n');
+        out.push_str(VALUES);
     }
     out
 }
