@@ -459,24 +459,31 @@ fn settings(typed: &[(Word, OsString)]) -> Result<Settings, UsageError> {
 fn sources(typed: &[(Word, OsString)]) -> Result<Sources, UsageError> {
     let mut words = typed.iter().rev();
     let file = words.find(|(word, _)| word.name() == CONFIG.name);
-    let file = file.map(|(_, text)| text);
-    if let Some(text) = file.filter(|text| text.is_empty()) {
-        let bad = value::bad(text, "a file's name".to_owned());
-        return Err(bad_value(CONFIG.name, &bad));
-    }
+    let file = file.map(|(_, text)| path(CONFIG.name, text)).transpose()?;
     Ok(Sources {
         flags: load::flags(of_settings(typed)),
         environment: Vec::new(),
-        file: file.map(PathBuf::from),
+        file,
     })
 }
 
+/// The value of a switch, the last that was typed.
 fn is_on(name: &str, typed: &[(Word, OsString)]) -> Result<bool, UsageError> {
     let mut is_on = false;
     for (_, text) in typed.iter().filter(|(word, _)| word.name() == name) {
-        is_on = value::switch(text).map_err(|bad| bad_value(name, &bad))?;
+        is_on = switch(name, text)?;
     }
     Ok(is_on)
+}
+
+/// `true` or `false`.
+fn switch(flag: &str, text: &OsStr) -> Result<bool, UsageError> {
+    value::switch(text).map_err(|bad| bad_value(flag, &bad))
+}
+
+/// The name of a file, or of a socket.
+fn path(flag: &str, text: &OsStr) -> Result<PathBuf, UsageError> {
+    value::path(text).map_err(|bad| bad_value(flag, &bad))
 }
 
 fn of_settings(typed: &[(Word, OsString)]) -> impl Iterator<Item = (&'static Setting, OsString)> {

@@ -218,14 +218,7 @@ impl Kind {
             Kind::Secrets(put) => put(settings, value::secrets(text)?),
             Kind::Rate(least, most, put) => put(settings, value::rate(text, least, most)?),
             Kind::Word(most, put) => put(settings, value::word(text, most)?),
-            Kind::File(put) | Kind::Path(put)
-                if !text.is_empty() && !text.as_encoded_bytes().contains(&0) =>
-            {
-                put(settings, PathBuf::from(text));
-            }
-            Kind::File(_) | Kind::Path(_) => {
-                return Err(value::bad(text, "a file's name".to_owned()));
-            }
+            Kind::File(put) | Kind::Path(put) => put(settings, value::path(text)?),
             Kind::Listen(put) => put(settings, value::listen(text)?),
             Kind::Choice(words, put) => put(settings, value::choice(text, words)?),
         }

@@ -6,6 +6,7 @@
 //! Not here: which setting takes what (`table`).
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use conduit::engine::policy::{AllowNet, Nat64Prefix, Statuses};
@@ -114,6 +115,17 @@ pub fn switch(text: &OsStr) -> Result<bool, BadValue> {
         Some("true") => Ok(true),
         Some("false") => Ok(false),
         Some(_) | None => Err(bad(text, "true or false".to_owned())),
+    }
+}
+
+/// The name of a file, or of another place in the file system.
+///
+/// # Errors
+/// What was expected instead.
+pub fn path(text: &OsStr) -> Result<PathBuf, BadValue> {
+    match text.is_empty() || text.as_encoded_bytes().contains(&0) {
+        true => Err(bad(text, "a file's name".to_owned())),
+        false => Ok(PathBuf::from(text)),
     }
 }
 

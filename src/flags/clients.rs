@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{BadValue, value};
-use crate::flags::{Flag, UsageError, Word, bad_value, wrong};
+use crate::config::value;
+use crate::flags::{Flag, UsageError, Word, bad_value, path, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit submit` is to do.
@@ -68,7 +68,7 @@ pub(super) fn top_options(typed: &[(Word, OsString)]) -> Result<TopOptions, Usag
     };
     for (name, value) in flags(typed) {
         match name {
-            "socket" => options.socket = Some(socket(value)?),
+            "socket" => options.socket = Some(path(name, value)?),
             "interval" => {
                 let interval = value::seconds(value, least, most);
                 options.interval = interval.map_err(|bad| bad_value(name, &bad))?;
@@ -90,7 +90,7 @@ pub(super) fn submit_options(
     };
     for (name, value) in flags(typed) {
         match name {
-            "socket" => options.socket = Some(socket(value)?),
+            "socket" => options.socket = Some(path(name, value)?),
             "wait" => options.wait = switch(name, value)?,
             _ => unreachable!("{name} is in SUBMIT_FLAGS but put nowhere"),
         }
@@ -103,8 +103,10 @@ pub(super) fn job_file(command: &str, words: &[OsString]) -> Result<Option<PathB
     match words {
         [] => Ok(None),
         [file] if file == "-" => Ok(None),
-        [file] if !file.is_empty() => Ok(Some(PathBuf::from(file))),
-        [file] => Err(unexpected(command, file, "expected a file's name")),
+        [file] => match value::path(file) {
+            Ok(path) => Ok(Some(path)),
+            Err(_) => Err(unexpected(command, file, "expected a file's name")),
+        },
         [_, more, ..] => Err(unexpected(command, more, "it takes one file")),
     }
 }
@@ -115,20 +117,6 @@ pub(super) fn flags(typed: &[(Word, OsString)]) -> impl Iterator<Item = (&'stati
         Word::Flag(flag) => Some((flag.name, value.as_os_str())),
         Word::Setting(_) => None,
     })
-}
-
-/// The name of a socket.
-pub(super) fn socket(text: &OsStr) -> Result<PathBuf, UsageError> {
-    if text.is_empty() {
-        let bad = value::bad(text, "a file's name".to_owned());
-        return Err(bad_value("socket", &bad));
-    }
-    Ok(PathBuf::from(text))
-}
-
-/// `true` or `false`.
-pub(super) fn switch(name: &str, text: &OsStr) -> Result<bool, UsageError> {
-    value::switch(text).map_err(|bad: BadValue| bad_value(name, &bad))
 }
 
 /// A word too many, or the wrong one.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use conduit::wire::ctl::request::origin;
 
 use crate::config::value;
-use crate::flags::clients::{SOCKET, flags, socket, switch, unexpected};
-use crate::flags::{Flag, UsageError, Word, bad_value, nearest, wrong};
+use crate::flags::clients::{SOCKET, flags, unexpected};
+use crate::flags::{Flag, UsageError, Word, bad_value, nearest, path, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit ctl` is to do.
@@ -278,7 +278,7 @@ impl Typed {
         let choice = &mut all.choice;
         for (name, value) in flags(typed) {
             match name {
-                "socket" => all.socket = Some(socket(value)?),
+                "socket" => all.socket = Some(path(name, value)?),
                 "json" => all.json = switch(name, value)?,
                 "cancel" => all.cancel = switch(name, value)?,
                 "id" => choice.ids.push(text(value)?),

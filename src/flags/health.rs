@@ -5,9 +5,10 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Listen;
 use crate::config::load::Sources;
-use crate::config::{Listen, value};
-use crate::flags::{CONFIG, Flag, UsageError, Word, bad_value, wrong};
+use crate::flags::clients::flags;
+use crate::flags::{CONFIG, Flag, UsageError, Word, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit health` is to do.
@@ -57,16 +58,16 @@ pub(super) fn health_options(
         place: None,
         sources,
     };
-    for (word, text) in typed {
-        match word.name().as_str() {
-            "live" => {
-                options.live = value::switch(text).map_err(|bad| bad_value("live", &bad))?;
-            }
+    for (name, text) in flags(typed) {
+        match name {
+            "live" => options.live = switch(name, text)?,
             "url" => {
                 let place = text.to_str().and_then(url);
                 options.place = Some(place.ok_or_else(|| bad_url(text))?);
             }
-            _ => {}
+            // That is one of the sources.
+            "config" => {}
+            _ => unreachable!("{name} is in HEALTH_FLAGS but put nowhere"),
         }
     }
     Ok(options)

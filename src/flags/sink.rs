@@ -92,8 +92,7 @@ fn put_sink(options: &mut SinkOptions, name: &str, text: &OsStr) -> Result<(), B
         }
         "delay" => options.delay = delay(text)?,
         "tls" => options.tls = Some(cert_and_key(text)?),
-        "log" if text.is_empty() => return Err(value::bad(text, "a file's name".to_owned())),
-        "log" => options.log = Some(PathBuf::from(text)),
+        "log" => options.log = Some(value::path(text)?),
         _ => unreachable!("{name} is in SINK_FLAGS but put nowhere"),
     }
     Ok(())
