@@ -113,7 +113,7 @@ impl Intake {
         ctl.write_done(&mut text, |out| {
             out.extend_from_slice(b"{\"origin\":");
             push_json_string(out, &origin.text);
-            let breaker = if isolates { "open" } else { "closed" };
+            let breaker = if isolates { "isolated" } else { "closed" };
             out.extend_from_slice(format!(",\"breaker\":\"{breaker}\"}}").as_bytes());
         });
         self.outputs.push_back(Output::Breaker {

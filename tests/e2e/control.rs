@@ -32,7 +32,7 @@ fn an_isolated_endpoint_gets_nothing_until_its_breaker_is_reset() {
     let origin = url.trim_end_matches('/');
     let (status, stdout, stderr) = ctl(&daemon, &["breaker", "isolate", origin]);
     assert_eq!(status, Some(0), "{stderr}");
-    assert_eq!(stdout, format!("breaker  open\norigin   {origin}\n"));
+    assert_eq!(stdout, format!("breaker  isolated\norigin   {origin}\n"));
     let mut client = daemon.connect();
     client.send(plain("a", &url) + &plain("b", &url));
     assert_eq!(client.take(2), ["a 1 accepted", "b 2 accepted"]);

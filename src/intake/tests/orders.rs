@@ -120,7 +120,7 @@ fn a_breaker_is_told_to_the_engine_that_has_the_origin_or_will_have_it() {
         client,
         "{\"ctl\":\"breaker isolate\",\"origin\":\"https://A:443/\"}",
     );
-    let done = "\"data\":{\"origin\":\"https://a\",\"breaker\":\"open\"}}\n";
+    let done = "\"data\":{\"origin\":\"https://a\",\"breaker\":\"isolated\"}}\n";
     assert!(heard.ends_with(done), "{heard}");
     world.says(client, line("a", "1"));
     let (engine, _) = &world.out[0];
@@ -149,7 +149,7 @@ fn an_origin_that_is_isolated_while_its_engine_forgets_it_stays_there_and_is_hel
     world.hears(client);
     let isolate = "{\"ctl\":\"breaker isolate\",\"origin\":\"https://a\"}";
     let heard = world.orders(client, isolate);
-    assert!(heard.contains("\"breaker\":\"open\""), "{heard}");
+    assert!(heard.contains("\"breaker\":\"isolated\""), "{heard}");
     // The engine has forgotten it before the order came, and makes it anew.
     let origin = || Arc::new(Url::parse("https://a").expect("a URL").to_origin());
     world.input(Input::OriginRetired {
