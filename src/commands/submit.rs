@@ -53,6 +53,7 @@ enum Event {
 struct Answer {
     line: Option<u64>,
     outcome: Option<Box<str>>,
+    known: Option<Box<str>>,
     same_payload: Option<bool>,
     ctl: Option<serde::de::IgnoredAny>,
     ok: Option<bool>,
@@ -74,6 +75,8 @@ struct Tally {
     /// The last line that was answered.
     last_line: u64,
     accepted: u64,
+    /// Results that are still to come: of what was accepted, and of pending jobs that a line was a duplicate of.
+    due: u64,
     results: u64,
     /// Not accepted, or with results not delivered.
     bad: u64,
@@ -127,7 +130,6 @@ fn start(options: &SubmitOptions) -> Result<Receiver<Event>, Stopped> {
     Ok(events)
 }
 
-/// Opens the file. A directory can be opened too, but has no lines.
 /// Sends all lines. Whoever gets the events may have gone: then the process ends.
 fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &SyncSender<Event>) {
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -252,18 +254,21 @@ impl Tally {
         if line > self.last_line {
             self.last_line = line;
             self.answered += 1;
+            let is_pending = outcome == "duplicate" && answer.known.as_deref() == Some("pending");
             self.accepted += u64::from(outcome == "accepted");
+            self.due += u64::from(outcome == "accepted" || is_pending);
             self.bad += u64::from(outcome != "accepted" && !is_known);
             return Ok(true);
         }
         self.results += 1;
+        self.due = self.due.saturating_sub(1);
         self.bad += u64::from(self.waits && outcome != "delivered" && !is_known);
         Ok(self.waits)
     }
 
     /// Whether everything that was asked for is known.
     fn is_complete(&self) -> bool {
-        self.sent == Some(self.answered) && (!self.waits || self.results >= self.accepted)
+        self.sent == Some(self.answered) && (!self.waits || self.due == 0)
     }
 
     fn in_words(&self) -> String {
@@ -424,6 +429,20 @@ mod tests {
         let other = r#"{"id":"a","line":1,"outcome":"duplicate","samePayload":false}"#;
         assert_eq!(tally(true, &[same]).bad, 0);
         assert_eq!(tally(true, &[other]).bad, 1);
+    }
+
+    #[test]
+    fn a_duplicate_of_a_pending_job_is_waited_for_and_one_of_a_delivered_job_is_not() {
+        let pending =
+            r#"{"id":"a","line":1,"outcome":"duplicate","known":"pending","samePayload":true}"#;
+        let delivered =
+            r#"{"id":"b","line":2,"outcome":"duplicate","known":"delivered","samePayload":true}"#;
+        let mut tally = tally(true, &[pending, delivered]);
+        tally.sent = Some(2);
+        assert!(!tally.is_complete(), "the pending one's result is to come");
+        let result = r#"{"id":"a","line":1,"outcome":"delivered"}"#;
+        assert_eq!(tally.take(result), Ok(true));
+        assert!(tally.is_complete() && tally.bad == 0);
     }
 
     #[test]
