@@ -79,10 +79,6 @@ pub struct Settings {
     pub identities: Vec<Identity>,
     /// Sockets of the whole process; `None`: what the open-file limit suggests.
     pub max_connections_total: Option<u32>,
-    /// Idle time after which TCP asks whether the peer is still there.
-    pub keep_alive_delay: Duration,
-    /// How long after that an unanswered connection is given up.
-    pub keep_alive_timeout: Duration,
     /// `http://` destinations are allowed.
     pub allow_http: bool,
     /// Forbidden ranges that are allowed all the same.
@@ -149,10 +145,6 @@ pub struct EndpointSettings {
     pub endpoint: Endpoint,
     /// Jobs that may wait there.
     pub max_queued: u32,
-    /// Idle time after which TCP asks whether the peer is still there.
-    pub keep_alive_delay: Duration,
-    /// How long after that an unanswered connection is given up.
-    pub keep_alive_timeout: Duration,
 }
 
 /// Files that the settings of an endpoint name.
@@ -266,8 +258,6 @@ impl Settings {
         EndpointSettings {
             endpoint,
             max_queued: self.max_queued,
-            keep_alive_delay: self.keep_alive_delay,
-            keep_alive_timeout: self.keep_alive_timeout,
         }
     }
 
@@ -281,8 +271,6 @@ impl Settings {
             ttl: Some(own.endpoint.ttl),
             endpoint: own.endpoint,
             max_queued: own.max_queued,
-            keep_alive_delay: own.keep_alive_delay,
-            keep_alive_timeout: own.keep_alive_timeout,
             endpoints: Endpoints::default(),
             ..self.clone()
         }
@@ -374,8 +362,6 @@ impl Default for Settings {
             endpoints: Endpoints::default(),
             identities: Vec::new(),
             max_connections_total: None,
-            keep_alive_delay: Duration::ZERO,
-            keep_alive_timeout: Duration::ZERO,
             allow_http: false,
             allow_net: Vec::new(),
             allow_port: Vec::new(),
@@ -450,8 +436,6 @@ mod tests {
     #[test]
     fn what_the_engine_does_not_know_has_its_defaults_too() {
         let settings = Settings::default();
-        assert_eq!(settings.keep_alive_delay, Duration::from_secs(30));
-        assert_eq!(settings.keep_alive_timeout, Duration::from_secs(20));
         assert_eq!(settings.max_job_bytes, 1 << 20);
         assert_eq!(settings.max_pending, 100_000);
         assert_eq!(settings.shutdown_timeout, Duration::from_secs(25));

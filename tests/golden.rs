@@ -466,7 +466,7 @@ impl Player {
 
     fn render(&mut self, output: Output) -> String {
         match output {
-            Output::Connect { sock, addr } => {
+            Output::Connect { sock, addr, .. } => {
                 if addr.port() == 53 {
                     self.streams.push((sock, Vec::new()));
                 }

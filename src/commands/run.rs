@@ -20,7 +20,6 @@ use crate::io::notify::Notify;
 use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::spool::Opened;
-use crate::io::stream::KeepAlive;
 use crate::io::tls::Credentials;
 use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys, tls};
 
@@ -186,10 +185,6 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         tls: Credentials {
             roots: Arc::new(roots),
             identities: settings.identities.clone().into(),
-        },
-        keep_alive: KeepAlive {
-            delay: settings.keep_alive_delay,
-            timeout: settings.keep_alive_timeout,
         },
         shutdown_timeout: settings.shutdown_timeout,
         source: Box::new(io::empty()),

@@ -18,7 +18,6 @@ use crate::config::{Machine, Settings, value};
 use crate::io::log::quoted;
 use crate::io::socket::Users;
 use crate::io::steering::{Change, Question};
-use crate::io::stream::KeepAlive;
 use crate::io::tls::{self, Credentials};
 
 /// Origins that `ctl set` may have changed something of.
@@ -133,10 +132,6 @@ impl Live {
             clients_max: settings.max_clients(&self.machine),
             limits: settings.limits(&self.machine),
             tls: None,
-            keep_alive: KeepAlive {
-                delay: settings.keep_alive_delay,
-                timeout: settings.keep_alive_timeout,
-            },
             shutdown_timeout: settings.shutdown_timeout,
             users: Users {
                 submit: settings.allow_uid,

@@ -468,14 +468,18 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "keepAliveDelay",
         group: Group::Connections,
-        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| s.keep_alive_delay = v),
+        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| {
+            s.endpoint.keep_alive_delay = v;
+        }),
         default: Default::Value("30"),
         help: "idle time after which TCP asks whether the peer is still there",
     },
     Setting {
         name: "keepAliveTimeout",
         group: Group::Connections,
-        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| s.keep_alive_timeout = v),
+        kind: Kind::Seconds(SECOND, TCP_KEEP_ALIVE_MAX, |s, v| {
+            s.endpoint.keep_alive_timeout = v;
+        }),
         default: Default::Value("20"),
         help: "for the answer to that",
     },

@@ -178,7 +178,12 @@ impl Engine {
         if has_place {
             let sock = SockId(self.sockets.insert(Owner::Connection(place)));
             dial.on_begun(now.mono, sock);
-            self.outputs.push_back(Output::Connect { sock, addr });
+            let keep_alive = self.origins[place.origin].endpoint.keep_alive();
+            self.outputs.push_back(Output::Connect {
+                sock,
+                addr,
+                keep_alive,
+            });
             if is_second {
                 self.places.take_racer();
             }

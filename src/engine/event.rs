@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Instant;
-use crate::engine::policy::{Policy, TlsProfile};
+use crate::engine::policy::{KeepAlive, Policy, TlsProfile};
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
@@ -127,6 +127,8 @@ pub enum Output {
         sock: SockId,
         /// Where to.
         addr: SocketAddr,
+        /// How it is noticed that whoever is there is gone.
+        keep_alive: KeepAlive,
     },
     /// Start TLS on a connected socket.
     Secure {

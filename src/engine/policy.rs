@@ -62,6 +62,10 @@ pub struct Endpoint {
     pub max_drain_bytes: u32,
     /// Bytes of a response's head, interim heads included.
     pub max_response_header_bytes: u32,
+    /// Silence after which TCP asks whether the peer of a connection is still there.
+    pub keep_alive_delay: Duration,
+    /// How long after that a connection without an answer is given up.
+    pub keep_alive_timeout: Duration,
     /// A reused connection that dies before the first response byte is no failed attempt.
     pub resend_stale: bool,
     /// After the nth failed attempt the wait is the nth of these; when there is none, the job is given up.
@@ -92,6 +96,15 @@ pub struct Endpoint {
     pub region: Option<Arc<str>>,
     /// Attempts that may begin in a second; none: as many as there are connections for.
     pub rate_limit: Option<Rate>,
+}
+
+/// How TCP notices that the peer of a silent connection is gone; in whole seconds, as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe (`keepAliveDelay`).
+    pub delay_seconds: u32,
+    /// From the first probe to giving up (`keepAliveTimeout`).
+    pub timeout_seconds: u32,
 }
 
 /// How many attempts may begin in a second.
@@ -162,6 +175,18 @@ impl Policy {
     #[must_use]
     pub fn endpoint_of(&self, origin: &Origin) -> &Arc<Endpoint> {
         self.endpoints.get(origin).unwrap_or(&self.endpoint)
+    }
+}
+
+impl Endpoint {
+    /// How dead peers of its connections are noticed.
+    #[must_use]
+    pub fn keep_alive(&self) -> KeepAlive {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        KeepAlive {
+            delay_seconds: seconds(self.keep_alive_delay),
+            timeout_seconds: seconds(self.keep_alive_timeout),
+        }
     }
 }
 
@@ -403,6 +428,8 @@ impl Default for Endpoint {
             drain_timeout: Duration::from_secs(5),
             max_drain_bytes: 64 * 1024,
             max_response_header_bytes: 64 * 1024,
+            keep_alive_delay: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(20),
             resend_stale: true,
             retry_schedule: [2, 4, 8].map(Duration::from_secs).into(),
             retry_statuses: Statuses::transient(),

@@ -69,7 +69,11 @@ impl Engine {
                     self.query_socks[query.index()] = Some(sock);
                     self.outputs.push_back(match transport {
                         Transport::Udp => Output::Query { sock, server },
-                        Transport::Tcp => Output::Connect { sock, addr: server },
+                        Transport::Tcp => Output::Connect {
+                            sock,
+                            addr: server,
+                            keep_alive: self.policy.endpoint.keep_alive(),
+                        },
                     });
                 }
                 resolver::Output::Forget { query } => self.forget_query(query, true),

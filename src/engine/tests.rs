@@ -13,7 +13,7 @@ use crate::base::time::{Instant, Now, Wall};
 use crate::engine::Engine;
 use crate::engine::conclude::EXCERPT_BYTES_MAX;
 use crate::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
-use crate::engine::policy::{AllowNet, Policy};
+use crate::engine::policy::{AllowNet, Endpoint, Policy};
 use crate::wire::endpoint_row::{EndpointRow, Rows};
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
@@ -147,7 +147,7 @@ impl World {
         self.engine.check_invariants();
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Connect { sock, addr } => {
+                Output::Connect { sock, addr, .. } => {
                     let is_query = addr.to_string() == NAME_SERVER;
                     assert!(is_query || addr.ip().is_loopback(), "{addr} is forbidden");
                     let state = if is_query {
@@ -611,4 +611,38 @@ fn origins_are_told_of_a_few_at_a_time_and_each_once() {
     names.sort();
     names.dedup();
     assert_eq!((told, names.len()), (100, 100));
+}
+
+#[test]
+fn a_connection_is_kept_alive_as_its_endpoint_has_it() {
+    let own = Endpoint {
+        keep_alive_delay: Duration::from_millis(7_900),
+        keep_alive_timeout: Duration::from_secs(5),
+        ..Endpoint::default()
+    };
+    let mut policy = Policy {
+        allow_http: true,
+        allow_net: vec![AllowNet::parse("127.0.0.0/8").expect("a range")],
+        ..Policy::default()
+    };
+    let inserted = policy
+        .endpoints
+        .insert("http://127.0.0.2:8080", Arc::new(own));
+    inserted.expect("an origin");
+    let now = Now::default();
+    let mut engine = Engine::new(now, Arc::new(policy), Arc::default(), [7; 32]);
+    let mut told = Vec::new();
+    for url in ["http://127.0.0.1:8080/", "http://127.0.0.2:8080/"] {
+        let line = format!(r#"{{"url":"{url}"}}"#);
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        let origin = Arc::new(line.url.to_origin());
+        let job = line.into_job("id".into(), Source::default(), origin, now);
+        engine.handle_input(now, Input::Job(job));
+        while let Some(output) = engine.poll_output() {
+            if let Output::Connect { keep_alive, .. } = output {
+                told.push((keep_alive.delay_seconds, keep_alive.timeout_seconds));
+            }
+        }
+    }
+    assert_eq!(told, [(30, 20), (7, 5)]);
 }

@@ -34,7 +34,6 @@ use crate::io::socket::Socket;
 use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
 use crate::io::steering::Steering;
-use crate::io::stream::KeepAlive;
 use crate::io::tls::Credentials;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
@@ -61,8 +60,6 @@ pub struct Setup {
     pub seed: [u8; 32],
     /// Whose certificates are trusted, and which are shown.
     pub tls: Credentials,
-    /// How dead peers are noticed.
-    pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.
     pub shutdown_timeout: Duration,
     /// The feed: read on a thread of its own, which may block in it.
@@ -174,7 +171,6 @@ impl Front {
         let plan = Plan {
             policy: Arc::new(share(setup.policy, setup.workers)),
             tls: setup.tls,
-            keep_alive: setup.keep_alive,
             own_port: listens_at.map(|addr| addr.port()),
             note: setup.note,
             names: contents,

@@ -18,7 +18,7 @@ use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
 use conduit::engine::event::{Appetite, Cause, CauseKind, Input, Note, Output, SockId};
 use conduit::engine::guard::Rule;
-use conduit::engine::policy::TlsProfile;
+use conduit::engine::policy::{KeepAlive, TlsProfile};
 use conduit::wire::endpoint_row::Rows;
 use conduit::wire::job::Job;
 use conduit::wire::report::Ending;
@@ -29,7 +29,7 @@ use mio::event::Event;
 use mio::{Registry, Token};
 
 use crate::io::own;
-use crate::io::stream::{self, Buffers, Got, KeepAlive, Stream, Written};
+use crate::io::stream::{self, Buffers, Got, Stream, Written};
 use crate::io::tls::Client;
 use crate::io::udp::Udp;
 
@@ -94,7 +94,6 @@ pub struct Net {
     own_port: Option<u16>,
     buffers: Buffers,
     tls: Client,
-    keep_alive: KeepAlive,
 }
 
 #[derive(Debug)]
@@ -155,13 +154,7 @@ enum Step {
 impl Net {
     /// An engine without sockets yet; `registry` is where they report.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        registry: Registry,
-        tls: Client,
-        keep_alive: KeepAlive,
-        note: fn(&Note),
-    ) -> Net {
+    pub fn new(engine: Engine, registry: Registry, tls: Client, note: fn(&Note)) -> Net {
         Net {
             engine,
             registry,
@@ -174,7 +167,6 @@ impl Net {
             own_port: None,
             buffers: Buffers::new(),
             tls,
-            keep_alive,
         }
     }
 
@@ -186,11 +178,6 @@ impl Net {
     /// This process listens on this port: no connection may lead there.
     pub const fn set_own_port(&mut self, port: Option<u16>) {
         self.own_port = port;
-    }
-
-    /// Dead peers of new connections are noticed like this.
-    pub const fn set_keep_alive(&mut self, keep_alive: KeepAlive) {
-        self.keep_alive = keep_alive;
     }
 
     /// The token under which a socket's events come: never 0 and never `usize::MAX`.
@@ -297,7 +284,11 @@ impl Net {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Connect { sock, addr } => self.connect(sock, addr),
+            Output::Connect {
+                sock,
+                addr,
+                keep_alive,
+            } => self.connect(sock, addr, keep_alive),
             Output::Secure {
                 sock,
                 origin,
@@ -411,10 +402,10 @@ impl Net {
         });
     }
 
-    fn connect(&mut self, sock: SockId, addr: SocketAddr) {
+    fn connect(&mut self, sock: SockId, addr: SocketAddr, keep_alive: KeepAlive) {
         let stream = self
             .refuse_own(addr)
-            .and_then(|()| Stream::connect(addr, &self.registry, Net::token(sock)));
+            .and_then(|()| Stream::connect(addr, keep_alive, &self.registry, Net::token(sock)));
         match stream {
             Ok(stream) => self.open(sock, Socket::Stream(stream)),
             Err(cause) => self.steps.push_back(Step::Unopened {
@@ -470,7 +461,7 @@ impl Net {
         let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
             return;
         };
-        match stream.finish_connect(self.keep_alive) {
+        match stream.finish_connect() {
             Ok(false) => {}
             Ok(true) => {
                 self.engine.handle_input(now, Input::Connected { sock });

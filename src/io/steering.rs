@@ -11,7 +11,6 @@ use conduit::intake::limits::Limits;
 
 use crate::io::log::Format;
 use crate::io::socket::Users;
-use crate::io::stream::KeepAlive;
 use crate::io::tls::Credentials;
 
 /// What a change is asked for.
@@ -42,8 +41,6 @@ pub struct Change {
     pub limits: Limits,
     /// Whose certificates are trusted and which are shown, if that has changed.
     pub tls: Option<Credentials>,
-    /// How dead peers are noticed.
-    pub keep_alive: KeepAlive,
     /// What requests in flight get after a signal.
     pub shutdown_timeout: Duration,
     /// Clients that may be connected to the socket at the same time.

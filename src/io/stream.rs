@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use conduit::engine::event::{Cause, CauseKind};
-use conduit::engine::policy::TlsProfile;
+use conduit::engine::policy::{KeepAlive, TlsProfile};
 use conduit::wire::url::Host;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -28,15 +28,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Probes that go unanswered before a silent connection is given up.
 const KEEP_ALIVE_PROBES: u32 = 4;
-
-/// How TCP notices that the peer of a silent connection is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeepAlive {
-    /// Silence before the first probe (`keepAliveDelay`).
-    pub delay: Duration,
-    /// From the first probe to giving up (`keepAliveTimeout`).
-    pub timeout: Duration,
-}
 
 /// What all connections of a loop read into.
 #[derive(Debug)]
@@ -60,7 +51,10 @@ pub struct Stream {
 
 #[derive(Debug)]
 enum State {
-    Connecting { addr: SocketAddr },
+    Connecting {
+        addr: SocketAddr,
+        keep_alive: KeepAlive,
+    },
     Plain,
     Secure(Box<Session>),
 }
@@ -112,7 +106,12 @@ impl Stream {
     ///
     /// # Errors
     /// Why it can't even begin.
-    pub fn connect(addr: SocketAddr, registry: &Registry, token: Token) -> Result<Stream, Cause> {
+    pub fn connect(
+        addr: SocketAddr,
+        keep_alive: KeepAlive,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Stream, Cause> {
         let failed = |error: io::Error| connect_cause(addr, &error);
         let mut socket = TcpStream::connect(addr).map_err(failed)?;
         registry
@@ -120,7 +119,7 @@ impl Stream {
             .map_err(failed)?;
         Ok(Stream {
             socket,
-            state: State::Connecting { addr },
+            state: State::Connecting { addr, keep_alive },
             is_blocked: false,
             is_broken: false,
             has_ended: false,
@@ -131,8 +130,8 @@ impl Stream {
     ///
     /// # Errors
     /// Why it did not come up, or that it came up to somebody else.
-    pub fn finish_connect(&mut self, keep_alive: KeepAlive) -> Result<bool, Cause> {
-        let State::Connecting { addr } = self.state else {
+    pub fn finish_connect(&mut self) -> Result<bool, Cause> {
+        let State::Connecting { addr, keep_alive } = self.state else {
             return Ok(true);
         };
         let failed = |error: io::Error| connect_cause(addr, &error);
@@ -152,11 +151,10 @@ impl Stream {
             ));
         }
         self.socket.set_nodelay(true).map_err(failed)?;
-        let interval = keep_alive.timeout / KEEP_ALIVE_PROBES;
         sys::set_keep_alive(
             self.socket.as_fd(),
-            keep_alive.delay,
-            interval,
+            Duration::from_secs(keep_alive.delay_seconds.into()),
+            Duration::from_secs(keep_alive.timeout_seconds.into()) / KEEP_ALIVE_PROBES,
             KEEP_ALIVE_PROBES,
         )
         .map_err(failed)?;

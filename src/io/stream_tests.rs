@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream as StdStream};
 
 const TOKEN: Token = Token(1);
 const KEEP_ALIVE: KeepAlive = KeepAlive {
-    delay: Duration::from_secs(30),
-    timeout: Duration::from_secs(20),
+    delay_seconds: 30,
+    timeout_seconds: 20,
 };
 
 struct Bench {
@@ -44,11 +44,11 @@ impl Bench {
     }
 
     fn connect(&mut self, addr: SocketAddr) -> Result<Stream, Cause> {
-        let mut stream = Stream::connect(addr, self.poll.registry(), TOKEN)?;
+        let mut stream = Stream::connect(addr, KEEP_ALIVE, self.poll.registry(), TOKEN)?;
         assert!(stream.is_connecting());
         loop {
             self.wait();
-            if stream.finish_connect(KEEP_ALIVE)? {
+            if stream.finish_connect()? {
                 assert!(!stream.is_connecting());
                 return Ok(stream);
             }

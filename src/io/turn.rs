@@ -33,7 +33,6 @@ use crate::io::clock;
 use crate::io::mailbox::{Bell, Mailbox};
 use crate::io::net::{Net, Upward};
 use crate::io::signal::Signals;
-use crate::io::stream::KeepAlive;
 use crate::io::tls::{Client, Credentials};
 
 /// Events of one turn.
@@ -112,8 +111,6 @@ pub struct Orders {
     pub policy: Arc<Policy>,
     /// Whose certificates are trusted and which are shown, if that has changed.
     pub tls: Option<Credentials>,
-    /// How dead peers of new connections are noticed.
-    pub keep_alive: KeepAlive,
 }
 
 /// What a worker tells.
@@ -143,8 +140,6 @@ pub struct Plan {
     pub policy: Arc<Policy>,
     /// Whose certificates are trusted, and which are shown.
     pub tls: Credentials,
-    /// How dead peers are noticed.
-    pub keep_alive: KeepAlive,
     /// The port of this process's own listener, if it listens.
     pub own_port: Option<u16>,
     /// Told whatever is worth a log line.
@@ -167,7 +162,7 @@ impl Turn {
         let engine = Engine::new(now, Arc::clone(&plan.policy), Arc::clone(&plan.names), seed);
         let tls = Client::new(&plan.tls);
         let registry = poll.registry().try_clone()?;
-        let mut net = Net::new(engine, registry, tls, plan.keep_alive, plan.note);
+        let mut net = Net::new(engine, registry, tls, plan.note);
         net.set_own_port(plan.own_port);
         Ok(Turn {
             net,
@@ -185,7 +180,6 @@ impl Turn {
         if let Some(tls) = orders.tls {
             self.net.set_tls(Client::new(&tls));
         }
-        self.net.set_keep_alive(orders.keep_alive);
         self.net
             .handle_input(self.now, Input::Policy(orders.policy));
     }

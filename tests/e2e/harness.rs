@@ -220,6 +220,22 @@ pub(crate) fn connections_at(port: u16) -> usize {
         .count()
 }
 
+/// In how many seconds the kernel asks whether the peer is still there, of the only connection to this URL's port of
+/// 127.0.0.1, if that is idle.
+pub(crate) fn seconds_to_probe(url: &str) -> Option<u64> {
+    const KEEP_ALIVE: &str = "02";
+    let port = url.trim_end_matches('/').rsplit_once(':')?.1;
+    let port: u16 = port.parse().expect("a URL with a port");
+    let remote = format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel says all");
+    let mut sockets = table.lines().map(|line| line.split_whitespace().collect());
+    let socket = sockets.find(|words: &Vec<&str>| words[2] == remote)?;
+    let (timer, ticks) = socket[5].split_once(':')?;
+    let ticks = u64::from_str_radix(ticks, 16).expect("a number of ticks");
+    // A hundred to the second, whatever the kernel's own clock.
+    (timer == KEEP_ALIVE).then(|| ticks.div_ceil(100))
+}
+
 /// Whether a program is installed; if it is not, the story is skipped, or fails with `CONDUIT_E2E=all`.
 pub(crate) fn is_installed(program: &str, package: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::harness::conduit::{CONDUIT, LOCAL, Run};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Sink;
-use crate::harness::{PATIENCE, TempDir};
+use crate::harness::{PATIENCE, TempDir, seconds_to_probe, wait_for};
 
 /// A run with a configuration file and a service manager.
 struct Reloading {
@@ -97,6 +97,34 @@ fn sighup_reads_the_file_again_and_a_bad_one_changes_nothing() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn connections_are_kept_alive_as_their_endpoint_has_it() {
+    let sink = Sink::start(3, &[]);
+    let [general, own, later] = &sink.urls[..] else {
+        panic!("three listeners");
+    };
+    let config = |later_delay: u32| {
+        format!(
+            r#"{{"keepAliveDelay": 1000, "webhookEndpoints": {{
+                "{}": {{"keepAliveDelay": 2000}}, "{}": {{"keepAliveDelay": {later_delay}}}}}}}"#,
+            own.trim_end_matches('/'),
+            later.trim_end_matches('/')
+        )
+    };
+    let mut reloading = Reloading::start(&config(3000), &["--workers", "2"]);
+    let probe_after = |reloading: &mut Reloading, url: &str| {
+        reloading.run.write(&plain(url, url));
+        let result = reloading.run.next_result();
+        assert!(result.is_delivered(), "{result:?}");
+        wait_for("a connection that is idle", || seconds_to_probe(url))
+    };
+    assert!((950..=1000).contains(&probe_after(&mut reloading, general)));
+    assert!((1950..=2000).contains(&probe_after(&mut reloading, own)));
+    reloading.reload(&config(4000));
+    assert!((3950..=4000).contains(&probe_after(&mut reloading, later)));
+    assert_eq!(reloading.run.finish().status, Some(0));
 }
 
 #[test]

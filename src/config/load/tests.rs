@@ -125,7 +125,7 @@ fn the_most_specific_entry_that_says_something_holds_for_it() {
         assert_eq!(found.endpoint.ttl.as_secs(), ttl, "{url}");
         assert_eq!(found.endpoint.drain_timeout.as_secs(), 9, "{url}");
         assert_eq!(found.max_queued, queued, "{url}");
-        assert_eq!(found.keep_alive_delay.as_secs(), delay, "{url}");
+        assert_eq!(found.endpoint.keep_alive_delay.as_secs(), delay, "{url}");
         assert_eq!(found.endpoint.region.as_deref(), region, "{url}");
     }
 }

@@ -100,7 +100,6 @@ impl Front {
         let orders = Orders {
             policy: Arc::new(share(change.policy, loops)),
             tls: change.tls,
-            keep_alive: change.keep_alive,
         };
         for worker in &mut self.orders {
             worker.push(ToWorker::Orders(Box::new(orders.clone())));

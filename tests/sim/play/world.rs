@@ -360,7 +360,7 @@ impl World {
     fn perform(&mut self, engine: usize, output: Output) {
         let now = self.mono;
         match output {
-            Output::Connect { sock, addr } => self.connect(engine, sock, addr),
+            Output::Connect { sock, addr, .. } => self.connect(engine, sock, addr),
             Output::Secure { sock, .. } => self.secure(end(engine, sock)),
             Output::Transmit { sock, look } => {
                 let end = end(engine, sock);
