@@ -63,7 +63,7 @@ impl Engine {
     ) {
         let endpoint = self.endpoint(origin);
         let happened = self.in_context(happened, attempt.as_ref(), &job, endpoint);
-        let happened = match happened {
+        let mut happened = match happened {
             Happened::TimedOut(Clock::Adaptive(limit)) if self.has_outgrown(origin, limit) => {
                 Happened::TimedOut(Clock::Outgrown(limit))
             }
@@ -115,8 +115,14 @@ impl Engine {
             job.progress.trouble = None;
         }
         let next = self.next(now, origin, &job, judged.verdict, asked);
+        let sent_with = match &mut happened {
+            Happened::Answered { sent_with, .. } => sent_with.take(),
+            _ => None,
+        };
         let mut failure = Box::new(happened.into_failure());
-        mask(&mut failure, &job, self.endpoint(origin));
+        let present = self.endpoint(origin);
+        let endpoints = sent_with.as_deref().into_iter().chain([present]);
+        mask(&mut failure, &job, endpoints);
         if let Some(attempt) = attempt.filter(|_| counted) {
             let note = Note::AttemptFailed {
                 id: job.id.clone(),
@@ -558,14 +564,17 @@ impl Engine {
     }
 }
 
-/// Masks in what a receiver answered what it was sent: values of headers, and secrets.
-fn mask(failure: &mut Failure, job: &Job, endpoint: &Endpoint) {
+/// Masks in what a receiver answered what it was sent: values of headers, and secrets. Of its endpoint those that hold
+/// now too, where it has others since.
+fn mask<'a>(failure: &mut Failure, job: &Job, endpoints: impl Iterator<Item = &'a Endpoint>) {
     if let Some(excerpt) = &failure.excerpt {
         let mut masks = Masks::default();
         masks.add_fields(&job.headers);
-        masks.add_fields(&endpoint.headers.fields);
         masks.add_secrets(&job.secrets);
-        masks.add_secrets(&endpoint.secrets);
+        for endpoint in endpoints {
+            masks.add_fields(&endpoint.headers.fields);
+            masks.add_secrets(&endpoint.secrets);
+        }
         if !masks.is_empty() {
             failure.excerpt = Some(masks.apply(excerpt).into());
         }

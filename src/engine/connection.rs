@@ -11,6 +11,7 @@
 //! connection a job gets (`pool`), what becomes of the job (`outcome`).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Instant;
@@ -137,7 +138,7 @@ impl Connection {
 
     /// Its origin has other settings from now on: they hold for it as if it had come up under them, but for what the
     /// server has said of its idle time. `learnt` is how long it may be idle by the new ones.
-    pub fn on_revised(&mut self, before: &Endpoint, after: &Endpoint, learnt: Duration) {
+    pub fn on_revised(&mut self, before: &Arc<Endpoint>, after: &Endpoint, learnt: Duration) {
         if self.dial().is_some() {
             return;
         }
@@ -148,8 +149,10 @@ impl Connection {
         } else {
             after.idle_timeout
         };
-        if let State::Idle { limit, .. } = &mut self.state {
-            *limit = self.idle_max.min(learnt);
+        match &mut self.state {
+            State::Idle { limit, .. } => *limit = self.idle_max.min(learnt),
+            State::Exchanging { exchange, .. } => exchange.on_revised(before),
+            State::Dialing(_) | State::Draining { .. } | State::Closing => {}
         }
     }
 
@@ -549,6 +552,7 @@ impl Connection {
         let happened = Happened::Answered {
             status: answer.status,
             excerpt: exchange.take_excerpt(),
+            sent_with: exchange.sent_with(),
             // SPEC-conformant servers send it with these two (RFC 6585 section 4, RFC 9110 section 15.6.4).
             retry_after: answer
                 .retry_after

@@ -10,6 +10,7 @@
 //!
 //! Not here: the job (`connection` holds it beside this), what a status means (`outcome`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Instant;
@@ -26,6 +27,8 @@ pub struct Exchange {
     pub attempt: Attempt,
     /// The connection has carried a request before.
     pub reused: bool,
+    /// What its origin had when the request went out, where it has other settings by now.
+    sent_with: Option<Arc<Endpoint>>,
     request: Request,
     response: Response,
     first_sent: Option<Instant>,
@@ -125,6 +128,7 @@ impl Exchange {
         Exchange {
             attempt,
             reused,
+            sent_with: None,
             request: Request {
                 head,
                 sent: 0,
@@ -139,6 +143,11 @@ impl Exchange {
             first_heard: None,
             answered_early: false,
         }
+    }
+
+    /// Its origin has other settings from now on than `before`.
+    pub fn on_revised(&mut self, before: &Arc<Endpoint>) {
+        self.sent_with.get_or_insert_with(|| Arc::clone(before));
     }
 
     /// So many bytes of the request have been taken.
@@ -298,6 +307,12 @@ impl Exchange {
             Response::Head { .. } => false,
             Response::Body(body) => body.excerpt.len() == body.excerpt_max || body.is_over(),
         }
+    }
+
+    /// The settings that the request was written by, where they hold no more.
+    #[must_use]
+    pub fn sent_with(&self) -> Option<Arc<Endpoint>> {
+        self.sent_with.clone()
     }
 
     /// The first bytes of the content; none where none are to be shown.

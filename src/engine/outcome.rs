@@ -10,12 +10,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Wall;
 use crate::engine::attempt::Attempt;
 use crate::engine::event::{Cause, CauseKind};
-use crate::engine::policy::Statuses;
+use crate::engine::policy::{Endpoint, Statuses};
 use crate::wire::report::{ErrorKind, Failure};
 use crate::wire::response::RetryAfter;
 use crate::wire::tally::AttemptEnd;
@@ -29,6 +30,8 @@ pub enum Happened {
         status: u16,
         /// None for a 2xx.
         excerpt: Option<Vec<u8>>,
+        /// The settings that the request was written by, where they hold no more.
+        sent_with: Option<Arc<Endpoint>>,
         /// What a 429 or 503 asks for.
         retry_after: Option<RetryAfter>,
     },
@@ -497,6 +500,7 @@ mod tests {
         Happened::Answered {
             status,
             excerpt: None,
+            sent_with: None,
             retry_after: None,
         }
     }
