@@ -15,6 +15,7 @@ use crate::engine::backoff;
 use crate::engine::breaker::Change;
 use crate::engine::dial::Purpose;
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
+use crate::engine::heading;
 use crate::engine::origin::{Origin, Pace};
 use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
 use crate::engine::policy::Endpoint;
@@ -181,10 +182,11 @@ impl Engine {
         job: &Job,
         endpoint: &Endpoint,
     ) -> Happened {
+        let is_writable = heading::is_writable(job, endpoint);
         let is_excused = attempt.is_some_and(|attempt| attempt.excused);
         match (happened, attempt) {
             (Happened::Stale { sent: true }, Some(attempt))
-                if attempt.resent || !endpoint.resend_stale =>
+                if attempt.resent || !endpoint.resend_stale || !is_writable =>
             {
                 let message =
                     "the server closed the kept-alive connection before a response".into();
@@ -194,6 +196,7 @@ impl Engine {
                 })
             }
             (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
+            (Happened::Stale { .. }, _) if !is_writable => Happened::Dotted,
             (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => Happened::Expired {
                 ttl: ttl(job, endpoint),
             },

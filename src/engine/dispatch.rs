@@ -61,6 +61,10 @@ impl Engine {
         if entry.is_forbidden {
             return self.refuse(now, origin, waiting.job, None, Rule::Scheme);
         }
+        if !heading::is_writable(&waiting.job, &entry.endpoint) {
+            let happened = Happened::Dotted;
+            return self.conclude(now, Some(origin), waiting.job, None, happened);
+        }
         if entry.fails_jobs(now.mono) {
             let happened = Happened::CircuitOpen;
             return self.conclude(now, Some(origin), waiting.job, None, happened);

@@ -17,6 +17,7 @@ use crate::base::time::Wall;
 use crate::engine::attempt::Attempt;
 use crate::engine::event::{Cause, CauseKind};
 use crate::engine::policy::{Endpoint, Statuses};
+use crate::wire::job_error::JobError;
 use crate::wire::report::{ErrorKind, Failure};
 use crate::wire::response::RetryAfter;
 use crate::wire::tally::AttemptEnd;
@@ -50,6 +51,8 @@ pub enum Happened {
     NoAddress(Box<str>),
     /// No name server could say.
     Unresolved(Box<str>),
+    /// It would have to be signed, and has a dot in its id.
+    Dotted,
     /// The guard refused every address, the port or the scheme.
     Forbidden,
     /// No TCP connection, or no TLS session.
@@ -177,7 +180,7 @@ pub enum Strain {
 pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
     use Accounting::{Counted, Free, None};
     use Fate::Close;
-    use Verdict::{Blocked, Cancelled, Deferred, Expired, GivenUp, Resend, Retry};
+    use Verdict::{Blocked, Cancelled, Deferred, Expired, GivenUp, Rejected, Resend, Retry};
     use Vote::{Failure, Neutral};
     let (verdict, vote, fate, accounting) = match happened {
         Happened::Answered { status, .. } => return judge_status(*status, again),
@@ -214,6 +217,7 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         Happened::Malformed(_) => (Retry, Failure, Close, Counted),
         // F18, F82 and the guard's rules.
         Happened::Forbidden => (Blocked, Neutral, Close, None),
+        Happened::Dotted => (Rejected, Neutral, Close, None),
         Happened::CircuitOpen => (GivenUp, Neutral, Close, None),
         Happened::Expired { .. } => (Expired, Neutral, Close, None),
         Happened::Cancelled => (Cancelled, Neutral, Close, None),
@@ -358,6 +362,7 @@ impl Happened {
             ),
             Happened::NoAddress(message) => (ErrorKind::Dns, String::from(message).into()),
             Happened::Unresolved(message) => (ErrorKind::Local, String::from(message).into()),
+            Happened::Dotted => (ErrorKind::Invalid, JobError::DottedId.to_string().into()),
             Happened::Forbidden => (ErrorKind::Policy, FORBIDDEN.into()),
             Happened::ConnectFailed(cause) => {
                 (connect_kind(cause.kind), String::from(cause.message).into())

@@ -391,6 +391,12 @@ impl Queue {
         self.lines.iter().find_map(|ends| ends.first)
     }
 
+    /// Those jobs of which this is true, wherever they stand. Walks all.
+    pub fn find_all(&self, is_it: impl Fn(&Job) -> bool) -> Vec<Key> {
+        let found = self.entries.iter().filter(|(_, entry)| is_it(&entry.job));
+        found.map(|(key, _)| key).collect()
+    }
+
     /// All jobs that wait.
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.entries.iter().map(|(_, waiting)| waiting)

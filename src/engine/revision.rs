@@ -16,6 +16,9 @@ use crate::engine::close_reason::CloseReason;
 use crate::engine::dial::Dial;
 use crate::engine::event::{BreakerOrder, Note, Output};
 use crate::engine::guard::Rule;
+use crate::engine::heading;
+use crate::engine::origin::Origin;
+use crate::engine::outcome::Happened;
 use crate::engine::policy::Policy;
 use crate::engine::{Engine, Phase, Place, STEPS_A_CALL, guard};
 use crate::wire::url;
@@ -141,11 +144,26 @@ impl Engine {
             };
             self.close(place, CloseReason::Surplus);
         }
+        if before.secrets.is_empty() && !after.secrets.is_empty() {
+            self.end_dotted(now, key);
+        }
         self.wait_for_token(now, key);
         // Who waits for a place has one when it is its turn, which new settings don't change.
         let entry = &self.origins[key];
         if entry.wants_place.is_none() || entry.is_forbidden || entry.fails_jobs(now.mono) {
             self.revisit(key);
+        }
+    }
+
+    /// From now on requests are signed here: jobs that can't be end, all at once, so that none goes out meanwhile.
+    fn end_dotted(&mut self, now: Now, origin: Key) {
+        let Origin {
+            endpoint, queue, ..
+        } = &self.origins[origin];
+        for job in queue.find_all(|job| !heading::is_writable(job, endpoint)) {
+            let waiting = self.dequeue(origin, job).expect("it was found there");
+            let (job, attempt) = (waiting.job, waiting.attempt);
+            self.conclude(now, Some(origin), job, attempt, Happened::Dotted);
         }
     }
 

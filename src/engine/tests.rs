@@ -19,6 +19,7 @@ use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
 use crate::wire::report::Outcome;
+use crate::wire::signature::{Secret, Secrets};
 use crate::wire::spool::JobKey;
 
 const SEEDS: u64 = 300;
@@ -99,6 +100,10 @@ fn policy(rng: &mut Rng) -> Policy {
     endpoint.response_bytes = rng.below(6) as u32;
     endpoint.adaptive_timeout = rng.below(2) == 0;
     endpoint.adaptive_concurrency = rng.below(2) == 0;
+    if rng.below(2) == 0 {
+        let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
+        endpoint.secrets = Secrets::new(vec![secret]).expect("one");
+    }
     policy
 }
 
@@ -220,8 +225,10 @@ impl World {
         self.jobs += 1;
         let url = URLS[self.rng.below(URLS.len() as u64) as usize];
         let (ttl, timeout) = (1 + self.rng.below(40), 1 + self.rng.below(12));
+        // Where an endpoint has a secret by now, such an id can't go out.
+        let dot = if self.rng.below(3) == 0 { "." } else { "" };
         let line = format!(
-            r#"{{"id":"{}","url":"{url}","payload":{{"n":1}},"ttl":{ttl},"timeout":{timeout}}}"#,
+            r#"{{"id":"{}{dot}","url":"{url}","payload":{{"n":1}},"ttl":{ttl},"timeout":{timeout}}}"#,
             self.jobs
         );
         let line = JobLine::parse(line.as_bytes()).expect("a job");

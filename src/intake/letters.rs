@@ -13,6 +13,7 @@ use crate::intake::limits::Limit;
 use crate::intake::reading::Served;
 use crate::intake::{Intake, Phase};
 use crate::wire::ctl::CtlLine;
+use crate::wire::job_error::JobError;
 use crate::wire::job_line::JobLine;
 use crate::wire::report::ErrorKind;
 use crate::wire::spool::{Fetched, Known, Refusal, SourceKind, Verdict};
@@ -112,7 +113,7 @@ impl Intake {
 
     fn replay(&mut self, now: Now, fetched: &Fetched) -> Served {
         let letter_id = fetched.letter.as_ref().map(|letter| &*letter.id);
-        let parsed = match JobLine::parse(&fetched.line) {
+        let mut parsed = match JobLine::parse(&fetched.line) {
             Ok(parsed) => parsed,
             Err(bad) => {
                 let message = bad.error.to_string();
@@ -139,8 +140,14 @@ impl Intake {
             (None, Some(id)) => id.clone(),
             (None, None) => letter_id.unwrap_or("").into(),
         };
+        let (origin, at_origin) = self.ledger.origin_and_limits(&parsed.url);
+        if at_origin.signs && id.contains('.') {
+            let message = JobError::DottedId.to_string();
+            self.dead.on_refused(&id, ErrorKind::Invalid, &message);
+            return Served::Line;
+        }
+        parsed.endpoint_head_bytes = at_origin.head_bytes;
         let source = self.source_of(SourceKind::Socket);
-        let origin = self.ledger.origin(&parsed.url);
         Served::Output(store(Candidate {
             job: parsed.into_job(id, source, origin, now),
             line: fetched.line.clone(),

@@ -120,6 +120,22 @@ fn a_letter_whose_id_is_pending_is_not_replayed() {
 }
 
 #[test]
+fn where_its_endpoint_signs_by_now_a_letter_with_a_dot_in_its_id_stays_one() {
+    let mut world = world_of_dead(&["1.2", "3"]);
+    let mut limits = Limits::of(&SPOOLING);
+    limits.endpoint.signs = true;
+    world.input(Input::Limits(Box::new(limits)));
+    let client = world.connect(Access::Control);
+    world.asks(client, "{\"ctl\":\"dead replay\",\"all\":true}");
+    world.durable(3);
+    let heard = world.hears(client);
+    let expected = "\"replayed\":1,\"failed\":[{\"id\":\"1.2\",\"error\":{\"kind\":\"invalid\"";
+    assert!(heard.contains(expected), "{heard}");
+    assert_eq!(world.pretend.letters.len(), 1);
+    assert_eq!((world.out.len(), &*world.out[0].1.id), (1, "3"));
+}
+
+#[test]
 fn while_the_disk_is_behind_a_replay_waits_and_while_it_is_full_it_stops() {
     let mut world = world_of_dead(&["1", "2"]);
     let client = world.connect(Access::Control);
