@@ -345,6 +345,7 @@ impl EndpointSettings {
         EndpointLimits {
             max_queued: self.max_queued as usize,
             max_connections: self.endpoint.max_connections as usize,
+            ttl: self.endpoint.ttl,
             signs: !self.endpoint.secrets.is_empty(),
             head_bytes: self.endpoint.headers.fields.len()
                 + signature_field_len(self.endpoint.secrets.signature_len()),

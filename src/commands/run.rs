@@ -173,6 +173,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             max_pending_bytes: limits.max_pending_bytes,
             max_queued: limits.endpoint.max_queued,
             max_connections: limits.endpoint.max_connections,
+            ttl: limits.endpoint.ttl,
             max_client_pending: limits.max_client_pending,
             serves: settings.socket.is_some(),
             spools: settings.spool.is_some(),

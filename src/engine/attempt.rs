@@ -47,8 +47,8 @@ pub enum Limit {
 #[must_use]
 pub fn is_scant(left: Duration, job: &Job, endpoint: &Endpoint) -> bool {
     let timeout = job.timeout.unwrap_or(endpoint.timeout);
-    let ttl = job.ttl.unwrap_or(endpoint.ttl);
-    left < timeout.min(ttl) / 2
+    let lasts = job.ttl.map_or(timeout, |ttl| ttl.min(timeout));
+    left < lasts / 2
 }
 
 impl Attempt {

@@ -42,14 +42,14 @@ pub(super) fn excerpt_bytes(job: &Job) -> usize {
     failure.map_or(0, Failure::excerpt_bytes)
 }
 
-/// A job's time to live.
-pub(super) fn ttl(job: &Job, endpoint: &Endpoint) -> Duration {
-    job.ttl.unwrap_or(endpoint.ttl)
+/// A job's time to live, which no later settings change.
+pub(super) fn ttl(job: &Job) -> Duration {
+    job.ttl.expect("it has one since it came in")
 }
 
 /// When that ends, of which some was gone when the job was found in the spool.
-pub(super) fn expires(job: &Job, endpoint: &Endpoint) -> Instant {
-    job.accepted.mono + ttl(job, endpoint).saturating_sub(job.age)
+pub(super) fn expires(job: &Job) -> Instant {
+    job.accepted.mono + ttl(job).saturating_sub(job.age)
 }
 
 impl Engine {
@@ -197,9 +197,9 @@ impl Engine {
             }
             (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
             (Happened::Stale { .. }, _) if !is_writable => Happened::Dotted,
-            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => Happened::Expired {
-                ttl: ttl(job, endpoint),
-            },
+            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => {
+                Happened::Expired { ttl: ttl(job) }
+            }
             (Happened::TimedOut(_), _) if is_excused => Happened::Paused,
             (Happened::TimedOut(Clock::Ttl(left)), _) if is_scant(left, job, endpoint) => {
                 Happened::TimedOut(Clock::ScantTtl(left))
@@ -352,7 +352,7 @@ impl Engine {
                 match backoff::wait(endpoint, attempts, asked, &mut self.rng) {
                     None => Outcome::Exhausted,
                     Some(_) if self.phase != Phase::Running => Outcome::Cancelled,
-                    Some(wait) if now.mono + wait >= expires(job, endpoint) => Outcome::Expired,
+                    Some(wait) if now.mono + wait >= expires(job) => Outcome::Expired,
                     Some(wait) => return Next::Retry(wait),
                 }
             }
@@ -376,7 +376,7 @@ impl Engine {
             self.outputs.push_back(Output::Postponed { job });
             return;
         }
-        let expires = expires(&job, &self.origins[origin].endpoint);
+        let expires = expires(&job);
         // Local trouble may outlast a job's time to live.
         let alarm_at = due.min(expires);
         let waiting = Waiting::new(job, now.mono, expires);
@@ -441,7 +441,7 @@ impl Engine {
     ) {
         let origin = origin.expect("a job that was on a connection has an origin");
         let mut attempt = attempt.expect("a job that was on a connection has an attempt");
-        let expires = expires(&job, &self.origins[origin].endpoint);
+        let expires = expires(&job);
         let fresh = matches!(happened, Happened::Stale { sent: true });
         attempt.resent |= fresh;
         let mut waiting = Waiting::new(job, now.mono, expires);
@@ -498,7 +498,7 @@ impl Engine {
             return self.admit(now, origin, waiting);
         }
         let entry = &self.origins[origin];
-        let ttl = ttl(&waiting.job, &entry.endpoint);
+        let ttl = ttl(&waiting.job);
         let is_resolving = entry.pool.is_resolving_for(job);
         let happened = match waiting.attempt.map(|attempt| attempt.limit) {
             None => Happened::Expired { ttl },

@@ -29,7 +29,7 @@ use crate::wire::job::Job;
 use crate::wire::url;
 
 impl Engine {
-    pub(super) fn on_job(&mut self, now: Now, job: Box<Job>) {
+    pub(super) fn on_job(&mut self, now: Now, mut job: Box<Job>) {
         self.jobs += 1;
         self.reported = None;
         self.excerpt_bytes += excerpt_bytes(&job);
@@ -41,12 +41,14 @@ impl Engine {
         let origin = self.origin_named(now, &job.origin);
         let entry = &mut self.origins[origin];
         entry.last_job = now.mono;
+        // Whoever accepted it may have known already; it stays so, whatever the settings are later.
+        job.ttl.get_or_insert(entry.endpoint.ttl);
         if let Err(rule) = guard::check_scheme(&self.policy, job.origin.scheme) {
             return self.refuse(now, origin, job, None, rule);
         }
-        let expires = expires(&job, &entry.endpoint);
+        let expires = expires(&job);
         if expires <= now.mono {
-            let ttl = ttl(&job, &entry.endpoint);
+            let ttl = ttl(&job);
             return self.conclude(now, Some(origin), job, None, Happened::Expired { ttl });
         }
         if job.progress.attempts > 0 && job.progress.due > now.mono {

@@ -38,7 +38,7 @@ pub struct Policy {
 /// The settings of one endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// How long after its acceptance a job is worth delivering.
+    /// How long after its acceptance a job is worth delivering that says nothing of that itself.
     pub ttl: Duration,
     /// Bytes of a non-2xx answer's body that its result shows.
     pub response_bytes: u32,

@@ -93,6 +93,7 @@ fn policy(rng: &mut Rng) -> Policy {
     }
     policy.max_connections_total = 2 + rng.below(8) as u32;
     let endpoint = Arc::make_mut(&mut policy.endpoint);
+    endpoint.ttl = Duration::from_secs(1 + rng.below(40));
     endpoint.max_connections = 1 + rng.below(4) as u32;
     endpoint.resend_stale = rng.below(4) > 0;
     endpoint.idle_timeout = Duration::from_secs(rng.below(20));
@@ -224,11 +225,15 @@ impl World {
     fn job(&mut self) {
         self.jobs += 1;
         let url = URLS[self.rng.below(URLS.len() as u64) as usize];
-        let (ttl, timeout) = (1 + self.rng.below(40), 1 + self.rng.below(12));
+        let ttl = match self.rng.below(2) {
+            0 => format!(",\"ttl\":{}", 1 + self.rng.below(40)),
+            _ => String::new(),
+        };
+        let timeout = 1 + self.rng.below(12);
         // Where an endpoint has a secret by now, such an id can't go out.
         let dot = if self.rng.below(3) == 0 { "." } else { "" };
         let line = format!(
-            r#"{{"id":"{}{dot}","url":"{url}","payload":{{"n":1}},"ttl":{ttl},"timeout":{timeout}}}"#,
+            r#"{{"id":"{}{dot}","url":"{url}","payload":{{"n":1}}{ttl},"timeout":{timeout}}}"#,
             self.jobs
         );
         let line = JobLine::parse(line.as_bytes()).expect("a job");

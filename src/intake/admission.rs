@@ -136,6 +136,7 @@ impl Admission {
         if at_origin.signs && id.contains('.') {
             return invalid(Some(&id), source, JobError::DottedId.to_string(), results);
         }
+        parsed.ttl.get_or_insert(at_origin.ttl);
         parsed.endpoint_head_bytes = at_origin.head_bytes;
         if let Some(limit) = limit {
             let failure = limit.to_failure();

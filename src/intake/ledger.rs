@@ -179,12 +179,7 @@ impl Ledger {
         self.epoch += 1;
     }
 
-    /// Where jobs to this URL go: one value for all of them while the origin is known.
-    pub(super) fn origin(&mut self, url: &Url<'_>) -> Arc<Origin> {
-        self.origin_and_limits(url).0
-    }
-
-    /// The same, and what holds there.
+    /// Where jobs to this URL go, one value for all of them while the origin is known, and what holds there.
     pub(super) fn origin_and_limits(&mut self, url: &Url<'_>) -> (Arc<Origin>, EndpointLimits) {
         self.spell(url);
         if let Some(account) = self.looked_up() {

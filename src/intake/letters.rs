@@ -146,6 +146,7 @@ impl Intake {
             self.dead.on_refused(&id, ErrorKind::Invalid, &message);
             return Served::Line;
         }
+        parsed.ttl.get_or_insert(at_origin.ttl);
         parsed.endpoint_head_bytes = at_origin.head_bytes;
         let source = self.source_of(SourceKind::Socket);
         Served::Output(store(Candidate {

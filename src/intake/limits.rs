@@ -3,6 +3,7 @@
 //! Not here: whether one is reached (`ledger`).
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::intake::Settings;
 use crate::wire::endpoints::Endpoints;
@@ -35,6 +36,8 @@ pub struct EndpointLimits {
     pub max_queued: usize,
     /// Jobs that may be on their way beside those (`maxConnections`).
     pub max_connections: usize,
+    /// How long after its acceptance a job is worth delivering that says nothing of that itself (`ttl`).
+    pub ttl: Duration,
     /// It signs the requests of jobs that don't themselves: their ids have no dot.
     pub signs: bool,
     /// What it adds to the head of a request, in bytes: a job has room for that.
@@ -54,6 +57,7 @@ impl Limits {
             endpoint: EndpointLimits {
                 max_queued: settings.max_queued,
                 max_connections: settings.max_connections,
+                ttl: settings.ttl,
                 signs: false,
                 head_bytes: 0,
             },

@@ -42,6 +42,7 @@ mod spooled;
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
@@ -78,6 +79,8 @@ pub struct Settings {
     pub max_queued: usize,
     /// Jobs that may be on their way to one origin beside those (`maxConnections`).
     pub max_connections: usize,
+    /// How long after its acceptance a job is worth delivering that says nothing of that itself (`ttl`).
+    pub ttl: Duration,
     /// Pending jobs of one client of the socket (`maxClientPending`).
     pub max_client_pending: usize,
     /// There is a socket: the end of the feed is not the end.

@@ -10,13 +10,14 @@
 //! in turn, while the origin has few jobs outstanding: those that have next to none (*dry*) first, and of these some
 //! even when memory is full, so that no origin waits for another's jobs to end.
 //!
-//! In memory a job takes 16 bytes, and about 150 more if its line was read by this process, whose client is owed a
+//! In memory a job takes 24 bytes, and about 150 more if its line was read by this process, whose client is owed a
 //! result.
 //!
 //! Not here: what becomes of what is read (`revival`), how much room there is (`ledger`).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::base::map::Map;
@@ -39,6 +40,8 @@ const LOOKS_MAX: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Stub {
     pub(super) key: JobKey,
+    /// Its time to live in nanoseconds, which no later settings change; none before its line was first read.
+    ttl_nanos: Option<NonZeroU64>,
     /// Of a job whose line was read by this process.
     pub(super) owner: Option<Box<Owner>>,
 }
@@ -105,7 +108,29 @@ impl Stub {
                 accepted: job.accepted,
             })
         });
-        Stub { key, owner }
+        let nanos = job
+            .ttl
+            .map(|ttl| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX));
+        Stub {
+            key,
+            ttl_nanos: nanos.and_then(NonZeroU64::new),
+            owner,
+        }
+    }
+
+    /// A job of which only that is known.
+    pub(super) const fn found(key: JobKey) -> Stub {
+        Stub {
+            key,
+            ttl_nanos: None,
+            owner: None,
+        }
+    }
+
+    /// How long after its acceptance it is worth delivering, if that is known.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        let nanos = self.ttl_nanos?;
+        Some(Duration::from_nanos(nanos.get()))
     }
 }
 

@@ -39,7 +39,7 @@ impl Intake {
             return;
         };
         let Pending { key, due, .. } = pending;
-        let stub = Stub { key, owner: None };
+        let stub = Stub::found(key);
         spool.recovered += 1;
         if due > now.mono + SOON {
             spool.parking.postpone(due, stub);
@@ -121,7 +121,7 @@ impl Intake {
         fetched: &Fetched,
         due: Instant,
     ) -> Result<Box<Job>, Failure> {
-        let line = JobLine::parse(&fetched.line).map_err(|bad| Failure {
+        let mut line = JobLine::parse(&fetched.line).map_err(|bad| Failure {
             kind: ErrorKind::Invalid,
             message: bad.error.to_string().into(),
             excerpt: None,
@@ -142,7 +142,8 @@ impl Intake {
                 (source, Now { mono, wall }, age)
             }
         };
-        let origin = self.ledger.origin(&line.url);
+        let (origin, at_origin) = self.ledger.origin_and_limits(&line.url);
+        line.ttl = line.ttl.or(stub.ttl()).or(Some(at_origin.ttl));
         let mut job = line.into_job(id, source, origin, accepted);
         job.age = age;
         job.spooled = Some(stub.key);

@@ -17,6 +17,7 @@ const SETTINGS: Settings = Settings {
     max_pending_bytes: 256 << 20,
     max_queued: 10_000,
     max_connections: 50,
+    ttl: Duration::from_secs(3600),
     max_client_pending: 10_000,
     serves: false,
     spools: false,

@@ -87,7 +87,8 @@ pub struct Job {
     pub secrets: Secrets,
     /// The limit of one attempt, where the job sets it.
     pub timeout: Option<Duration>,
-    /// How long after `accepted` the job is worth delivering, where the job sets it.
+    /// How long after `accepted` the job is worth delivering: as it sets it, or its endpoint had it when it was
+    /// accepted; none before that is known.
     pub ttl: Option<Duration>,
     /// Its class in the origin's queue.
     pub priority: Priority,

@@ -15,6 +15,7 @@ fn of_a(max_queued: usize) -> Limits {
     let own = EndpointLimits {
         max_queued,
         max_connections: 1,
+        ttl: SERVING.ttl,
         signs: false,
         head_bytes: 0,
     };

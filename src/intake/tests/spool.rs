@@ -302,6 +302,60 @@ fn jobs_found_at_start_are_delivered_with_what_is_left_of_their_time() {
 }
 
 #[test]
+fn a_job_has_the_ttl_that_its_endpoint_had_when_it_was_accepted_also_on_disk() {
+    let settings = Settings {
+        max_queued: 1,
+        max_connections: 1,
+        ..SPOOLING
+    };
+    let mut world = World::new(settings);
+    let set_ttl = |world: &mut World, seconds: u64| {
+        let mut limits = Limits::of(&settings);
+        limits.endpoint.ttl = Duration::from_secs(seconds);
+        world.input(Input::Limits(Box::new(limits)));
+        world.settle();
+    };
+    let client = world.connect(Access::Submit);
+    let own = "{\"url\":\"https://a/\",\"id\":\"own\",\"ttl\":9}\n";
+    world.says(
+        client,
+        line("a", "1") + &line("a", "2") + &line("a", "3") + own,
+    );
+    world.durable(4);
+    assert_eq!(world.intake.progress().parked, 2);
+    set_ttl(&mut world, 5);
+    world.says(client, line("b", "later"));
+    world.durable(5);
+    let mut ttls = Vec::new();
+    while world.hosts("a") > 0 {
+        let (_, job) = &world.out[world.out.len() - 1];
+        ttls.push((job.id.to_string(), job.ttl.unwrap().as_secs()));
+        world.done("a", Outcome::Delivered);
+        world.settle();
+        world.read_disk();
+    }
+    ttls.dedup();
+    let expected = [("later", 5), ("3", 3600), ("own", 9)];
+    assert_eq!(ttls, expected.map(|(id, ttl)| (id.to_owned(), ttl)));
+    // What a start finds has it from when it is read first: here the settings of then.
+    let mut world = world.restart(settings);
+    set_ttl(&mut world, 7);
+    world.read_disk();
+    let at = world.out.iter().position(|(_, job)| *job.id == *"later");
+    let (_, mut job) = world.out.remove(at.expect("it was found"));
+    assert_eq!(job.ttl, Some(Duration::from_secs(7)));
+    job.progress.due = world.now.mono + Duration::from_secs(600);
+    world.input(Input::Postponed { job });
+    set_ttl(&mut world, 8);
+    world.pass(Duration::from_secs(600));
+    world.settle();
+    world.read_disk();
+    let mut jobs = world.out.iter().map(|(_, job)| job);
+    let job = jobs.find(|job| *job.id == *"later").expect("it is back");
+    assert_eq!(job.ttl, Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn a_line_that_no_longer_parses_ends_and_one_that_cant_be_read_stays() {
     let mut world = world();
     world.chunk(line("a", "1") + &line("a", "2"));

@@ -38,6 +38,7 @@ impl World {
             max_pending_bytes: 10_000,
             max_queued: 10,
             max_connections: 1,
+            ttl: Duration::from_secs(3600),
             max_client_pending: 10,
             serves: true,
             spools: false,

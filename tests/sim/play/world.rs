@@ -571,6 +571,7 @@ fn intake(plan: &Scenario, dice: &mut Dice, now: Now) -> (Intake, ClientId) {
         // The model knows of no job that is refused.
         max_queued: spool.map_or(usize::MAX, |spool| spool.max_queued),
         max_connections: plan.policy.endpoint.max_connections as usize,
+        ttl: plan.policy.endpoint.ttl,
         max_client_pending: usize::MAX,
         serves: false,
         spools: spool.is_some(),
