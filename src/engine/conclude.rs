@@ -440,6 +440,7 @@ impl Engine {
         happened: &Happened,
     ) {
         let origin = origin.expect("a job that was on a connection has an origin");
+        self.catch_up(now, origin);
         let mut attempt = attempt.expect("a job that was on a connection has an attempt");
         let expires = expires(&job);
         let fresh = matches!(happened, Happened::Stale { sent: true });

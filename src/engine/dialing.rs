@@ -197,6 +197,7 @@ impl Engine {
         let Some(place) = self.place_of(sock) else {
             return;
         };
+        self.catch_up(now, place.origin);
         let origin = &mut self.origins[place.origin];
         let secure = origin.name.is_secure();
         let connection = &mut origin.pool[place.connection];
@@ -319,6 +320,7 @@ impl Engine {
 
     /// A connection is up.
     pub(super) fn on_up(&mut self, now: Now, place: Place) {
+        self.catch_up(now, place.origin);
         if self.origins[place.origin].throttle.on_up() {
             self.revisit(place.origin);
         }

@@ -59,6 +59,7 @@ impl Engine {
 
     /// A job may have a connection from now on: a new one, or one whose next attempt is due.
     pub(super) fn admit(&mut self, now: Now, origin: Key, waiting: Waiting) {
+        self.catch_up(now, origin);
         let entry = &self.origins[origin];
         if entry.is_forbidden {
             return self.refuse(now, origin, waiting.job, None, Rule::Scheme);
@@ -98,11 +99,13 @@ impl Engine {
     }
 
     pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
-        if let Some(key) = self.by_name.get(&*name.text) {
-            return *key;
+        if let Some(key) = self.by_name.get(&*name.text).copied() {
+            self.catch_up(now, key);
+            return key;
         }
         let endpoint = Arc::clone(self.policy.endpoint_of(name));
         let mut origin = Origin::new(now.mono, Arc::clone(name), endpoint);
+        origin.revision = self.revision;
         origin.is_forbidden = guard::check_scheme(&self.policy, name.scheme).is_err();
         let key = self.origins.insert(origin);
         self.by_name.insert(name.text.clone(), key);
@@ -172,6 +175,7 @@ impl Engine {
         if self.phase != Phase::Running {
             return;
         }
+        self.catch_up(now, origin);
         let entry = &self.origins[origin];
         if entry.is_forbidden {
             return self.refuse_waiting(now, origin);
@@ -340,6 +344,7 @@ impl Engine {
         if self.phase != Phase::Running {
             return self.close(place, CloseReason::Shutdown);
         }
+        self.catch_up(now, place.origin);
         let entry = &self.origins[place.origin];
         let unfit = entry.pool[place.connection].unfit(now.mono);
         if let Some(reason) = unfit.or_else(|| self.surplus(place.origin)) {

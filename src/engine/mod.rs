@@ -87,7 +87,9 @@ pub struct Engine {
     resolver: Resolver,
     rng: Rng,
     places: Places,
-    /// New settings take effect: the next slot to look at.
+    /// How many times there were new settings.
+    revision: u64,
+    /// They take effect: the next slot to look at.
     revised: Option<usize>,
     /// Origins where more can be done than one call may do, each once.
     backlog: VecDeque<Key>,
@@ -188,6 +190,7 @@ impl Engine {
             resolver,
             rng,
             places: Places::default(),
+            revision: 0,
             revised: None,
             backlog: VecDeque::new(),
             phase: Phase::Running,

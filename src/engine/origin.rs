@@ -48,6 +48,8 @@ pub struct Origin {
     pub name: Arc<url::Origin>,
     /// Its settings.
     pub endpoint: Arc<Endpoint>,
+    /// Which of the engine's these are.
+    pub revision: u64,
     /// Jobs that wait.
     pub queue: Queue,
     /// Its connections.
@@ -120,6 +122,7 @@ impl Origin {
         Origin {
             name,
             endpoint,
+            revision: 0,
             queue: Queue::default(),
             pool: Pool::default(),
             breaker: Breaker::default(),

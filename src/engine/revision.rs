@@ -1,8 +1,9 @@
 //! New settings take effect: at all origins that are known, a few in a call.
 //!
-//! Each origin keeps the settings that it has until its turn comes; then its pool grows or shrinks, its connections age
-//! as they now should, and what is no longer allowed ends. No request is cut short: a connection that is one too many,
-//! or leads where none may lead any more, is closed when it comes back.
+//! Each origin keeps the settings that it has until its turn comes, or until it has something to do: nothing begins by
+//! former ones. Then its pool grows or shrinks, its connections age as they now should, and what is no longer allowed
+//! ends. No request is cut short: a connection that is one too many, or leads where none may lead any more, is closed
+//! when it comes back.
 //!
 //! What somebody wants of a breaker is done here too.
 //!
@@ -30,6 +31,7 @@ impl Engine {
     /// There are new settings.
     pub(super) fn on_policy(&mut self, now: Now, policy: Arc<Policy>) {
         self.policy = policy;
+        self.revision += 1;
         self.revised = Some(0);
         self.revise(now);
         // There may be more places than before.
@@ -49,6 +51,14 @@ impl Engine {
             let Some(origin) = next else {
                 return;
             };
+            self.catch_up(now, origin);
+        }
+    }
+
+    /// Has the newest settings take effect at an origin, if they have not yet: before a job comes to it, a request goes
+    /// out or TLS begins there. Closes idle connections, but none that is on its way up or has a request.
+    pub(super) fn catch_up(&mut self, now: Now, origin: Key) {
+        if self.origins[origin].revision != self.revision {
             self.revise_origin(now, origin);
         }
     }
@@ -110,6 +120,7 @@ impl Engine {
     fn revise_origin(&mut self, now: Now, key: Key) {
         let policy = Arc::clone(&self.policy);
         let entry = &mut self.origins[key];
+        entry.revision = self.revision;
         let after = Arc::clone(policy.endpoint_of(&entry.name));
         let before = entry.revise(now.mono, Arc::clone(&after));
         entry.look_for_token(now.mono);
@@ -123,7 +134,9 @@ impl Engine {
             revised.on_revised(&before, &after, learnt);
             let addr = revised.addr;
             let leads_astray = addr.is_some_and(|addr| guard::check(&policy, addr).is_err());
-            if entry.is_forbidden || leads_astray || has_new_tls {
+            // Where TLS has not begun it will begin as it now should.
+            let was_secured = revised.dial().is_none_or(|dial| dial.addr().is_some());
+            if entry.is_forbidden || leads_astray || (has_new_tls && was_secured) {
                 revised.doom(CloseReason::Policy);
             }
             let place = Place {
@@ -214,3 +227,6 @@ impl Engine {
         self.revisit(origin);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::harness::certs::{Authority, OWN_NAMES};
 use crate::harness::conduit::{CONDUIT, LOCAL, Run};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Sink;
@@ -188,4 +191,38 @@ fn reload_under_load(reloads: usize, jobs: usize) {
         took[took.len() - 1],
         seen.connections
     );
+}
+
+#[test]
+fn a_client_certificate_is_rotated_at_many_origins_under_load() {
+    let Some(authority) = Authority::new() else {
+        return;
+    };
+    let server = authority.certificate("good", OWN_NAMES);
+    let tls = format!("{},{}", server.chain.display(), server.key.display());
+    let sink = Sink::start(80, &["--tls", &tls]);
+    let own = ["one", "other"].map(|name| authority.certificate(name, "DNS:sender.example"));
+    let dir = TempDir::new();
+    let (chain, key) = (dir.join("own.pem"), dir.join("own.key"));
+    let rotate = |number: usize| {
+        let next = &own[number % own.len()];
+        std::fs::copy(&next.chain, &chain).expect("the file is ours");
+        std::fs::copy(&next.key, &key).expect("the file is ours");
+    };
+    let identity = json!({"clientCert": chain, "clientKey": key});
+    let config = json!({"caFile": authority.file(), "defaults": identity}).to_string();
+    rotate(0);
+    let mut reloading = Reloading::start(&config, &["--workers", "1", "--log-level", "error"]);
+    let (rounds, jobs) = (8, 400);
+    let count = (rounds + 1) * jobs;
+    let feed = Feed::generate(count, &sink.urls, 64);
+    let lines: Vec<&str> = feed.text().split_inclusive('\n').collect();
+    for (number, some) in lines.chunks(jobs).take(rounds).enumerate() {
+        rotate(number + 1);
+        reloading.run.write(&some.concat());
+        reloading.reload(&config);
+    }
+    let run = reloading.run.feed(lines[rounds * jobs..].concat().into());
+    run.assert_all_delivered(count);
+    assert_eq!(sink.stop().bodies, feed.bodies(), "each job arrives once");
 }

@@ -1,0 +1,173 @@
+//! Settings that change while origins wait for their turn to take them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::time::{Instant, Now, Wall};
+use crate::engine::Engine;
+use crate::engine::event::{Input, Output, SockId};
+use crate::engine::policy::{AllowNet, Endpoint, Policy, TlsProfile};
+use crate::engine::revision::REVISED_A_CALL;
+use crate::wire::job::Source;
+use crate::wire::job_line::JobLine;
+use crate::wire::names::Names;
+
+/// More origins than new settings take effect at in one call.
+const ORIGINS: usize = 2 * REVISED_A_CALL + 1;
+
+/// The last of them.
+const LAST: usize = ORIGINS;
+
+/// An engine and whoever does what it asks for.
+struct Shell {
+    engine: Engine,
+    outputs: Vec<Output>,
+    ids: u32,
+    /// Connections that are kept, the first origin's first.
+    kept: Vec<SockId>,
+}
+
+impl Shell {
+    /// With a kept connection to each of the origins.
+    fn start(policy: Policy) -> Shell {
+        let names = Arc::new(Names::parse(b"", b""));
+        let engine = Engine::new(now(), Arc::new(policy), names, [1; 32]);
+        let mut shell = Shell {
+            engine,
+            outputs: Vec::new(),
+            ids: 0,
+            kept: Vec::new(),
+        };
+        for number in 1..=ORIGINS {
+            let sock = shell.request(number);
+            shell.answer(sock);
+            shell.kept.push(sock);
+        }
+        shell
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.engine.handle_input(now(), input);
+        self.engine.check_invariants();
+        self.outputs.clear();
+        self.outputs
+            .extend(std::iter::from_fn(|| self.engine.poll_output()));
+    }
+
+    fn job(&mut self, number: usize) {
+        self.ids += 1;
+        let line = format!(r#"{{"id":"{}","url":"{}/"}}"#, self.ids, origin(number));
+        let line = JobLine::parse(line.as_bytes()).expect("a job");
+        let id = line.id.as_deref().expect("an id").into();
+        let origin = Arc::new(line.url.to_origin());
+        let job = line.into_job(id, Source::default(), origin, now());
+        self.input(Input::Job(job));
+    }
+
+    /// A job goes out on a new connection; on which.
+    fn request(&mut self, number: usize) -> SockId {
+        self.job(number);
+        let sock = self.dialed().expect("a dial");
+        self.input(Input::Connected { sock });
+        let resumed = false;
+        self.input(Input::Secured { sock, resumed });
+        assert_eq!(self.sent_on(), Some(sock));
+        sock
+    }
+
+    fn answer(&mut self, sock: SockId) {
+        let bytes = self.engine.transmit(sock).concat().len();
+        self.input(Input::Sent { sock, bytes });
+        self.input(Input::Received {
+            sock,
+            bytes: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            end: false,
+        });
+        let mut outputs = self.outputs.iter();
+        assert!(outputs.any(|output| matches!(output, Output::Done { .. })));
+    }
+
+    /// Which connection was begun.
+    fn dialed(&self) -> Option<SockId> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Connect { sock, .. } => Some(*sock),
+            _ => None,
+        })
+    }
+
+    /// Which connection a request went out on.
+    fn sent_on(&self) -> Option<SockId> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Transmit { sock, .. } => Some(*sock),
+            _ => None,
+        })
+    }
+
+    /// As whom TLS begins.
+    fn secured_as(&self) -> Option<TlsProfile> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Secure { profile, .. } => Some(*profile),
+            _ => None,
+        })
+    }
+
+    fn has_closed(&self, wanted: SockId) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|output| matches!(output, Output::Close { sock } if *sock == wanted))
+    }
+}
+
+fn now() -> Now {
+    Now {
+        mono: Instant::default() + Duration::from_secs(1),
+        wall: Wall::from_unix_seconds(1_700_000_000),
+    }
+}
+
+fn origin(number: usize) -> String {
+    format!("https://127.0.0.{number}:8443")
+}
+
+fn policy(endpoint: Endpoint) -> Policy {
+    Policy {
+        allow_net: vec![AllowNet::parse("127.0.0.0/8").expect("a range")],
+        endpoint: Arc::new(endpoint),
+        ..Policy::default()
+    }
+}
+
+fn showing(tls_profile: TlsProfile) -> Policy {
+    policy(Endpoint {
+        tls_profile,
+        ..Endpoint::default()
+    })
+}
+
+#[test]
+fn a_dial_shows_the_new_certificate_though_its_origins_turn_has_not_come() {
+    let mut shell = Shell::start(showing(1));
+    let old = shell.kept[LAST - 1];
+    shell.input(Input::Policy(Arc::new(showing(2))));
+    assert!(!shell.has_closed(old), "its turn has not come");
+    shell.job(LAST);
+    assert!(shell.has_closed(old), "it was secured as another");
+    let sock = shell.dialed().expect("a dial");
+    shell.input(Input::Connected { sock });
+    assert_eq!(shell.secured_as(), Some(2));
+}
+
+#[test]
+fn a_dial_that_was_begun_before_shows_the_new_certificate_too() {
+    let mut shell = Shell::start(showing(1));
+    let old = shell.kept[LAST - 1];
+    shell.job(LAST);
+    assert_eq!(shell.sent_on(), Some(old));
+    shell.job(LAST);
+    let sock = shell.dialed().expect("a dial");
+    shell.input(Input::Policy(Arc::new(showing(2))));
+    shell.input(Input::Connected { sock });
+    assert_eq!(shell.secured_as(), Some(2));
+    assert!(!shell.has_closed(old), "a request is under way on it");
+    shell.answer(old);
+    assert!(shell.has_closed(old), "and no other follows");
+}
