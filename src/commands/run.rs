@@ -77,7 +77,9 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
     }
     tell_of_few_files(settings, &machine()?);
     let mut live = Live::new(sources, settings.clone(), machine()?, setup.tls.clone());
-    setup.steering = Some(Box::new(move |question| live.answer(question)));
+    setup.steering = Some(Box::new(move |question, follow| {
+        live.answer(question, follow)
+    }));
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;

@@ -17,7 +17,7 @@ use crate::config::table::{ENDPOINT_SETTINGS, Kind, SETTINGS, Setting};
 use crate::config::{Machine, Settings, value};
 use crate::io::log::quoted;
 use crate::io::socket::Users;
-use crate::io::steering::{Change, Question};
+use crate::io::steering::{Change, Follow, Question};
 use crate::io::tls::{self, Credentials};
 
 /// Origins that `ctl set` may have changed something of.
@@ -31,6 +31,12 @@ type Overlay = BTreeMap<Box<str>, Vec<(&'static Setting, OsString)>>;
 pub struct Live {
     sources: Sources,
     machine: Machine,
+    state: State,
+}
+
+/// What holds: replaced whole, once a change is carried out.
+#[derive(Clone, Debug)]
+struct State {
     /// What the sources said when they were last right.
     settings: Settings,
     overlay: Overlay,
@@ -49,37 +55,49 @@ impl Live {
         Live {
             sources,
             machine,
-            settings,
-            overlay: Overlay::new(),
-            tls,
+            state: State {
+                settings,
+                overlay: Overlay::new(),
+                tls,
+            },
         }
     }
 
-    /// Answers the front.
+    /// Answers the front: has it carry out what follows from its question.
     ///
     /// # Errors
-    /// All that is wrong, a line each; then nothing has changed.
-    pub fn answer(&mut self, question: Question<'_>) -> Result<Change, Vec<String>> {
-        match question {
-            Question::Reload => self.reload().map_err(|problems| {
-                let lines = problems.iter().map(Problem::to_string);
-                lines.collect()
-            }),
+    /// All that is wrong, or keeps it from being carried out, a line each; then nothing has changed.
+    pub fn answer(
+        &mut self,
+        question: Question<'_>,
+        follow: Follow<'_>,
+    ) -> Result<(), Vec<String>> {
+        let next = match question {
+            Question::Reload => self.read_again(),
             Question::Set { origin, key, value } => self
                 .set(origin, key, value)
-                .map_err(|problem| vec![problem.to_string()]),
-        }
+                .map_err(|problem| vec![problem]),
+        };
+        let (next, warnings) = next.map_err(|problems| -> Vec<String> {
+            let lines = problems.iter().map(Problem::to_string);
+            lines.collect()
+        })?;
+        let mut change = next.change(&self.machine);
+        let are_others = !next.tls.are_same(&self.state.tls);
+        change.tls = are_others.then(|| next.tls.clone());
+        change.warnings = warnings;
+        follow(change)?;
+        self.state = next;
+        Ok(())
     }
 
-    /// Reads the sources again.
-    ///
-    /// # Errors
-    /// All that is wrong, and settings that can't change while it runs; then nothing has changed.
-    pub fn reload(&mut self) -> Result<Change, Vec<Problem>> {
+    /// What holds by the sources as they are now, and what is to be said of it. Its errors are all that is wrong, and
+    /// settings that can't change while it runs.
+    fn read_again(&self) -> Result<(State, Vec<String>), Vec<Problem>> {
         let Loaded {
             settings, warnings, ..
         } = self.sources.load()?;
-        let names = need_a_restart(&self.settings, &settings);
+        let names = need_a_restart(&self.state.settings, &settings);
         if !names.is_empty() {
             let what = "expected as they were until a restart, found changed";
             return Err(vec![Problem::new(names.join(", "), what)]);
@@ -90,22 +108,17 @@ impl Live {
             roots: Arc::new(roots),
             identities: settings.identities.clone().into(),
         };
-        let are_others = !tls.are_same(&self.tls);
-        if are_others {
-            self.tls = tls;
-        }
-        self.settings = settings;
-        let mut change = self.change();
-        change.tls = are_others.then(|| self.tls.clone());
-        change.warnings = warnings;
-        Ok(change)
+        let overlay = self.state.overlay.clone();
+        let next = State {
+            settings,
+            overlay,
+            tls,
+        };
+        Ok((next, warnings))
     }
 
-    /// Changes a setting of one origin until the end of the run.
-    ///
-    /// # Errors
-    /// What is wrong with it; then nothing has changed.
-    pub fn set(&mut self, origin: &str, key: &str, text: &str) -> Result<Change, Problem> {
+    /// What holds with another setting of one origin. Its error is what is wrong with that.
+    fn set(&self, origin: &str, key: &str, text: &str) -> Result<(State, Vec<String>), Problem> {
         let origin = origin_of(origin)?;
         let setting = settable(key)?;
         let mut trial = Settings::default();
@@ -113,24 +126,28 @@ impl Live {
             let place = format!("{origin} {key}");
             Problem::new(place, bad.to_string())
         })?;
-        if self.overlay.len() == ORIGINS_SET_MAX && !self.overlay.contains_key(&origin) {
+        let mut next = self.state.clone();
+        let overlay = &mut next.overlay;
+        if overlay.len() == ORIGINS_SET_MAX && !overlay.contains_key(&origin) {
             let what =
                 format!("expected at most {ORIGINS_SET_MAX} origins with settings of ctl set");
             return Err(Problem::new(origin, what));
         }
-        let own = self.overlay.entry(origin).or_default();
+        let own = overlay.entry(origin).or_default();
         own.retain(|(known, _)| *known != setting);
         own.push((setting, text.into()));
-        Ok(self.change())
+        Ok((next, Vec::new()))
     }
+}
 
-    /// All that holds now.
-    fn change(&self) -> Change {
+impl State {
+    /// All of it, but for what is said of it, and its credentials.
+    fn change(&self, machine: &Machine) -> Change {
         let settings = overlaid(&self.settings, &self.overlay);
         Change {
-            policy: settings.policy(settings.max_connections_total(&self.machine)),
-            clients_max: settings.max_clients(&self.machine),
-            limits: settings.limits(&self.machine),
+            policy: settings.policy(settings.max_connections_total(machine)),
+            clients_max: settings.max_clients(machine),
+            limits: settings.limits(machine),
             tls: None,
             shutdown_timeout: settings.shutdown_timeout,
             users: Users {

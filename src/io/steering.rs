@@ -1,6 +1,7 @@
 //! What may change while conduit runs, and how the front asks for it.
 //!
-//! A change is whole and checked: the front only passes it on, so that all of it takes effect, or none.
+//! A change is whole and checked. The front carries it out or says why it can't; only if it did is it what holds, so
+//! that all of it takes effect, or none.
 //!
 //! Not here: files, names and ranges (`config/live`), who may ask (intake).
 
@@ -29,8 +30,11 @@ pub enum Question<'a> {
     },
 }
 
-/// Gives the change, or all that keeps it from being one, a line each.
-pub type Steering = Box<dyn FnMut(Question<'_>) -> Result<Change, Vec<String>>>;
+/// Has the change carried out, or says all that keeps it from being one, a line each.
+pub type Steering = Box<dyn FnMut(Question<'_>, Follow<'_>) -> Result<(), Vec<String>>>;
+
+/// Carries a change out, or changes nothing and says why, a line each.
+pub type Follow<'a> = &'a mut dyn FnMut(Change) -> Result<(), Vec<String>>;
 
 /// What holds from now on.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::harness::certs::{Authority, OWN_NAMES};
 use crate::harness::conduit::{CONDUIT, LOCAL, Run};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Sink;
+use crate::harness::socket::Client;
 use crate::harness::{PATIENCE, TempDir, seconds_to_probe, wait_for};
 
 /// A run with a configuration file and a service manager.
@@ -225,4 +226,33 @@ fn a_client_certificate_is_rotated_at_many_origins_under_load() {
     let run = reloading.run.feed(lines[rounds * jobs..].concat().into());
     run.assert_all_delivered(count);
     assert_eq!(sink.stop().bodies, feed.bodies(), "each job arrives once");
+}
+
+#[test]
+fn a_reload_that_fails_half_way_changes_nothing() {
+    let sink = Sink::start(1, &[]);
+    let dir = TempDir::new();
+    let socket = dir.join("socket");
+    let flags = ["--socket", socket.to_str().expect("a plain name")];
+    let reloading = Reloading::start(r#"{"timings": false}"#, &flags);
+    let mut client = Client::connect(&socket);
+    let mut has_timings = |id: &str| {
+        client.send(plain(id, &sink.urls[0]));
+        client.line().expect("that it was accepted");
+        let result = client.line().expect("its result");
+        assert_eq!(result["outcome"], "delivered");
+        result.get("timings").is_some()
+    };
+    // Whose mode is to change is gone.
+    std::fs::remove_file(&socket).expect("it is there");
+    reloading.reload(r#"{"timings": true, "allowUid": [12345]}"#);
+    reloading
+        .run
+        .wait_for_log(&["ERROR", "stays as it was", "the socket's mode"]);
+    assert!(!has_timings("a"));
+    reloading.reload(r#"{"timings": true}"#);
+    reloading.run.wait_for_log(&["INFO", "read again"]);
+    assert!(has_timings("b"));
+    reloading.run.process().signal("TERM");
+    assert_eq!(reloading.run.finish().status, Some(0));
 }

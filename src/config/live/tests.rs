@@ -41,13 +41,28 @@ impl Run {
 
     fn reload(&mut self, text: &str) -> Result<Change, String> {
         fs::write(&self.file, text).unwrap();
-        let answer = self.live.answer(Question::Reload);
-        answer.map_err(|lines| lines.join("\n"))
+        self.ask(Question::Reload)
     }
 
     fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<Change, String> {
-        let answer = self.live.answer(Question::Set { origin, key, value });
-        answer.map_err(|lines| lines.join("\n"))
+        self.ask(Question::Set { origin, key, value })
+    }
+
+    fn ask(&mut self, question: Question<'_>) -> Result<Change, String> {
+        let mut carried_out = None;
+        let answer = self.live.answer(question, &mut |change| {
+            carried_out = Some(change);
+            Ok(())
+        });
+        let change = answer.map(|()| carried_out.expect("it was to be carried out"));
+        change.map_err(|lines| lines.join("\n"))
+    }
+
+    /// The front can't carry it out.
+    fn ask_in_vain(&mut self, question: Question<'_>) {
+        let cannot = || vec!["it can't".to_owned()];
+        let answer = self.live.answer(question, &mut |_| Err(cannot()));
+        assert_eq!(answer, Err(cannot()));
     }
 }
 
@@ -172,4 +187,36 @@ fn only_limits_of_one_origin_can_be_set() {
     }
     let change = run.reload("{}").unwrap();
     assert_eq!(change.policy.endpoints.iter().count(), 0);
+}
+
+#[test]
+fn what_could_not_be_carried_out_holds_neither_now_nor_after_the_next_change() {
+    let mut run = Run::start("in-vain", r#"{"timeout": 5}"#);
+    let origin = "https://a.example";
+    run.ask_in_vain(Question::Set {
+        origin,
+        key: "ttl",
+        value: "9",
+    });
+    fs::write(&run.file, r#"{"timeout": 6, "maxPending": 7}"#).unwrap();
+    run.ask_in_vain(Question::Reload);
+    let change = run.set(origin, "maxConnections", "3").unwrap();
+    assert_eq!(*of(&change, origin).set, ["maxConnections"]);
+    assert_eq!(of(&change, origin).ttl.as_secs(), 3600);
+    assert_eq!(change.policy.endpoint.timeout.as_secs(), 5);
+    assert_eq!(change.limits.max_pending, 100_000);
+}
+
+#[test]
+fn credentials_that_could_not_be_carried_out_are_still_new_the_next_time() {
+    let mut run = Run::start("credentials", "{}");
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/io/testdata/ca.pem");
+    let text = format!(r#"{{"caFile": "{ca}"}}"#);
+    fs::write(&run.file, &text).unwrap();
+    run.ask_in_vain(Question::Reload);
+    assert!(run.reload(&text).unwrap().tls.is_some());
+    assert!(
+        run.reload(&text).unwrap().tls.is_none(),
+        "they are the same"
+    );
 }

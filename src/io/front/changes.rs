@@ -79,17 +79,20 @@ impl Front {
     }
 
     fn ask(&mut self, question: Question<'_>) -> Result<(), Vec<String>> {
-        let steering = self.steering.as_mut();
-        let steering = steering.ok_or_else(|| vec!["nothing can be changed here".to_owned()])?;
-        let change = steering(question)?;
-        self.follow(change)
+        let steering = self.steering.take();
+        let mut steering =
+            steering.ok_or_else(|| vec!["nothing can be changed here".to_owned()])?;
+        let answer = steering(question, &mut |change| self.follow(change));
+        self.steering = Some(steering);
+        answer
     }
 
+    /// What may fail comes first: then nothing has changed.
     fn follow(&mut self, change: Change) -> Result<(), Vec<String>> {
         if let Some(clients) = &mut self.clients {
-            clients.set_most(change.clients_max);
             let set = clients.set_users(change.users);
             set.map_err(|error| vec![format!("the socket's mode can't be changed: {error}")])?;
+            clients.set_most(change.clients_max);
         }
         logger::install(change.log_level, change.log_format);
         for warning in &change.warnings {
