@@ -198,6 +198,7 @@ impl Settings {
             allow_port: self.allow_port.clone(),
             nat64_prefix: self.nat64_prefix.clone(),
             max_connections_total,
+            trust: 0,
             endpoint: Arc::new(self.of_endpoint().endpoint),
             endpoints: self.each(|own| Arc::new(own.endpoint.clone())),
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use conduit::engine::policy::{Policy, Trust};
 use conduit::wire::endpoints::Endpoints;
 
 use crate::config::load::{Loaded, Sources};
@@ -41,6 +42,8 @@ struct State {
     settings: Settings,
     overlay: Overlay,
     tls: Credentials,
+    /// How many times others were trusted than before.
+    trust: Trust,
 }
 
 impl Live {
@@ -59,6 +62,7 @@ impl Live {
                 settings,
                 overlay: Overlay::new(),
                 tls,
+                trust: 0,
             },
         }
     }
@@ -108,11 +112,12 @@ impl Live {
             roots: Arc::new(roots),
             identities: settings.identities.clone().into(),
         };
-        let overlay = self.state.overlay.clone();
+        let trusts_others = tls.roots.roots != self.state.tls.roots.roots;
         let next = State {
             settings,
-            overlay,
+            overlay: self.state.overlay.clone(),
             tls,
+            trust: self.state.trust + Trust::from(trusts_others),
         };
         Ok((next, warnings))
     }
@@ -145,7 +150,10 @@ impl State {
     fn change(&self, machine: &Machine) -> Change {
         let settings = overlaid(&self.settings, &self.overlay);
         Change {
-            policy: settings.policy(settings.max_connections_total(machine)),
+            policy: Policy {
+                trust: self.trust,
+                ..settings.policy(settings.max_connections_total(machine))
+            },
             clients_max: settings.max_clients(machine),
             limits: settings.limits(machine),
             tls: None,

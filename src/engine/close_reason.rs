@@ -45,7 +45,7 @@ pub enum CloseReason {
     Evicted,
     /// New settings allow fewer connections.
     Surplus,
-    /// New settings forbid where it leads, or want another client certificate.
+    /// New settings forbid where it leads, want another client certificate, or trust others.
     Policy,
     /// The process ends.
     Shutdown,

@@ -230,12 +230,30 @@ impl Engine {
         let Some(place) = self.place_of(sock) else {
             return;
         };
-        let Some(dial) = self.origins[place.origin].pool[place.connection].dial_mut() else {
+        self.catch_up(now, place.origin);
+        let connection = &mut self.origins[place.origin].pool[place.connection];
+        let is_doomed = connection.doomed().is_some();
+        let Some(dial) = connection.dial_mut() else {
             return;
         };
         dial.on_secured(now.mono);
-        if !self.refuse_in_time(now, place) {
-            self.on_up(now, place);
+        if self.refuse_in_time(now, place) {
+            return;
+        }
+        match is_doomed {
+            true => self.dial_again(now, place),
+            false => self.on_up(now, place),
+        }
+    }
+
+    /// A dial has shown a certificate, or trusted somebody, that new settings don't: no request is for it.
+    fn dial_again(&mut self, now: Now, place: Place) {
+        let dial = self.origins[place.origin].pool[place.connection].dial();
+        let purpose = dial.expect("it was on its way up").purpose();
+        self.close(place, CloseReason::Policy);
+        match self.origins[place.origin].queue.get_mut(purpose.job()) {
+            Some(_) => self.dial(now, place.origin, purpose),
+            None => self.revisit(place.origin),
         }
     }
 

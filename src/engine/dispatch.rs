@@ -106,6 +106,7 @@ impl Engine {
         let endpoint = Arc::clone(self.policy.endpoint_of(name));
         let mut origin = Origin::new(now.mono, Arc::clone(name), endpoint);
         origin.revision = self.revision;
+        origin.trust = self.policy.trust;
         origin.is_forbidden = guard::check_scheme(&self.policy, name.scheme).is_err();
         let key = self.origins.insert(origin);
         self.by_name.insert(name.text.clone(), key);

@@ -27,7 +27,7 @@ use crate::engine::breaker::Breaker;
 use crate::engine::idle_time::IdleTime;
 use crate::engine::latency::Latency;
 use crate::engine::outcome::{Accounting, Strain};
-use crate::engine::policy::{Endpoint, OnCircuitOpen};
+use crate::engine::policy::{Endpoint, OnCircuitOpen, Trust};
 use crate::engine::pool::Pool;
 use crate::engine::preference::Preference;
 use crate::engine::queue::Queue;
@@ -50,6 +50,8 @@ pub struct Origin {
     pub endpoint: Arc<Endpoint>,
     /// Which of the engine's these are.
     pub revision: u64,
+    /// By whose word its connections are secured.
+    pub trust: Trust,
     /// Jobs that wait.
     pub queue: Queue,
     /// Its connections.
@@ -123,6 +125,7 @@ impl Origin {
             name,
             endpoint,
             revision: 0,
+            trust: 0,
             queue: Queue::default(),
             pool: Pool::default(),
             breaker: Breaker::default(),

@@ -16,6 +16,9 @@ use crate::wire::url::Origin;
 /// The shell's number for what TLS is done with beside the general settings: a client certificate; 0 stands for none.
 pub type TlsProfile = u64;
 
+/// The shell's number for those who vouch for receivers: another one each time that they are others.
+pub type Trust = u64;
+
 /// What the engine obeys; shared by all loops, swapped whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -29,6 +32,8 @@ pub struct Policy {
     pub nat64_prefix: Vec<Nat64Prefix>,
     /// Sockets this engine may hold open at once: its share of `maxConnectionsTotal`.
     pub max_connections_total: u32,
+    /// By whose word a receiver is who it says it is.
+    pub trust: Trust,
     /// What holds for an endpoint that has no settings of its own.
     pub endpoint: Arc<Endpoint>,
     /// What holds for those that have: whole settings, not only what differs.
@@ -458,6 +463,7 @@ impl Default for Policy {
             allow_port: Vec::new(),
             nat64_prefix: Vec::new(),
             max_connections_total: 1024,
+            trust: 0,
             endpoint: Arc::default(),
             endpoints: Endpoints::default(),
         }

@@ -9,6 +9,7 @@
 //!
 //! Not here: what is forbidden (`guard`), which settings an origin has (`policy`).
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::base::slab::Key;
@@ -125,7 +126,9 @@ impl Engine {
         let before = entry.revise(now.mono, Arc::clone(&after));
         entry.look_for_token(now.mono);
         entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();
-        let has_new_tls = before.tls_profile != after.tls_profile;
+        let has_new_trust = mem::replace(&mut entry.trust, policy.trust) != policy.trust;
+        let has_new_tls = has_new_trust || before.tls_profile != after.tls_profile;
+        let has_new_tls = has_new_tls && entry.name.is_secure();
         let learnt = entry.idle_time.limit(now.mono, after.idle_timeout);
         let connections: Vec<Key> = entry.pool.iter().map(|(key, _)| key).collect();
         for connection in connections {

@@ -256,3 +256,36 @@ fn a_reload_that_fails_half_way_changes_nothing() {
     reloading.run.process().signal("TERM");
     assert_eq!(reloading.run.finish().status, Some(0));
 }
+
+#[test]
+fn who_is_trusted_no_more_gets_nothing_on_a_kept_connection_either() {
+    let (Some(one), Some(other)) = (Authority::new(), Authority::new()) else {
+        return;
+    };
+    let server = one.certificate("good", OWN_NAMES);
+    let tls = format!("{},{}", server.chain.display(), server.key.display());
+    let sink = Sink::start(1, &["--tls", &tls]);
+    let dir = TempDir::new();
+    let file = dir.join("ca.pem");
+    let trust = |authority: &Authority| {
+        std::fs::copy(authority.file(), &file).expect("the file is ours");
+    };
+    let config = json!({"caFile": file}).to_string();
+    trust(&one);
+    let mut reloading = Reloading::start(&config, &[]);
+    let send = |reloading: &mut Reloading, id: &str| {
+        reloading.run.write(&plain(id, &sink.urls[0]));
+        reloading.run.next_result()
+    };
+    assert!(send(&mut reloading, "a").is_delivered());
+    trust(&other);
+    reloading.reload(&config);
+    send(&mut reloading, "b").assert_failed("exhausted", "tls", &["issuer"]);
+    trust(&one);
+    reloading.reload(&config);
+    assert!(send(&mut reloading, "c").is_delivered());
+    reloading.reload(&config);
+    assert!(send(&mut reloading, "d").is_delivered());
+    reloading.run.finish();
+    assert_eq!(sink.stop().connections, 2, "the last is kept");
+}

@@ -214,9 +214,11 @@ fn credentials_that_could_not_be_carried_out_are_still_new_the_next_time() {
     let text = format!(r#"{{"caFile": "{ca}"}}"#);
     fs::write(&run.file, &text).unwrap();
     run.ask_in_vain(Question::Reload);
-    assert!(run.reload(&text).unwrap().tls.is_some());
-    assert!(
-        run.reload(&text).unwrap().tls.is_none(),
-        "they are the same"
-    );
+    let change = run.reload(&text).unwrap();
+    assert!(change.tls.is_some());
+    assert_eq!(change.policy.trust, 1);
+    let change = run.reload(&text).unwrap();
+    assert!(change.tls.is_none(), "they are the same");
+    assert_eq!(change.policy.trust, 1);
+    assert_eq!(run.reload("{}").unwrap().policy.trust, 2);
 }

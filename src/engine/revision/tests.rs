@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::time::{Instant, Now, Wall};
 use crate::engine::Engine;
 use crate::engine::event::{Input, Output, SockId};
-use crate::engine::policy::{AllowNet, Endpoint, Policy, TlsProfile};
+use crate::engine::policy::{AllowNet, Endpoint, Policy, TlsProfile, Trust};
 use crate::engine::revision::REVISED_A_CALL;
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
@@ -54,9 +54,22 @@ impl Shell {
             .extend(std::iter::from_fn(|| self.engine.poll_output()));
     }
 
+    /// Does what is due at once.
+    fn pass(&mut self) {
+        self.engine.handle_timeout(now());
+        self.engine.check_invariants();
+        self.outputs.clear();
+        self.outputs
+            .extend(std::iter::from_fn(|| self.engine.poll_output()));
+    }
+
     fn job(&mut self, number: usize) {
         self.ids += 1;
         let line = format!(r#"{{"id":"{}","url":"{}/"}}"#, self.ids, origin(number));
+        self.submit(&line);
+    }
+
+    fn submit(&mut self, line: &str) {
         let line = JobLine::parse(line.as_bytes()).expect("a job");
         let id = line.id.as_deref().expect("an id").into();
         let origin = Arc::new(line.url.to_origin());
@@ -128,6 +141,15 @@ fn origin(number: usize) -> String {
     format!("https://127.0.0.{number}:8443")
 }
 
+/// With `--allow-http`, and trust in these.
+fn trusting(trust: Trust) -> Policy {
+    Policy {
+        allow_http: true,
+        trust,
+        ..policy(Endpoint::default())
+    }
+}
+
 fn policy(endpoint: Endpoint) -> Policy {
     Policy {
         allow_net: vec![AllowNet::parse("127.0.0.0/8").expect("a range")],
@@ -170,4 +192,58 @@ fn a_dial_that_was_begun_before_shows_the_new_certificate_too() {
     assert!(!shell.has_closed(old), "a request is under way on it");
     shell.answer(old);
     assert!(shell.has_closed(old), "and no other follows");
+}
+
+#[test]
+fn a_handshake_that_is_under_way_is_done_over_with_the_new_certificate() {
+    let mut shell = Shell::start(showing(1));
+    let old = shell.kept[LAST - 1];
+    shell.job(LAST);
+    shell.job(LAST);
+    let sock = shell.dialed().expect("a dial");
+    shell.input(Input::Connected { sock });
+    assert_eq!(shell.secured_as(), Some(1));
+    shell.input(Input::Policy(Arc::new(showing(2))));
+    let resumed = false;
+    shell.input(Input::Secured { sock, resumed });
+    assert!(shell.has_closed(sock) && shell.sent_on().is_none());
+    let again = shell.dialed().expect("another dial for the same job");
+    shell.input(Input::Connected { sock: again });
+    assert_eq!(shell.secured_as(), Some(2));
+    shell.input(Input::Secured {
+        sock: again,
+        resumed,
+    });
+    assert_eq!(shell.sent_on(), Some(again));
+    shell.answer(again);
+    shell.answer(old);
+    assert_eq!(shell.engine.jobs(), 0);
+}
+
+#[test]
+fn connections_that_others_vouched_for_carry_no_further_request() {
+    let mut shell = Shell::start(trusting(1));
+    let (idle, busy) = (shell.kept[0], shell.kept[1]);
+    shell.job(2);
+    assert_eq!(shell.sent_on(), Some(busy));
+    shell.submit(r#"{"id":"plain","url":"http://127.0.0.1:8080/"}"#);
+    let plain = shell.dialed().expect("a dial");
+    shell.input(Input::Connected { sock: plain });
+    shell.answer(plain);
+    shell.input(Input::Policy(Arc::new(trusting(1))));
+    while shell.engine.poll_timeout() == Some(Instant::default()) {
+        assert!(!shell.has_closed(idle), "the same are trusted");
+        shell.pass();
+    }
+    shell.input(Input::Policy(Arc::new(trusting(2))));
+    assert!(shell.has_closed(idle));
+    while shell.engine.poll_timeout() == Some(Instant::default()) {
+        assert!(!shell.has_closed(busy), "a request is under way on it");
+        assert!(!shell.has_closed(plain), "nobody vouched for it");
+        shell.pass();
+    }
+    shell.answer(busy);
+    assert!(shell.has_closed(busy));
+    shell.submit(r#"{"id":"again","url":"http://127.0.0.1:8080/"}"#);
+    assert_eq!(shell.sent_on(), Some(plain));
 }
