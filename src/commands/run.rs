@@ -76,10 +76,6 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.signals = Signals::block(true).map_err(|error| cannot("block signals", &error))?;
     }
     tell_of_few_files(settings, &machine()?);
-    let mut live = Live::new(sources, settings.clone(), machine()?, setup.tls.clone());
-    setup.steering = Some(Box::new(move |question, follow| {
-        live.answer(question, follow)
-    }));
     setup.notify = Notify::from_environment();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
@@ -92,6 +88,15 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.socket = Some(listen(path, settings)?);
     }
     setup.listener = listener(settings)?;
+    let listens_at = setup.listener.as_ref().map(TcpListener::local_addr);
+    let listens_at = listens_at
+        .transpose()
+        .map_err(|error| cannot("look where it listens", &error))?;
+    let tls = setup.tls.clone();
+    let mut live = Live::new(sources, settings.clone(), machine()?, tls, listens_at);
+    setup.steering = Some(Box::new(move |question, follow| {
+        live.answer(question, follow)
+    }));
     if has_file && io::stderr().is_terminal() {
         setup.progress = Some(logger::status);
     }

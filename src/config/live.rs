@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use conduit::engine::policy::{Policy, Trust};
@@ -15,7 +16,7 @@ use crate::config::load::{Loaded, Sources};
 use crate::config::source::Problem;
 use crate::config::spelling::nearest;
 use crate::config::table::{ENDPOINT_SETTINGS, Kind, SETTINGS, Setting};
-use crate::config::{Machine, Settings, value};
+use crate::config::{Listen, Machine, Settings, value};
 use crate::io::log::quoted;
 use crate::io::socket::Users;
 use crate::io::steering::{Change, Follow, Question};
@@ -32,7 +33,18 @@ type Overlay = BTreeMap<Box<str>, Vec<(&'static Setting, OsString)>>;
 pub struct Live {
     sources: Sources,
     machine: Machine,
+    taken: Taken,
     state: State,
+}
+
+/// What the start took, for good.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    /// What was said of the listener, and where it is.
+    listen: Listen,
+    listens_at: Option<SocketAddr>,
+    /// Event loops.
+    workers: u16,
 }
 
 /// What holds: replaced whole, once a change is carried out.
@@ -47,17 +59,23 @@ struct State {
 }
 
 impl Live {
-    /// That of a run that has started with these settings.
+    /// That of a run that has started with these settings, and listens there for questions after metrics and health.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         sources: Sources,
         settings: Settings,
         machine: Machine,
         tls: Credentials,
+        listens_at: Option<SocketAddr>,
     ) -> Live {
         Live {
             sources,
             machine,
+            taken: Taken {
+                listen: settings.listen,
+                listens_at,
+                workers: settings.workers(&machine),
+            },
             state: State {
                 settings,
                 overlay: Overlay::new(),
@@ -101,7 +119,7 @@ impl Live {
         let Loaded {
             settings, warnings, ..
         } = self.sources.load()?;
-        let names = need_a_restart(&self.state.settings, &settings);
+        let names = self.need_a_restart(&settings);
         if !names.is_empty() {
             let what = "expected as they were until a restart, found changed";
             return Err(vec![Problem::new(names.join(", "), what)]);
@@ -120,6 +138,22 @@ impl Live {
             trust: self.state.trust + Trust::from(trusts_others),
         };
         Ok((next, warnings))
+    }
+
+    /// Settings that differ from what holds, however that was said, and can't change while it runs.
+    fn need_a_restart(&self, new: &Settings) -> Vec<&'static str> {
+        let (old, taken) = (&self.state.settings, &self.taken);
+        let listens_there = new.listen.address() == taken.listens_at;
+        let differ = [
+            ("socket", old.socket != new.socket),
+            ("spool", old.spool != new.spool),
+            ("maxSpoolBytes", old.max_spool_bytes != new.max_spool_bytes),
+            ("maxDeadBytes", old.max_dead_bytes != new.max_dead_bytes),
+            ("listen", taken.listen != new.listen && !listens_there),
+            ("workers", taken.workers != new.workers(&self.machine)),
+        ];
+        let changed = differ.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(name, _)| name).collect()
     }
 
     /// What holds with another setting of one origin. Its error is what is wrong with that.
@@ -196,20 +230,6 @@ fn overlaid(settings: &Settings, overlay: &Overlay) -> Settings {
         endpoints,
         ..settings.clone()
     }
-}
-
-/// Settings that differ and can't change while it runs.
-fn need_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
-    let differ = [
-        ("socket", old.socket != new.socket),
-        ("spool", old.spool != new.spool),
-        ("maxSpoolBytes", old.max_spool_bytes != new.max_spool_bytes),
-        ("maxDeadBytes", old.max_dead_bytes != new.max_dead_bytes),
-        ("listen", old.listen != new.listen),
-        ("workers", old.workers != new.workers),
-    ];
-    let changed = differ.into_iter().filter(|(_, differs)| *differs);
-    changed.map(|(name, _)| name).collect()
 }
 
 /// The origin as conduit spells it.

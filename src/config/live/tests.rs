@@ -35,7 +35,8 @@ impl Run {
             roots,
             identities: [].into(),
         };
-        let live = Live::new(sources, settings, MACHINE, tls);
+        let listens_at = settings.listen.address();
+        let live = Live::new(sources, settings, MACHINE, tls, listens_at);
         Run { file, live }
     }
 
@@ -221,4 +222,50 @@ fn credentials_that_could_not_be_carried_out_are_still_new_the_next_time() {
     assert!(change.tls.is_none(), "they are the same");
     assert_eq!(change.policy.trust, 1);
     assert_eq!(run.reload("{}").unwrap().policy.trust, 2);
+}
+
+#[test]
+fn what_holds_already_may_be_spelt_out_and_left_out_again() {
+    let mut run = Run::start("spelt-out", "{}");
+    let refused = |names: &str| {
+        Err(format!(
+            "{names}: expected as they were until a restart, found changed"
+        ))
+    };
+    for (text, expected) in [
+        (r#"{"listen": "127.0.0.1:5000", "workers": 2}"#, Ok(())),
+        ("{}", Ok(())),
+        (r#"{"workers": 2}"#, Ok(())),
+        (
+            r#"{"listen": "127.0.0.1:5001", "workers": 2}"#,
+            refused("listen"),
+        ),
+        (
+            r#"{"listen": "none", "workers": 3}"#,
+            refused("listen, workers"),
+        ),
+        (r#"{"listen": "127.0.0.1:5000"}"#, Ok(())),
+    ] {
+        assert_eq!(run.reload(text).map(drop), expected, "{text}");
+    }
+}
+
+#[test]
+fn where_it_listens_is_what_the_start_took() {
+    let mut run = Run::start("port", r#"{"listen": "127.0.0.1:0"}"#);
+    run.live.taken.listens_at = Some(([127, 0, 0, 1], 4321).into());
+    for (port, is_taken) in [(4321, true), (0, true), (4322, false), (0, true)] {
+        let answer = run.reload(&format!(r#"{{"listen": "127.0.0.1:{port}"}}"#));
+        assert_eq!(answer.is_ok(), is_taken, "{port}");
+    }
+    let mut run = Run::start("in-use", "{}");
+    // Another process had the default address.
+    run.live.taken.listens_at = None;
+    for (text, is_taken) in [
+        (r#"{"listen": "none"}"#, true),
+        ("{}", true),
+        (r#"{"listen": "127.0.0.1:5000"}"#, false),
+    ] {
+        assert_eq!(run.reload(text).is_ok(), is_taken, "{text}");
+    }
 }
