@@ -148,7 +148,6 @@ impl Live {
             ("socket", old.socket != new.socket),
             ("spool", old.spool != new.spool),
             ("maxSpoolBytes", old.max_spool_bytes != new.max_spool_bytes),
-            ("maxDeadBytes", old.max_dead_bytes != new.max_dead_bytes),
             ("listen", taken.listen != new.listen && !listens_there),
             ("workers", taken.workers != new.workers(&self.machine)),
         ];
@@ -192,6 +191,7 @@ impl State {
             limits: settings.limits(machine),
             tls: None,
             shutdown_timeout: settings.shutdown_timeout,
+            max_dead_bytes: settings.max_dead_bytes,
             users: Users {
                 submit: settings.allow_uid,
                 control: settings.control_uid,

@@ -161,6 +161,11 @@ impl Spool {
         self.journal.handle_input(now, Input::Forget { key });
     }
 
+    /// So many bytes of dead letters are kept from now on.
+    pub fn set_max_dead_bytes(&mut self, now: Now, max: u64) {
+        self.journal.handle_input(now, Input::MaxDeadBytes(max));
+    }
+
     /// Takes what the disk has done, and hands out what follows.
     pub fn run(&mut self, now: Now, intake: &mut Intake) {
         self.mailbox.take(&mut self.mail);

@@ -49,6 +49,8 @@ pub struct Change {
     pub shutdown_timeout: Duration,
     /// Clients that may be connected to the socket at the same time.
     pub clients_max: usize,
+    /// Bytes of dead letters in the spool.
+    pub max_dead_bytes: u64,
     /// Who may do what at the socket.
     pub users: Users,
     /// What is worth a log line.

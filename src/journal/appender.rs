@@ -158,6 +158,8 @@ pub(super) struct Appender {
     due: Instant,
     flight: Option<Flight>,
     head: Option<Head>,
+    /// The batch under way is the head's last.
+    is_head_left: bool,
     spares: VecDeque<u32>,
     /// The segment being made, and its next step.
     making: Option<(u32, Making)>,
@@ -197,6 +199,7 @@ impl Appender {
             due: Instant::FAR_FUTURE,
             flight: None,
             head: None,
+            is_head_left: false,
             spares: VecDeque::new(),
             making: None,
             scrap,
@@ -310,6 +313,24 @@ impl Appender {
             return None;
         }
         self.make(now, wanted, next_key)
+    }
+
+    /// Segments have so many bytes from now on, without room that was reserved: also the head, if it has fewer so far.
+    pub(super) fn set_segment_bytes(&mut self, bytes: u64) {
+        assert!(!self.setup.preallocate, "room that is reserved is counted");
+        self.setup.segment_bytes = bytes;
+        if let Some(head) = &mut self.head {
+            head.size = bytes.max(head.end);
+        }
+    }
+
+    /// No further batch goes to the segment that is being written: what there is can go.
+    pub(super) fn leave_head(&mut self) {
+        if self.flight.is_some() {
+            self.is_head_left = true;
+        } else if let Some(head) = self.head.take() {
+            self.follows.push((head.number, head.end));
+        }
     }
 
     /// What came of the operation under way.
@@ -558,6 +579,9 @@ impl Appender {
         for mark in &mut landed.marks {
             mark.offset += start;
         }
+        if std::mem::take(&mut self.is_head_left) {
+            self.leave_head();
+        }
         landed
     }
 
@@ -565,6 +589,7 @@ impl Appender {
     fn abandon(&mut self, now: Instant, error: DiskError) -> Progress {
         let flight = self.flight.take().expect("a batch is under way");
         let head = self.head.take().expect("a batch flies to a head");
+        self.is_head_left = false;
         self.follows.push((head.number, head.end));
         self.said = 0;
         self.queued_bytes += flight.batch.records.len();

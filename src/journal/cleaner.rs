@@ -172,6 +172,9 @@ impl Journal {
 
     /// The oldest dead letters go if there are too many.
     fn choose_dead(&mut self) -> bool {
+        if self.settings.max_dead_bytes == 0 {
+            self.dead.appender.leave_head();
+        }
         let head = self.dead.appender.head();
         let oldest = self.dead.shelf.oldest();
         let Some(oldest) = oldest.filter(|oldest| Some(oldest.number) != head) else {
@@ -180,9 +183,7 @@ impl Journal {
         if oldest.reads > 0 || !self.jobs.appender.is_safe(oldest.ended_at) {
             return false;
         }
-        let unsynced = self.dead.appender.unsynced_bytes() as u64;
-        let is_over = self.dead.shelf.bytes() + unsynced > self.settings.max_dead_bytes;
-        if is_over && oldest.live > 0 {
+        if self.has_too_many_letters() && oldest.live > 0 {
             self.drop_letters(oldest);
         }
         let is_empty = self
@@ -194,6 +195,21 @@ impl Journal {
             self.delete(Stream::Dead, oldest.number);
         }
         is_empty
+    }
+
+    /// Another limit: if it is passed, also the letters of the segment that is being written may go.
+    pub(super) fn on_max_dead_bytes(&mut self, max: u64) {
+        self.settings.max_dead_bytes = max;
+        let segment_bytes = self.settings.dead_segment_bytes();
+        self.dead.appender.set_segment_bytes(segment_bytes);
+        if self.has_too_many_letters() {
+            self.dead.appender.leave_head();
+        }
+    }
+
+    fn has_too_many_letters(&self) -> bool {
+        let unsynced = self.dead.appender.unsynced_bytes() as u64;
+        self.dead.shelf.bytes() + unsynced > self.settings.max_dead_bytes
     }
 
     fn drop_letters(&mut self, segment: Segment) {

@@ -146,6 +146,8 @@ pub enum Input {
         /// Which.
         key: JobKey,
     },
+    /// So many bytes of dead letters are kept from now on; 0: none.
+    MaxDeadBytes(u64),
     /// An operation has come to its end.
     Performed {
         /// Which.

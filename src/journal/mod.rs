@@ -55,6 +55,7 @@ use self::index::{Entry, Index, Place, Slot};
 use self::letters::Letters;
 use self::reads::{Read, Reads};
 use self::record::{Accepted, Record};
+use self::segment::HEADER_BYTES;
 use self::shelf::Shelf;
 
 /// Bytes that may wait to be safe; beyond, no job is taken in.
@@ -103,6 +104,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Bytes of a segment of dead letters: sixteen of them at most, so that a sixteenth of the letters goes at once.
+    const fn dead_segment_bytes(&self) -> u64 {
+        let bytes = self.max_dead_bytes / 16;
+        if bytes < 4 * HEADER_BYTES as u64 {
+            return 4 * HEADER_BYTES as u64;
+        }
+        if bytes > 16 * 1024 * 1024 {
+            return 16 * 1024 * 1024;
+        }
+        bytes
+    }
+
     /// The same with segments of which a good number has room in `capacity`, the bytes of the disk, and in
     /// `max_spool_bytes`: one is always kept for what must be written when all else is full.
     #[must_use]
@@ -268,6 +281,7 @@ impl Journal {
             Input::Done { key, how } => self.on_done(key, how),
             Input::Fetch { key } => self.reads.want(key),
             Input::Forget { key } => self.forget(key),
+            Input::MaxDeadBytes(max) => self.on_max_dead_bytes(max),
             Input::Performed { op, result } => self.on_performed(op, result),
         }
     }

@@ -488,7 +488,7 @@ impl Books {
     fn into_journal(mut self, settings: Settings, seeds: Seeds, now: Now) -> Journal {
         let segment_bytes = settings.segment_bytes;
         let jobs = self.appender(Stream::Jobs, segment_bytes, seeds);
-        let dead_bytes = dead_segment_bytes(&settings);
+        let dead_bytes = settings.dead_segment_bytes();
         let dead = self.appender(Stream::Dead, dead_bytes, seeds);
         let memory = Memory::load(self.remembered, self.delivered, self.order);
         let mut log = Log {
@@ -590,18 +590,6 @@ impl Journal {
         }
         self.status = Status::default();
     }
-}
-
-/// Sixteen segments at most, so that a sixteenth of the letters goes at once.
-const fn dead_segment_bytes(settings: &Settings) -> u64 {
-    let bytes = settings.max_dead_bytes / 16;
-    if bytes < 4 * HEADER_BYTES as u64 {
-        return 4 * HEADER_BYTES as u64;
-    }
-    if bytes > 16 * 1024 * 1024 {
-        return 16 * 1024 * 1024;
-    }
-    bytes
 }
 
 impl Unusable {

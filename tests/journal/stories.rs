@@ -389,6 +389,47 @@ fn dead_letters_are_kept_with_what_they_died_of_and_the_oldest_go_first() {
 }
 
 #[test]
+fn other_limits_of_dead_letters_hold_at_once() {
+    let mut world = World::calm(settings());
+    let keys = submit_one_by_one(&mut world, 300);
+    let die = |world: &mut World, keys: &[JobKey]| {
+        for key in keys {
+            world.end(*key, End::Dead);
+            world.settle();
+        }
+    };
+    let dead_bytes = |world: &World| -> u64 {
+        let files = world.disk.files().into_iter();
+        let dead = files.filter(|(name, _)| name.starts_with("dead"));
+        // A segment that is made ahead has its header, and no letter.
+        dead.map(|(_, bytes)| bytes)
+            .filter(|bytes| *bytes > 96)
+            .sum()
+    };
+    die(&mut world, &keys[..200]);
+    assert!(dead_bytes(&world) > 20_000, "{}", dead_bytes(&world));
+    let (all, dropped) = (200, world.totals.dropped);
+    assert_eq!(dropped, 0);
+    for max in [16 * 1024, 1024, 0] {
+        world.limit_letters(max);
+        world.settle();
+        assert!(dead_bytes(&world) <= max, "{} of {max}", dead_bytes(&world));
+        let letters = world.journal.letters(JobKey(0), usize::MAX);
+        assert_eq!(letters, keys[world.totals.dropped as usize..all]);
+    }
+    assert_eq!(world.totals.dropped as usize, all, "none are kept");
+    die(&mut world, &keys[200..210]);
+    assert_eq!((world.journal.status().letters, dead_bytes(&world)), (0, 0));
+    world.limit_letters(64 * 1024);
+    die(&mut world, &keys[210..]);
+    let letters = world.journal.letters(JobKey(0), usize::MAX);
+    assert_eq!(letters, keys[210..]);
+    world.restart();
+    world.settle();
+    assert_eq!(world.journal.letters(JobKey(0), usize::MAX), letters);
+}
+
+#[test]
 fn f86_a_clock_that_jumps_moves_no_job_beyond_its_bounds() {
     let mut world = World::calm(settings());
     let keys = submit_one_by_one(&mut world, 2);

@@ -86,6 +86,8 @@ impl Totals {
 pub(crate) struct World {
     rng: Rng,
     pub(crate) settings: Settings,
+    /// The least and the most that was allowed of dead letters so far.
+    dead_bytes: (u64, u64),
     pub(crate) disk: Disk,
     pub(crate) journal: Journal,
     pub(crate) model: Model,
@@ -182,6 +184,7 @@ impl World {
         World {
             rng,
             settings,
+            dead_bytes: (settings.max_dead_bytes, settings.max_dead_bytes),
             disk,
             journal,
             model: Model::default(),
@@ -220,6 +223,10 @@ impl World {
                 let nanos = self.rng.below(1 << bits);
                 self.pass(Duration::from_nanos(nanos));
             }
+            64 if self.rng.below(4) == 0 => {
+                let max = [0, 512, 4096, 1 << 20][self.rng.below(4) as usize];
+                self.limit_letters(max);
+            }
             64..99 => {
                 for _ in 0..=self.rng.below(6) {
                     self.perform_one();
@@ -229,6 +236,15 @@ impl World {
         }
         self.pull();
         self.journal.check_invariants();
+    }
+
+    /// So many bytes of dead letters are kept from now on.
+    pub(crate) fn limit_letters(&mut self, max: u64) {
+        self.settings.max_dead_bytes = max;
+        let (least, most) = self.dead_bytes;
+        self.dead_bytes = (least.min(max), most.max(max));
+        self.journal
+            .handle_input(self.now, Input::MaxDeadBytes(max));
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -593,8 +609,8 @@ impl World {
         assert_eq!(unknown, None, "a letter of no job");
         self.totals.letters += letters.len() as u64;
         // Letters that are too many may have gone.
-        let keeps = self.settings.max_dead_bytes > 0;
-        let keeps_all = self.settings.max_dead_bytes >= 1 << 20;
+        let (least, most) = self.dead_bytes;
+        let (keeps, keeps_all) = (most > 0, least >= 1 << 20);
         for key in self.model.jobs.keys().copied().collect::<Vec<_>>() {
             let allowed = self.model.allowed(key, keeps);
             let found = pending.remove(&key);

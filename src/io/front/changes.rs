@@ -111,6 +111,9 @@ impl Front {
         let now = self.turn.now();
         self.intake
             .handle_input(now, Input::Limits(Box::new(change.limits)));
+        if let Some(spool) = &mut self.spool {
+            spool.set_max_dead_bytes(now, change.max_dead_bytes);
+        }
         self.shutdown_timeout = change.shutdown_timeout;
         Ok(())
     }
