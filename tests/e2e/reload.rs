@@ -132,6 +132,27 @@ fn connections_are_kept_alive_as_their_endpoint_has_it() {
 }
 
 #[test]
+fn what_waits_ends_if_it_can_not_be_signed_and_keeps_the_ttl_that_it_came_with() {
+    let sink = Sink::start(1, &["--status", "503"]);
+    let mut reloading = Reloading::start(r#"{"ttl": 60}"#, &["--retry-schedule", "3"]);
+    for id in ["a.b", "c"] {
+        reloading.run.write(&plain(id, &sink.urls[0]));
+        reloading.run.wait_for_log(&[id, "retry"]);
+    }
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    reloading.reload(&format!(
+        r#"{{"ttl": 0.001, "defaults": {{"secret": "{secret}"}}}}"#
+    ));
+    let result = reloading.run.next_result();
+    result.assert_failed("rejected", "invalid", &["dot", "signed"]);
+    assert_eq!((result.id(), result.attempts()), (Some("a.b"), 1));
+    let result = reloading.run.next_result();
+    result.assert_failed("exhausted", "http", &["503"]);
+    assert_eq!((result.id(), result.attempts()), (Some("c"), 2));
+    assert_eq!(reloading.run.finish().status, Some(1));
+}
+
+#[test]
 fn under_nohup_it_still_reads_again() {
     let dir = TempDir::new();
     let file = dir.write("c.json", "{}");
