@@ -62,6 +62,10 @@ impl Engine {
         attempt: Option<Attempt>,
         happened: Happened,
     ) {
+        if let (Happened::Stale { .. }, Some(origin)) = (&happened, origin) {
+            // Its job may go out again: by the newest settings.
+            self.catch_up(now, origin);
+        }
         let endpoint = self.endpoint(origin);
         let happened = self.in_context(happened, attempt.as_ref(), &job, endpoint);
         let mut happened = match happened {
@@ -440,7 +444,6 @@ impl Engine {
         happened: &Happened,
     ) {
         let origin = origin.expect("a job that was on a connection has an origin");
-        self.catch_up(now, origin);
         let mut attempt = attempt.expect("a job that was on a connection has an attempt");
         let expires = expires(&job);
         let fresh = matches!(happened, Happened::Stale { sent: true });

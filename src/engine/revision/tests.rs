@@ -11,6 +11,8 @@ use crate::engine::revision::REVISED_A_CALL;
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
+use crate::wire::report::Outcome;
+use crate::wire::signature::{Secret, Secrets};
 
 /// More origins than new settings take effect at in one call.
 const ORIGINS: usize = 2 * REVISED_A_CALL + 1;
@@ -124,6 +126,14 @@ impl Shell {
         })
     }
 
+    /// How a job ended.
+    fn ended(&self) -> Option<Outcome> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Done { ending, .. } => Some(ending.outcome),
+            _ => None,
+        })
+    }
+
     fn has_closed(&self, wanted: SockId) -> bool {
         let mut outputs = self.outputs.iter();
         outputs.any(|output| matches!(output, Output::Close { sock } if *sock == wanted))
@@ -156,6 +166,14 @@ fn policy(endpoint: Endpoint) -> Policy {
         endpoint: Arc::new(endpoint),
         ..Policy::default()
     }
+}
+
+fn signing() -> Policy {
+    let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
+    policy(Endpoint {
+        secrets: Secrets::new(vec![secret]).expect("one"),
+        ..Endpoint::default()
+    })
 }
 
 fn showing(tls_profile: TlsProfile) -> Policy {
@@ -246,4 +264,40 @@ fn connections_that_others_vouched_for_carry_no_further_request() {
     assert!(shell.has_closed(busy));
     shell.submit(r#"{"id":"again","url":"http://127.0.0.1:8080/"}"#);
     assert_eq!(shell.sent_on(), Some(plain));
+}
+
+#[test]
+fn what_can_not_be_signed_does_not_go_out_again_though_its_origins_turn_has_not_come() {
+    let dotted = format!(r#"{{"id":"a.b","url":"{}/"}}"#, origin(LAST));
+    for is_sent in [false, true] {
+        let mut shell = Shell::start(policy(Endpoint::default()));
+        let sock = shell.kept[LAST - 1];
+        shell.submit(&dotted);
+        assert_eq!(shell.sent_on(), Some(sock));
+        if is_sent {
+            let bytes = shell.engine.transmit(sock).concat().len();
+            shell.input(Input::Sent { sock, bytes });
+        }
+        shell.input(Input::Policy(Arc::new(signing())));
+        assert!(!shell.has_closed(sock), "a request is under way on it");
+        shell.input(Input::Received {
+            sock,
+            bytes: b"",
+            end: true,
+        });
+        // What has gone out may have arrived: that is a failed attempt, and its retry is not made.
+        let ended = (!is_sent).then_some(Outcome::Rejected);
+        assert_eq!((shell.ended(), shell.dialed()), (ended, None));
+    }
+    // A dial for it is under way.
+    let mut shell = Shell::start(policy(Endpoint::default()));
+    shell.job(LAST);
+    shell.submit(&dotted);
+    let sock = shell.dialed().expect("a dial");
+    shell.input(Input::Policy(Arc::new(signing())));
+    shell.input(Input::Connected { sock });
+    assert_eq!(shell.ended(), Some(Outcome::Rejected));
+    let resumed = false;
+    shell.input(Input::Secured { sock, resumed });
+    assert_eq!(shell.sent_on(), None, "nobody is there any more");
 }
