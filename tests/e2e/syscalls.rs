@@ -275,7 +275,11 @@ impl Sweep {
                 let id = format!("{}-{number}", self.runs);
                 ledger.add(&id, &sink.urls[0], &payload(number, bytes));
             }
-            let submitter = Submitter::start(&self.spool.socket(), ledger.unacknowledged());
+            // It may have failed after it began to listen.
+            let jobs = ledger.unacknowledged();
+            let Some(submitter) = Submitter::try_start(&self.spool.socket(), jobs) else {
+                return run.finish();
+            };
             while !ledger.has_all() {
                 let Some(line) = submitter.next() else {
                     break;

@@ -124,7 +124,12 @@ impl Spool {
 impl Submitter {
     /// Connects, sends this, and reads until it is dropped or conduit is gone.
     pub(crate) fn start(socket: &Path, text: String) -> Submitter {
-        let stream = UnixStream::connect(socket).expect("conduit listens");
+        Submitter::try_start(socket, text).expect("conduit listens")
+    }
+
+    /// The same; none where conduit is gone already.
+    pub(crate) fn try_start(socket: &Path, text: String) -> Option<Submitter> {
+        let stream = UnixStream::connect(socket).ok()?;
         let mut writer = stream.try_clone().expect("a descriptor");
         let reader = stream.try_clone().expect("a descriptor");
         let (sender, answers) = channel();
@@ -142,7 +147,7 @@ impl Submitter {
                 line.clear();
             }
         });
-        Submitter { stream, answers }
+        Some(Submitter { stream, answers })
     }
 
     /// The next line, within this time; none at the end of the connection.
