@@ -76,6 +76,14 @@ pub enum Input {
         /// Whose.
         client: ClientId,
     },
+    /// A client of the socket may do something else than before; none: nothing. Lines of it that were not read then are
+    /// dropped, and it is closed when it has been told of those that were.
+    Access {
+        /// Who.
+        client: ClientId,
+        /// What it may do.
+        access: Option<Access>,
+    },
     /// A job has come back.
     Done {
         /// From which engine.

@@ -55,7 +55,7 @@ use self::admission::{Admission, Candidate};
 use self::asked::Asked;
 use self::client::Client;
 use self::dead::Dead;
-use self::event::{ClientId, Input, Kind, Output};
+use self::event::{Access, ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
 use self::limits::Limit;
 use self::limits::Limits;
@@ -219,6 +219,7 @@ impl Intake {
             Input::End { client, error } => self.on_end(client, error.is_some()),
             Input::Written { client, bytes } => self.on_written(client, bytes),
             Input::Gone { client } => self.on_gone(client),
+            Input::Access { client, access } => self.on_access(client, access),
             Input::Done {
                 engine: _,
                 job,
@@ -554,6 +555,20 @@ impl Intake {
         }
         self.enqueue(id);
         self.close_if_over(id);
+    }
+
+    fn on_access(&mut self, id: ClientId, access: Option<Access>) {
+        let Some(client) = self.clients.get_mut(id.0) else {
+            self.progress.stale_inputs += 1;
+            return;
+        };
+        match access {
+            Some(access) => client.kind = Kind::Socket(access),
+            None => {
+                self.progress.unread_bytes += client.give_up() as u64;
+                self.close_if_over(id);
+            }
+        }
     }
 
     fn on_done(&mut self, now: Now, job: &Job, ending: Ending) {

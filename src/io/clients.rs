@@ -58,8 +58,9 @@ pub struct Clients {
 #[derive(Debug)]
 struct Connection {
     client: ClientId,
-    /// Whose it is.
+    /// Whose it is, and what that user may do.
     uid: u32,
+    access: Option<Access>,
     stream: UnixStream,
     is_readable: bool,
     is_writable: bool,
@@ -109,15 +110,23 @@ impl Clients {
         self.most = most;
     }
 
-    /// Connections that come from now on are these users'.
+    /// These users may do something from now on; who is connected is judged anew.
     ///
     /// # Errors
     /// The system's; then all is as before.
-    pub fn set_users(&mut self, users: Users) -> io::Result<()> {
-        match &mut self.socket {
-            Some(socket) => socket.set_users(users),
-            None => Ok(()),
+    pub fn set_users(&mut self, now: Now, users: Users, intake: &mut Intake) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        socket.set_users(users)?;
+        for connection in self.connections.iter_mut().flatten() {
+            let (client, access) = (connection.client, socket.access(connection.uid));
+            if access != connection.access {
+                connection.access = access;
+                intake.handle_input(now, Input::Access { client, access });
+            }
         }
+        Ok(())
     }
 
     /// No more connections, and no more file; those that are there stay until they are closed.
@@ -277,6 +286,7 @@ impl Clients {
         let connection = Connection {
             client,
             uid,
+            access: Some(access),
             stream,
             // Tried at once: what has come already is no event.
             is_readable: true,
@@ -459,6 +469,76 @@ mod tests {
         accept(&mut clients, &mut intake);
         perform(&mut clients, &mut intake, 10);
         assert_eq!((intake.progress().clients, clients.count), (2, 2));
+    }
+
+    #[test]
+    fn who_is_connected_is_judged_anew_when_other_users_may() {
+        const USER: u32 = 12_345;
+        let now = clock::now();
+        let path = std::env::temp_dir().join(format!("conduit-users-{}", std::process::id()));
+        let users = |submit: &[u32], control: &[u32]| Users {
+            submit: submit.to_vec(),
+            control: control.to_vec(),
+        };
+        let socket = Socket::bind(&path, users(&[], &[USER])).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut clients = Clients::open(socket, registry, 10).unwrap();
+        let mut intake = intake(now);
+        let peer = Peer::connect(&path).unwrap();
+        let patience = Some(Duration::from_secs(10));
+        peer.set_read_timeout(patience).unwrap();
+        let other = Peer::connect(&path).unwrap();
+        clients.handle_nudge(Nudge {
+            token: Token(LISTENER),
+            is_readable: true,
+            is_writable: false,
+            is_closed: false,
+        });
+        clients.read(now, &mut intake);
+        // The test's own user may do everything.
+        clients.connections.iter_mut().flatten().next().unwrap().uid = USER;
+        let mut lines = BufReader::new(peer.try_clone().unwrap());
+        let mut turn = |clients: &mut Clients, intake: &mut Intake, text: &str| {
+            (&peer).write_all(text.as_bytes()).unwrap();
+            for index in 0..clients.connections.len() {
+                clients.handle_nudge(Nudge {
+                    token: Token(LISTENER + 1 + index),
+                    is_readable: true,
+                    is_writable: false,
+                    is_closed: false,
+                });
+            }
+            for _ in 0..3 {
+                while let Some(output) = intake.poll_output(now) {
+                    match output {
+                        Output::Read { client, .. } => clients.ask(client),
+                        Output::Write { client } => clients.handle_results(client),
+                        Output::Close { client } => clients.close(client),
+                        other => panic!("{other:?} without a job"),
+                    }
+                }
+                clients.read(now, intake);
+                clients.write(now, intake);
+            }
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            line
+        };
+        let reopen = "{\"ctl\":\"drain\",\"cancel\":true}\n";
+        let done = turn(&mut clients, &mut intake, reopen);
+        assert!(done.contains("\"ok\":true"), "{done}");
+        let mut set = |users: Users, text: &str| {
+            clients.set_users(now, users, &mut intake).unwrap();
+            turn(&mut clients, &mut intake, text)
+        };
+        let refused = set(users(&[USER], &[]), reopen);
+        assert!(refused.contains("not control conduit"), "{refused}");
+        let done = set(users(&[], &[USER]), reopen);
+        assert!(done.contains("\"ok\":true"), "{done}");
+        assert_eq!(set(users(&[], &[USER + 1]), ""), "", "it is closed");
+        assert_eq!((intake.progress().clients, clients.count), (1, 1));
+        drop(other);
     }
 
     #[test]

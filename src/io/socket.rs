@@ -51,7 +51,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connections that come from now on are these users'.
+    /// These users may do something from now on.
     ///
     /// # Errors
     /// The system's, where the file's mode can't be changed; then all is as before.
@@ -119,8 +119,13 @@ impl Socket {
     pub fn accept(&self) -> io::Result<(UnixStream, u32, Option<Access>)> {
         let (stream, _) = self.listener.accept()?;
         let uid = sys::peer_user_id(stream.as_fd())?;
-        let access = self.users.access(self.own, uid);
-        Ok((stream, uid, access))
+        Ok((stream, uid, self.access(uid)))
+    }
+
+    /// What this user may do; none: nothing.
+    #[must_use]
+    pub fn access(&self, uid: u32) -> Option<Access> {
+        self.users.access(self.own, uid)
     }
 }
 

@@ -42,6 +42,45 @@ fn each_line_has_its_first_answer_in_order_and_its_result_after_it() {
 }
 
 #[test]
+fn who_loses_control_is_refused_it_from_the_next_line_on() {
+    let mut world = World::new(SERVING);
+    let client = world.connect(Access::Control);
+    let access = Some(Access::Submit);
+    world.input(Input::Access { client, access });
+    world.says(client, "{\"ctl\":\"drain\"}\n{\"ctl\":\"status\"}\n");
+    let heard = world.hears(client);
+    let answers: Vec<&str> = heard.lines().collect();
+    assert!(answers[0].contains("\"kind\":\"policy\""), "{heard}");
+    assert!(answers[1].contains("\"draining\":false"), "{heard}");
+    world.says(client, line("a", "1"));
+    assert_eq!(world.hears(client), accepted("1", 3), "it may still submit");
+    let access = Some(Access::Control);
+    world.input(Input::Access { client, access });
+    world.says(client, "{\"ctl\":\"drain\"}\n");
+    assert!(world.hears(client).contains("\"draining\":true"));
+}
+
+#[test]
+fn who_may_do_nothing_any_more_is_told_of_what_was_read_and_closed() {
+    let mut world = World::new(SERVING);
+    let (one, two) = (world.connect(Access::Submit), world.connect(Access::Submit));
+    world.says(one, line("a", "1") + &line("a", "2")[..20]);
+    for client in [one, two] {
+        let access = None;
+        world.input(Input::Access { client, access });
+    }
+    world.settle();
+    assert_eq!(world.closed, [two], "nothing is owed to it");
+    world.says(one, line("a", "2")[20..].to_owned() + &line("a", "3"));
+    assert_eq!(world.hears(one), accepted("1", 1), "and no more is read");
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    assert_eq!(summary(&world.hears(one)), ["1 1 delivered"]);
+    assert_eq!(world.closed, [two, one]);
+    assert_eq!(world.intake.progress().pending, 0);
+}
+
+#[test]
 fn lines_count_on_each_connection_and_a_stream_that_ended_is_closed_when_all_is_told() {
     let mut world = World::new(SERVING);
     let (one, two) = (world.connect(Access::Submit), world.connect(Access::Submit));

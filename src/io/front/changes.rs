@@ -89,8 +89,9 @@ impl Front {
 
     /// What may fail comes first: then nothing has changed.
     fn follow(&mut self, change: Change) -> Result<(), Vec<String>> {
+        let now = self.turn.now();
         if let Some(clients) = &mut self.clients {
-            let set = clients.set_users(change.users);
+            let set = clients.set_users(now, change.users, &mut self.intake);
             set.map_err(|error| vec![format!("the socket's mode can't be changed: {error}")])?;
             clients.set_most(change.clients_max);
         }
@@ -108,7 +109,6 @@ impl Front {
             worker.push(ToWorker::Orders(Box::new(orders.clone())));
         }
         self.turn.obey(orders);
-        let now = self.turn.now();
         self.intake
             .handle_input(now, Input::Limits(Box::new(change.limits)));
         if let Some(spool) = &mut self.spool {
