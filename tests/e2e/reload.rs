@@ -12,7 +12,7 @@ use crate::harness::conduit::{CONDUIT, LOCAL, Run};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Sink;
 use crate::harness::socket::Client;
-use crate::harness::{PATIENCE, TempDir, seconds_to_probe, wait_for};
+use crate::harness::{PATIENCE, TempDir, free_port, seconds_to_probe, wait_for};
 
 /// A run with a configuration file and a service manager.
 struct Reloading {
@@ -313,4 +313,21 @@ fn who_is_trusted_no_more_gets_nothing_on_a_kept_connection_either() {
         3,
         "one for each of a, b and c, the last of which is kept"
     );
+}
+
+#[test]
+fn a_smaller_limit_of_dead_letters_drops_them_at_once() {
+    let dir = TempDir::new();
+    let spool = dir.join("spool");
+    let flags = ["--spool", spool.to_str().expect("a plain name")];
+    let mut reloading = Reloading::start("{}", &flags);
+    let nobody = format!("http://127.0.0.1:{}/", free_port());
+    reloading.run.write(&plain("a", &nobody));
+    assert_eq!(reloading.run.next_result().outcome(), "exhausted");
+    reloading.run.wait_for_log(&["job is dead"]);
+    reloading.reload(r#"{"maxDeadBytes": 0}"#);
+    reloading
+        .run
+        .wait_for_log(&["WARN", "oldest 1 dead letters", "maxDeadBytes"]);
+    reloading.run.finish();
 }
