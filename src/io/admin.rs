@@ -45,10 +45,12 @@ const IDLE_MAX: Duration = Duration::from_secs(120);
 /// How long a client that is sent away may take to notice.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Connections accepted, system calls made for connections, and bytes of a page written, in one turn.
+/// Connections accepted, system calls made for connections, bytes of a page written, and bytes of answers sent, in one
+/// turn. The kernel copies what is sent, and at once where nobody reads: many clients would cost as many copies.
 const ACCEPTS_PER_TURN: u32 = 4;
 const CALLS_PER_TURN: usize = 16;
 const PAGE_BYTES_PER_TURN: usize = 32 * 1024;
+const SENT_BYTES_PER_TURN: usize = 64 * 1024;
 
 /// Bytes of pages that were written and are still being read, those of the newest page beside them. Clients that ask
 /// one after the other and read slowly each hold a page of their own: those that have had theirs for longest lose it.
@@ -56,7 +58,6 @@ const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of one call.
 const READ_BYTES: usize = 4 * 1024;
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// The listener's token; a connection's is this and its place beyond it. Clients of the Unix socket have lower ones,
 /// sockets of the engine higher ones.
@@ -194,11 +195,15 @@ impl Admin {
         if self.wakes_at <= now.mono {
             self.close_late(now.mono);
         }
+        let mut room = SENT_BYTES_PER_TURN;
         for _ in 0..self.queue.len().min(CALLS_PER_TURN) {
+            if room == 0 {
+                break;
+            }
             let Some(index) = self.queue.pop_front() else {
                 break;
             };
-            self.serve(now, index, intake);
+            self.serve(now, index, intake, &mut room);
         }
         self.answer_ready(now, intake);
         self.render(now, intake, spool);
@@ -309,8 +314,8 @@ impl Admin {
         }
     }
 
-    /// One call for one connection.
-    fn serve(&mut self, now: Now, index: usize, intake: &mut Intake) {
+    /// One call for one connection, which sends no more than there is room for and takes that room.
+    fn serve(&mut self, now: Now, index: usize, intake: &mut Intake, room: &mut usize) {
         let Some(peer) = &mut self.peers[index] else {
             return;
         };
@@ -324,7 +329,7 @@ impl Admin {
                 peer.read(now.mono)
             }
             Stage::Waiting => Next::Stay(false),
-            Stage::Writing { .. } => peer.write(now.mono),
+            Stage::Writing { .. } => peer.write(now.mono, room),
             Stage::Lingering => peer.linger(),
         };
         match next {
@@ -602,7 +607,7 @@ impl Peer {
         }
     }
 
-    fn write(&mut self, now: Instant) -> Next {
+    fn write(&mut self, now: Instant, room: &mut usize) -> Next {
         let Stage::Writing {
             head,
             body,
@@ -619,9 +624,10 @@ impl Peer {
             Some(rest) if !rest.is_empty() => rest,
             _ => &body[*written - head.len()..],
         };
-        let some = &rest[..rest.len().min(WRITE_BYTES)];
+        let some = &rest[..rest.len().min(*room)];
         match self.stream.write(some) {
             Ok(bytes) => {
+                *room -= bytes;
                 *written += bytes;
                 self.moved = now;
                 if *written < head.len() + body.len() {

@@ -188,6 +188,33 @@ fn f106_pages_that_are_read_slowly_are_bounded_together_and_the_oldest_go() {
 }
 
 #[test]
+fn f106_one_turn_sends_a_bounded_piece_to_all_clients_together() {
+    const CLIENTS: usize = 10;
+    const PAGE: usize = 256 * 1024;
+    const A_TURN: usize = 64 * 1024;
+    let mut world = World::new();
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| world.ask(METRICS)).collect();
+    let readers = std::mem::take(&mut world.admin.waiting);
+    let page = vec![0; PAGE];
+    world.admin.publish(world.now, "text/plain", page, &readers);
+    let sent = |world: &World| {
+        let peers = world.admin.peers.iter().flatten();
+        let written = peers.map(|peer| match &peer.stage {
+            Stage::Writing { written, .. } => PAGE.min(*written),
+            _ => PAGE,
+        });
+        written.sum::<usize>()
+    };
+    while sent(&world) < CLIENTS * PAGE {
+        let before = sent(&world);
+        world.turn();
+        let bytes = sent(&world) - before;
+        assert!(bytes <= A_TURN, "{bytes} bytes");
+    }
+    drop(clients);
+}
+
+#[test]
 fn small_pages_are_kept_for_all_who_read_them() {
     let mut world = World::new();
     let _clients: Vec<Client> = (0..PEERS_MAX)
