@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use mio::{Interest, Registry, Token};
 use crate::io::accepting::{Accepting, Failed};
 use crate::io::process::{self, OpenFiles};
 use crate::io::spool::Spool;
+use crate::io::sys;
 use crate::io::turn::Nudge;
 
 /// Connections at the same time.
@@ -55,6 +57,9 @@ const SENT_BYTES_PER_TURN: usize = 64 * 1024;
 /// Bytes of pages that were written and are still being read, those of the newest page beside them. Clients that ask
 /// one after the other and read slowly each hold a page of their own: those that have had theirs for longest lose it.
 const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes that the kernel takes for a connection and nobody has read yet: it would go up to 4 MiB, of its own memory.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
 
 /// Bytes of one call.
 const READ_BYTES: usize = 4 * 1024;
@@ -155,6 +160,7 @@ impl Admin {
         now: Now,
     ) -> io::Result<Admin> {
         listener.set_nonblocking(true)?;
+        sys::set_send_buffer(listener.as_fd(), SEND_BUFFER_BYTES)?;
         let mut listener = TcpListener::from_std(listener);
         let address = listener.local_addr()?;
         registry.register(&mut listener, Token(FIRST_TOKEN), Interest::READABLE)?;

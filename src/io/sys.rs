@@ -272,6 +272,16 @@ pub fn set_keep_alive(
     set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)
 }
 
+/// Bounds what the kernel takes of what is sent and not read yet, on a socket or on all that a listener will accept
+/// (SO_SNDBUF, socket(7)); it doubles the number, for its own use.
+///
+/// # Errors
+/// The system's.
+pub fn set_send_buffer(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes)
+}
+
 /// The user that this process acts as.
 #[must_use]
 pub fn user_id() -> u32 {

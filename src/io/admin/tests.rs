@@ -189,8 +189,8 @@ fn f106_pages_that_are_read_slowly_are_bounded_together_and_the_oldest_go() {
 
 #[test]
 fn f106_one_turn_sends_a_bounded_piece_to_all_clients_together() {
-    const CLIENTS: usize = 10;
-    const PAGE: usize = 256 * 1024;
+    const CLIENTS: usize = 20;
+    const PAGE: usize = 128 * 1024;
     const A_TURN: usize = 64 * 1024;
     let mut world = World::new();
     let clients: Vec<Client> = (0..CLIENTS).map(|_| world.ask(METRICS)).collect();
