@@ -54,6 +54,11 @@ const CALLS_PER_TURN: usize = 16;
 const PAGE_BYTES_PER_TURN: usize = 32 * 1024;
 const SENT_BYTES_PER_TURN: usize = 64 * 1024;
 
+/// Bytes of pages that are written in a second, on average, and how much later than that the last may be done for the
+/// next to begin: however many ask, a page takes its time from deliveries only so often. Small ones never wait.
+const PAGE_BYTES_PER_SECOND: f64 = 8.0 * 1024.0 * 1024.0;
+const PAGE_LEAD: Duration = Duration::from_millis(100);
+
 /// Bytes of pages that were written and are still being read, those of the newest page beside them. Clients that ask
 /// one after the other and read slowly each hold a page of their own: those that have had theirs for longest lose it.
 const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -85,6 +90,8 @@ pub struct Admin {
     /// The survey of one of them is over.
     is_due: bool,
     rendering: Option<Rendering>,
+    /// When the pages so far would be done at [`PAGE_BYTES_PER_SECOND`].
+    paid_until: Instant,
     /// Pages that somebody may still read, the oldest first.
     unread: VecDeque<Weak<Vec<u8>>>,
     /// No deadline of a connection is before this.
@@ -175,6 +182,7 @@ impl Admin {
             waiting: Vec::new(),
             is_due: false,
             rendering: None,
+            paid_until: now.mono,
             unread: VecDeque::new(),
             wakes_at: Instant::FAR_FUTURE,
             hardening: process::hardening(),
@@ -481,6 +489,9 @@ impl Admin {
     /// Writes on at the page for which the first of those wait whose survey is over.
     fn render(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) {
         if self.rendering.is_none() {
+            if self.rests(now.mono) {
+                return;
+            }
             let survey = intake.survey();
             let mut waiting = self.waiting.iter();
             let Some(first) = waiting.find(|asked| survey.is_over(asked.ticket)) else {
@@ -501,8 +512,15 @@ impl Admin {
         let Some(Rendering { page, readers, .. }) = self.rendering.take_if(is_whole) else {
             return;
         };
-        let kind = page.format().content_type();
-        self.publish(now, kind, page.into_bytes(), &readers);
+        let (kind, page) = (page.format().content_type(), page.into_bytes());
+        let pays = Duration::from_secs_f64(page.len() as f64 / PAGE_BYTES_PER_SECOND);
+        self.paid_until = self.paid_until.max(now.mono) + pays;
+        self.publish(now, kind, page, &readers);
+    }
+
+    /// Whether it is too soon for another page.
+    fn rests(&self, now: Instant) -> bool {
+        now + PAGE_LEAD < self.paid_until
     }
 
     /// Has the survey stay as it is until all have their pages that wait for it, in whichever format: all of a page is
@@ -523,6 +541,10 @@ impl Admin {
         survey.hold(now, tickets.min());
         let mut waiting = self.waiting.iter();
         self.is_due = waiting.any(|asked| survey.is_over(asked.ticket));
+        if self.is_due && self.rests(now.mono) {
+            self.is_due = false;
+            self.wakes_at = self.wakes_at.min(self.paid_until - PAGE_LEAD);
+        }
     }
 
     /// Gives a page to its readers, after there is room for it.

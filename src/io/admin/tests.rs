@@ -281,3 +281,25 @@ fn who_waits_for_another_format_is_served_though_all_others_have_gone() {
     assert!(world.admin.has_work(), "nothing else would wake the loop");
     assert!(world.read(open).ends_with("\n# EOF\n"));
 }
+
+#[test]
+fn f106_a_page_waits_until_those_before_it_are_paid_and_its_loop_sleeps_so_long() {
+    let mut world = World::new();
+    let client = world.ask(METRICS);
+    assert!(world.is_asked());
+    let rest = Duration::from_secs(3);
+    world.admin.paid_until = world.now.mono + PAGE_LEAD + rest;
+    world.tell(1);
+    for _ in 0..10 {
+        world.turn();
+    }
+    assert!(!world.admin.has_work() && world.admin.rendering.is_none());
+    assert_eq!(world.admin.poll_timeout(), world.now.mono + rest);
+    world.pass(rest);
+    let before = world.admin.paid_until;
+    let page = world.read(client);
+    let (_, page) = page.split_once("\r\n\r\n").unwrap();
+    let paid = world.admin.paid_until.since(before).as_secs_f64();
+    let bytes = (paid * PAGE_BYTES_PER_SECOND).round();
+    assert_eq!(bytes as usize, page.len());
+}
