@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use conduit::base::time::{Instant, Now};
 use conduit::intake::Intake;
-use conduit::intake::survey::Ticket;
+use conduit::intake::survey::{Survey, Ticket};
 use conduit::wire::admin::{self, HEAD_BYTES_MAX, Head, Parsed, Refusal, Request, Target};
 use conduit::wire::health::{self, Check};
 use conduit::wire::metrics::{Facts, Format, Page};
@@ -54,8 +54,12 @@ const CALLS_PER_TURN: usize = 16;
 const PAGE_BYTES_PER_TURN: usize = 32 * 1024;
 const SENT_BYTES_PER_TURN: usize = 64 * 1024;
 
+/// What is left of an answer goes out beside those, if it is so little: whoever asks whether conduit lives does not
+/// stand in line behind those who read metrics.
+const SMALL_BYTES: usize = 4 * 1024;
+
 /// Bytes of pages that are written in a second, on average, and how much later than that the last may be done for the
-/// next to begin: however many ask, a page takes its time from deliveries only so often. Small ones never wait.
+/// next to begin: however many ask, pages take their time from deliveries only so often. Small ones hardly wait.
 const PAGE_BYTES_PER_SECOND: f64 = 8.0 * 1024.0 * 1024.0;
 const PAGE_LEAD: Duration = Duration::from_millis(100);
 
@@ -137,7 +141,8 @@ struct Asked {
     peer: usize,
     name: u64,
     request: Request,
-    ticket: Ticket,
+    /// Of the survey; none while it is too soon for another page, so that no survey waits for that.
+    ticket: Option<Ticket>,
 }
 
 /// A page of metrics that is being written, and for whom.
@@ -209,16 +214,7 @@ impl Admin {
         if self.wakes_at <= now.mono {
             self.close_late(now.mono);
         }
-        let mut room = SENT_BYTES_PER_TURN;
-        for _ in 0..self.queue.len().min(CALLS_PER_TURN) {
-            if room == 0 {
-                break;
-            }
-            let Some(index) = self.queue.pop_front() else {
-                break;
-            };
-            self.serve(now, index, intake, &mut room);
-        }
+        self.serve_some(now, intake);
         self.answer_ready(now, intake);
         self.render(now, intake, spool);
         self.hold(now, intake);
@@ -328,6 +324,29 @@ impl Admin {
         }
     }
 
+    /// Serves those that have stood in line for longest. Whoever has much to read waits while there is no room for
+    /// more, and keeps its place.
+    fn serve_some(&mut self, now: Now, intake: &mut Intake) {
+        let (mut at, mut calls) = (0, 0);
+        let mut room = SENT_BYTES_PER_TURN;
+        for _ in 0..self.queue.len() {
+            if calls == CALLS_PER_TURN {
+                return;
+            }
+            let mut small = SMALL_BYTES;
+            let unsent = self.peers[self.queue[at]].as_ref().map_or(0, Peer::unsent);
+            let is_small = unsent <= SMALL_BYTES;
+            if room == 0 && !is_small {
+                at += 1;
+                continue;
+            }
+            let index = self.queue.remove(at).expect("it was just looked at");
+            calls += 1;
+            let room = if is_small { &mut small } else { &mut room };
+            self.serve(now, index, intake, room);
+        }
+    }
+
     /// One call for one connection, which sends no more than there is room for and takes that room.
     fn serve(&mut self, now: Now, index: usize, intake: &mut Intake, room: &mut usize) {
         let Some(peer) = &mut self.peers[index] else {
@@ -391,8 +410,9 @@ impl Admin {
                 admin::JSON,
                 Rc::new(admin::LIVE.into()),
             ),
-            Ok(Target::Ready | Target::Metrics) => {
-                let ticket = intake.survey().ask(now);
+            Ok(target @ (Target::Ready | Target::Metrics)) => {
+                let is_too_soon = target == Target::Metrics && self.rests(now.mono);
+                let ticket = (!is_too_soon).then(|| intake.survey().ask(now));
                 let Some(peer) = &mut self.peers[index] else {
                     return;
                 };
@@ -461,9 +481,7 @@ impl Admin {
     fn take_over(&mut self, intake: &mut Intake, is: impl Fn(&Request) -> bool) -> Vec<Asked> {
         let survey = intake.survey();
         self.waiting
-            .extract_if(.., |asked| {
-                survey.is_over(asked.ticket) && is(&asked.request)
-            })
+            .extract_if(.., |asked| asked.is_over(survey) && is(&asked.request))
             .collect()
     }
 
@@ -489,15 +507,13 @@ impl Admin {
     /// Writes on at the page for which the first of those wait whose survey is over.
     fn render(&mut self, now: Now, intake: &mut Intake, spool: Option<&Spool>) {
         if self.rendering.is_none() {
-            if self.rests(now.mono) {
-                return;
-            }
             let survey = intake.survey();
             let mut waiting = self.waiting.iter();
-            let Some(first) = waiting.find(|asked| survey.is_over(asked.ticket)) else {
+            let Some(first) = waiting.find(|asked| asked.is_over(survey)) else {
                 return;
             };
-            let (format, ticket) = (first.request.format, first.ticket);
+            let format = first.request.format;
+            let ticket = first.ticket.expect("its survey is over");
             let readers = self.take_over(intake, |request| request.format == format);
             let page = Page::new(format, self.facts(now, intake, spool));
             self.rendering = Some(Rendering {
@@ -509,13 +525,31 @@ impl Admin {
         let endpoints = intake.survey().endpoints();
         let is_whole =
             |rendering: &mut Rendering| rendering.page.write_some(endpoints, PAGE_BYTES_PER_TURN);
-        let Some(Rendering { page, readers, .. }) = self.rendering.take_if(is_whole) else {
+        let Some(Rendering {
+            page,
+            readers,
+            ticket,
+        }) = self.rendering.take_if(is_whole)
+        else {
             return;
         };
         let (kind, page) = (page.format().content_type(), page.into_bytes());
-        let pays = Duration::from_secs_f64(page.len() as f64 / PAGE_BYTES_PER_SECOND);
-        self.paid_until = self.paid_until.max(now.mono) + pays;
+        self.pay(now.mono, page.len());
+        if self.rests(now.mono) {
+            let later = |asked: &&mut Asked| {
+                asked.request.target == Ok(Target::Metrics) && asked.ticket > Some(ticket)
+            };
+            for asked in self.waiting.iter_mut().filter(later) {
+                asked.ticket = None;
+            }
+        }
         self.publish(now, kind, page, &readers);
+    }
+
+    /// So much of a page was written.
+    fn pay(&mut self, now: Instant, bytes: usize) {
+        let takes = Duration::from_secs_f64(bytes as f64 / PAGE_BYTES_PER_SECOND);
+        self.paid_until = self.paid_until.max(now) + takes;
     }
 
     /// Whether it is too soon for another page.
@@ -532,19 +566,28 @@ impl Admin {
             let mut readers = rendering.readers.iter();
             !readers.any(|asked| is_there(peers, asked))
         };
-        self.rendering.take_if(for_nobody);
+        if let Some(abandoned) = self.rendering.take_if(for_nobody) {
+            self.pay(now.mono, abandoned.page.into_bytes().len());
+        }
+        let survey = intake.survey();
+        if self.waiting.iter().any(|asked| asked.ticket.is_none()) {
+            if self.rests(now.mono) {
+                self.wakes_at = self.wakes_at.min(self.paid_until - PAGE_LEAD);
+            } else {
+                let ticket = survey.ask(now);
+                let waiting = self.waiting.iter_mut();
+                waiting.for_each(|asked| _ = asked.ticket.get_or_insert(ticket));
+            }
+        }
         let waiting = self.waiting.iter();
         let for_metrics = waiting.filter(|asked| asked.request.target == Ok(Target::Metrics));
         let rendering = self.rendering.iter().map(|rendering| rendering.ticket);
-        let tickets = for_metrics.map(|asked| asked.ticket).chain(rendering);
-        let survey = intake.survey();
+        let tickets = for_metrics
+            .filter_map(|asked| asked.ticket)
+            .chain(rendering);
         survey.hold(now, tickets.min());
         let mut waiting = self.waiting.iter();
-        self.is_due = waiting.any(|asked| survey.is_over(asked.ticket));
-        if self.is_due && self.rests(now.mono) {
-            self.is_due = false;
-            self.wakes_at = self.wakes_at.min(self.paid_until - PAGE_LEAD);
-        }
+        self.is_due = waiting.any(|asked| asked.is_over(survey));
     }
 
     /// Gives a page to its readers, after there is room for it.
@@ -581,7 +624,26 @@ impl Admin {
     }
 }
 
+impl Asked {
+    fn is_over(&self, survey: &Survey) -> bool {
+        self.ticket.is_some_and(|ticket| survey.is_over(ticket))
+    }
+}
+
 impl Peer {
+    /// Bytes of its answer that are not sent yet.
+    fn unsent(&self) -> usize {
+        match &self.stage {
+            Stage::Writing {
+                head,
+                body,
+                written,
+                ..
+            } => head.len() + body.len() - written,
+            Stage::Reading | Stage::Waiting | Stage::Lingering => 0,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Reading) && self.input.is_empty()
     }
