@@ -199,6 +199,9 @@ impl Journal {
 
     /// Another limit: if it is passed, also the letters of the segment that is being written may go.
     pub(super) fn on_max_dead_bytes(&mut self, max: u64) {
+        if max == self.settings.max_dead_bytes {
+            return;
+        }
         self.settings.max_dead_bytes = max;
         let segment_bytes = self.settings.dead_segment_bytes();
         self.dead.appender.set_segment_bytes(segment_bytes);

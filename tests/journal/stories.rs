@@ -389,6 +389,26 @@ fn dead_letters_are_kept_with_what_they_died_of_and_the_oldest_go_first() {
 }
 
 #[test]
+fn the_limit_of_dead_letters_that_holds_already_drops_none() {
+    // Less than one letter: the newest are kept all the same, while they are being written.
+    let max = 1;
+    let mut world = World::calm(Settings {
+        max_dead_bytes: max,
+        ..settings()
+    });
+    for key in submit_one_by_one(&mut world, 1) {
+        world.end(key, End::Dead);
+    }
+    world.settle();
+    world.limit_letters(max);
+    world.settle();
+    assert_eq!(world.journal.status().letters, 1);
+    world.limit_letters(max + 1);
+    world.settle();
+    assert_eq!(world.journal.status().letters, 0);
+}
+
+#[test]
 fn other_limits_of_dead_letters_hold_at_once() {
     let mut world = World::calm(settings());
     let keys = submit_one_by_one(&mut world, 300);
@@ -414,6 +434,13 @@ fn other_limits_of_dead_letters_hold_at_once() {
         world.limit_letters(max);
         world.settle();
         assert!(dead_bytes(&world) <= max, "{} of {max}", dead_bytes(&world));
+        // Whole segments go, which were of 4 KiB here.
+        let least = max.saturating_sub(5 * 1024);
+        assert!(
+            dead_bytes(&world) >= least,
+            "{} of {max}",
+            dead_bytes(&world)
+        );
         let letters = world.journal.letters(JobKey(0), usize::MAX);
         assert_eq!(letters, keys[world.totals.dropped as usize..all]);
     }
