@@ -161,6 +161,11 @@ impl Connection {
         self.doomed = Some(reason);
     }
 
+    /// TLS begins by the newest settings, whatever an earlier address was secured by.
+    pub fn on_secured_anew(&mut self) {
+        self.doomed = None;
+    }
+
     /// A request goes out on it. Says whether to look before writing.
     pub fn start(&mut self, now: Instant, job: Box<Job>, exchange: Exchange) -> bool {
         let look = match self.state {

@@ -215,7 +215,8 @@ impl Engine {
             return;
         }
         if secure {
-            let origin = &self.origins[place.origin];
+            let origin = &mut self.origins[place.origin];
+            origin.pool[place.connection].on_secured_anew();
             self.outputs.push_back(Output::Secure {
                 sock,
                 origin: Arc::clone(&origin.name),
@@ -338,7 +339,8 @@ impl Engine {
 
     /// A connection is up.
     pub(super) fn on_up(&mut self, now: Now, place: Place) {
-        self.catch_up(now, place.origin);
+        let revision = self.origins[place.origin].revision;
+        debug_assert_eq!(revision, self.revision, "who says so has seen to that");
         if self.origins[place.origin].throttle.on_up() {
             self.revisit(place.origin);
         }

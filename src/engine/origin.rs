@@ -342,6 +342,12 @@ impl Origin {
         }
     }
 
+    /// Whether it has more connections than it may have.
+    #[must_use]
+    pub fn has_too_many(&self) -> bool {
+        self.pool.len() > self.endpoint.max_connections as usize
+    }
+
     /// Whether jobs that wait are to end at once.
     #[must_use]
     pub fn fails_jobs(&self, now: Instant) -> bool {

@@ -92,6 +92,7 @@ fn policy(rng: &mut Rng) -> Policy {
         policy.allow_net.push(range);
     }
     policy.max_connections_total = 2 + rng.below(8) as u32;
+    policy.trust = rng.below(2);
     let endpoint = Arc::make_mut(&mut policy.endpoint);
     endpoint.ttl = Duration::from_secs(1 + rng.below(40));
     endpoint.max_connections = 1 + rng.below(4) as u32;
@@ -101,6 +102,7 @@ fn policy(rng: &mut Rng) -> Policy {
     endpoint.response_bytes = rng.below(6) as u32;
     endpoint.adaptive_timeout = rng.below(2) == 0;
     endpoint.adaptive_concurrency = rng.below(2) == 0;
+    endpoint.tls_profile = rng.below(3) / 2;
     if rng.below(2) == 0 {
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");
         endpoint.secrets = Secrets::new(vec![secret]).expect("one");

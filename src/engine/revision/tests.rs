@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::time::{Instant, Now, Wall};
 use crate::engine::Engine;
-use crate::engine::event::{Input, Output, SockId};
+use crate::engine::event::{Cause, CauseKind, Input, Output, SockId};
 use crate::engine::policy::{AllowNet, Endpoint, Policy, TlsProfile, Trust};
 use crate::engine::revision::REVISED_A_CALL;
 use crate::wire::job::Source;
@@ -32,7 +32,7 @@ struct Shell {
 impl Shell {
     /// With a kept connection to each of the origins.
     fn start(policy: Policy) -> Shell {
-        let names = Arc::new(Names::parse(b"", b""));
+        let names = Arc::new(Names::parse(b"127.0.1.1 two\n127.0.1.2 two\n", b""));
         let engine = Engine::new(now(), Arc::new(policy), names, [1; 32]);
         let mut shell = Shell {
             engine,
@@ -236,6 +236,46 @@ fn a_handshake_that_is_under_way_is_done_over_with_the_new_certificate() {
     shell.answer(again);
     shell.answer(old);
     assert_eq!(shell.engine.jobs(), 0);
+}
+
+#[test]
+fn another_address_is_secured_by_the_new_certificate_once() {
+    let mut shell = Shell::start(showing(1));
+    shell.submit(r#"{"id":"a","url":"https://two:8443/"}"#);
+    let first = shell.dialed().expect("a dial");
+    shell.input(Input::Connected { sock: first });
+    assert_eq!(shell.secured_as(), Some(1));
+    shell.input(Input::Policy(Arc::new(showing(2))));
+    while shell.engine.poll_timeout() == Some(Instant::default()) {
+        shell.pass();
+    }
+    let cause = Cause {
+        kind: CauseKind::Tls,
+        message: "no".into(),
+    };
+    shell.input(Input::ConnectFailed { sock: first, cause });
+    let second = shell.dialed().expect("the other address");
+    shell.input(Input::Connected { sock: second });
+    assert_eq!(shell.secured_as(), Some(2));
+    let (sock, resumed) = (second, false);
+    shell.input(Input::Secured { sock, resumed });
+    assert_eq!(shell.sent_on(), Some(second));
+}
+
+#[test]
+fn of_too_many_connections_in_all_those_go_that_were_idle_for_longest_whoever_has_work() {
+    let mut shell = Shell::start(policy(Endpoint::default()));
+    let kept = shell.kept[LAST - 1];
+    let fewer = Policy {
+        max_connections_total: 1,
+        ..policy(Endpoint::default())
+    };
+    // As if those who have been idle for longer were too many for one call.
+    shell.engine.policy = Arc::new(fewer);
+    shell.engine.revision += 1;
+    shell.engine.revised = Some(0);
+    shell.job(LAST);
+    assert_eq!(shell.sent_on(), Some(kept));
 }
 
 #[test]
