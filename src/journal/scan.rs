@@ -133,7 +133,10 @@ impl Scanner {
         }
         self.need = 0;
         loop {
-            let rest = &bytes[(self.at - start) as usize..];
+            // A batch that can't be read may end in a later piece.
+            let Some(rest) = bytes.get((self.at - start) as usize..) else {
+                return;
+            };
             let is_last = start + bytes.len() as u64 >= self.file_bytes;
             let step = match self.state {
                 State::Header => self.on_header(rest, is_last, found),
@@ -315,4 +318,77 @@ fn first_non_zero(bytes: &[u8]) -> Option<usize> {
         blocks.find(|(_, block)| block.iter().fold(0, |all, byte| all | byte) != 0)?;
     let at = block.iter().position(|byte| *byte != 0)?;
     Some(number * BLOCK_BYTES + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::journal::event::{JobKey, Stream};
+    use crate::journal::record::Writer;
+
+    /// The keys of all jobs that end in a file, and how the file ends.
+    fn scan(file: FileId, bytes: &[u8]) -> (Vec<JobKey>, Tail) {
+        let mut scanner = Scanner::new(file, bytes.len() as u64, None);
+        let mut keys = Vec::new();
+        while let Some((offset, wanted)) = scanner.wants() {
+            let piece = &bytes[offset as usize..][..wanted as usize];
+            scanner.feed(piece, &mut |found| {
+                if let Found::Record { record, .. } = found {
+                    let Record::Done { key, .. } = record else {
+                        panic!("{record:?} was never written");
+                    };
+                    keys.push(key);
+                }
+            });
+        }
+        (keys, scanner.tail())
+    }
+
+    #[test]
+    fn f101_a_torn_batch_that_ends_in_a_later_piece_is_passed_over() {
+        let file = FileId {
+            stream: Stream::Jobs,
+            number: 1,
+        };
+        let seeds = Seeds::generate(&mut Rng::from_seed([5; 32]));
+        let start = seeds.checksum_start();
+        let header = Header {
+            file,
+            next_key: 0,
+            seeds,
+        };
+        let batch = |sequence: u64, key: u64| {
+            let mut records = Vec::new();
+            let (key, order) = (JobKey(key), None);
+            Writer::new(start).push(&mut records, &Record::Done { key, order });
+            let bytes = records.len() as u32;
+            let header = BatchHeader { sequence, bytes };
+            [&header.to_bytes(file, start)[..], &records[..]].concat()
+        };
+        for torn_bytes in [PIECE_BYTES / 2, 3 * PIECE_BYTES / 2, 3 * PIECE_BYTES] {
+            // The process was killed when only the first page of it was written.
+            let torn = BatchHeader {
+                sequence: 2,
+                bytes: torn_bytes,
+            };
+            let mut bytes = header.to_bytes().to_vec();
+            bytes.extend(batch(1, 1));
+            bytes.extend(torn.to_bytes(file, start));
+            let torn_at = bytes.len() as u64;
+            bytes.resize(bytes.len() + torn_bytes as usize, 0);
+            bytes.extend(batch(3, 3));
+            let end = bytes.len() as u64;
+            // Room that was reserved.
+            bytes.resize(bytes.len() + 2 * PIECE_BYTES as usize, 0);
+            let (keys, tail) = scan(file, &bytes);
+            assert_eq!(keys, [1, 3].map(JobKey), "{torn_bytes}");
+            assert_eq!((tail.end, tail.sequence, tail.batches), (end, 3, 3));
+            // Nothing was written behind it.
+            bytes[end as usize - batch(3, 3).len()..].fill(0);
+            let (keys, tail) = scan(file, &bytes);
+            assert_eq!(keys, [JobKey(1)], "{torn_bytes}");
+            assert_eq!(tail.torn, Some(torn_at), "{torn_bytes}");
+        }
+    }
 }
