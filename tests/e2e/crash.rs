@@ -16,7 +16,6 @@ use conduit::base::rng::Rng;
 
 use crate::harness::conduit::Run;
 use crate::harness::servers::Sink;
-use crate::harness::socket::wait_until_it_listens;
 use crate::harness::spool::{Ledger, Spool, Submitter, payload};
 use crate::harness::wait_for;
 
@@ -127,8 +126,7 @@ impl Story {
         for (_, moment) in (0..rounds).zip(MOMENTS.iter().cycle()) {
             self.round(*moment);
         }
-        let run = self.spool.start(&FLAGS);
-        wait_until_it_listens(&self.spool.socket());
+        let run = self.start();
         let last = self.submit(Moment::Resting);
         while self.ledger.acknowledged() < self.sent as usize {
             let line = last.next().expect("nobody kills it now");
@@ -143,13 +141,13 @@ impl Story {
     /// A start, some jobs, and a kill.
     fn round(&mut self, moment: Moment) {
         let before = self.ledger.acknowledged();
-        let run = self.spool.start(&FLAGS);
         if moment == Moment::Starting {
+            let run = self.spool.start(&FLAGS);
             self.let_pass(40_000);
             self.kill(run, moment);
             return;
         }
-        wait_until_it_listens(&self.spool.socket());
+        let run = self.start();
         let submitter = self.submit(moment);
         let jobs = self.sent as usize - before;
         let wanted = match moment {
@@ -180,6 +178,16 @@ impl Story {
         while let Some(line) = submitter.next() {
             self.ledger.hear(&line);
         }
+    }
+
+    /// A run that listens.
+    fn start(&self) -> Run {
+        let mut run = self.spool.start(&FLAGS);
+        if self.spool.listens(&mut run) {
+            return run;
+        }
+        let run = run.finish();
+        panic!("it ended at its start: {:?}: {}", run.status, run.stderr);
     }
 
     /// Sends what nobody has acknowledged, and some new jobs.
