@@ -7,12 +7,14 @@
 //! many are unread; whoever comes when all places are taken gets that of the connection which has been idle, else at
 //! one thing, for longest.
 //!
-//! Not here: what a request is (`wire/admin`), how all origins stand (`intake/survey`), what is written
-//! (`wire/metrics`, `intake/health`).
+//! Not here: one connection (`peer`), what a request is (`wire/admin`), how all origins stand (`intake/survey`), what
+//! is written (`wire/metrics`, `intake/health`).
+
+mod peer;
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -20,12 +22,13 @@ use std::time::Duration;
 use conduit::base::time::{Instant, Now};
 use conduit::intake::Intake;
 use conduit::intake::survey::{Survey, Ticket};
-use conduit::wire::admin::{self, HEAD_BYTES_MAX, Head, Parsed, Refusal, Request, Target};
+use conduit::wire::admin::{self, Head, Parsed, Refusal, Request, Target};
 use conduit::wire::health::{self, Check};
 use conduit::wire::metrics::{Facts, Format, Page};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use self::peer::{Next, Peer, Stage};
 use crate::io::accepting::{Accepting, Failed};
 use crate::io::process::{self, OpenFiles};
 use crate::io::spool::Spool;
@@ -34,18 +37,6 @@ use crate::io::turn::Nudge;
 
 /// Connections at the same time.
 pub const PEERS_MAX: usize = 64;
-
-/// What a client has to send a request, and to take some more of an answer.
-pub const STALL_MAX: Duration = Duration::from_secs(5);
-
-/// What it has to take an answer, however it goes on.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
-
-/// How long a connection may be without a request.
-const IDLE_MAX: Duration = Duration::from_secs(120);
-
-/// How long a client that is sent away may take to notice.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Connections accepted, system calls made for connections, bytes of a page written, and bytes of answers sent, in one
 /// turn. The kernel copies what is sent, and at once where nobody reads: many clients would cost as many copies.
@@ -69,9 +60,6 @@ const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes that the kernel takes for a connection and nobody has read yet: it would go up to 4 MiB, of its own memory.
 const SEND_BUFFER_BYTES: u32 = 256 * 1024;
-
-/// Bytes of one call.
-const READ_BYTES: usize = 4 * 1024;
 
 /// The listener's token; a connection's is this and its place beyond it. Clients of the Unix socket have lower ones,
 /// sockets of the engine higher ones.
@@ -106,35 +94,6 @@ pub struct Admin {
     started: Duration,
 }
 
-#[derive(Debug)]
-struct Peer {
-    name: u64,
-    stream: TcpStream,
-    input: Vec<u8>,
-    stage: Stage,
-    /// When it came to this stage.
-    since: Instant,
-    /// When it last got on there.
-    moved: Instant,
-    is_readable: bool,
-    is_writable: bool,
-    is_queued: bool,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Reading,
-    Waiting,
-    Writing {
-        head: Vec<u8>,
-        body: Rc<Vec<u8>>,
-        written: usize,
-        closes: bool,
-    },
-    /// All is said; what it still sends is read, so that it gets to read the answer.
-    Lingering,
-}
-
 /// Somebody waits for what a survey shows.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -152,13 +111,6 @@ struct Rendering {
     readers: Vec<Asked>,
     /// The survey that it shows.
     ticket: Ticket,
-}
-
-/// What a peer is to be after a call.
-enum Next {
-    /// As it is; and whether it may have more to do at once.
-    Stay(bool),
-    Close,
 }
 
 impl Admin {
@@ -630,141 +582,10 @@ impl Asked {
     }
 }
 
-impl Peer {
-    /// Bytes of its answer that are not sent yet.
-    fn unsent(&self) -> usize {
-        match &self.stage {
-            Stage::Writing {
-                head,
-                body,
-                written,
-                ..
-            } => head.len() + body.len() - written,
-            Stage::Reading | Stage::Waiting | Stage::Lingering => 0,
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Reading) && self.input.is_empty()
-    }
-
-    fn reads(&self, page: &Weak<Vec<u8>>) -> bool {
-        matches!(&self.stage, Stage::Writing { body, .. } if Rc::as_ptr(body) == page.as_ptr())
-    }
-
-    fn deadline(&self) -> Instant {
-        match self.stage {
-            Stage::Reading if self.input.is_empty() => self.since + IDLE_MAX,
-            Stage::Reading => self.since + STALL_MAX,
-            Stage::Waiting => Instant::FAR_FUTURE,
-            Stage::Writing { .. } => (self.moved + STALL_MAX).min(self.since + ANSWER_MAX),
-            Stage::Lingering => self.since + LINGER,
-        }
-    }
-
-    fn enter(&mut self, now: Instant, stage: Stage) {
-        self.stage = stage;
-        (self.since, self.moved) = (now, now);
-    }
-
-    /// The request at the front of what was read, which is then gone; none if there is no whole one.
-    fn parse(&mut self, on_loopback: bool) -> Option<Parsed> {
-        let parsed = admin::parse(&self.input, on_loopback);
-        match parsed {
-            Parsed::Partial => return None,
-            Parsed::Request { bytes, .. } => _ = self.input.drain(..bytes),
-            Parsed::Refused { .. } => self.input.clear(),
-        }
-        Some(parsed)
-    }
-
-    fn read(&mut self, now: Instant) -> Next {
-        if !self.is_readable {
-            return Next::Stay(false);
-        }
-        let mut buffer = [0; READ_BYTES];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => Next::Close,
-            Ok(bytes) => {
-                if self.input.is_empty() {
-                    self.since = now;
-                }
-                self.input.extend_from_slice(&buffer[..bytes]);
-                debug_assert!(self.input.len() <= HEAD_BYTES_MAX + READ_BYTES);
-                Next::Stay(true)
-            }
-            Err(error) => after_error(&error, &mut self.is_readable),
-        }
-    }
-
-    fn write(&mut self, now: Instant, room: &mut usize) -> Next {
-        let Stage::Writing {
-            head,
-            body,
-            written,
-            closes,
-        } = &mut self.stage
-        else {
-            unreachable!("only a writer writes")
-        };
-        if !self.is_writable {
-            return Next::Stay(false);
-        }
-        let rest = match head.get(*written..) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => &body[*written - head.len()..],
-        };
-        let some = &rest[..rest.len().min(*room)];
-        match self.stream.write(some) {
-            Ok(bytes) => {
-                *room -= bytes;
-                *written += bytes;
-                self.moved = now;
-                if *written < head.len() + body.len() {
-                    return Next::Stay(true);
-                }
-                if !*closes {
-                    self.enter(now, Stage::Reading);
-                    return Next::Stay(true);
-                }
-                // It may be gone already.
-                if self.stream.shutdown(Shutdown::Write).is_err() {
-                    return Next::Close;
-                }
-                self.enter(now, Stage::Lingering);
-                Next::Stay(true)
-            }
-            Err(error) => after_error(&error, &mut self.is_writable),
-        }
-    }
-
-    fn linger(&mut self) -> Next {
-        if !self.is_readable {
-            return Next::Stay(false);
-        }
-        match self.stream.read(&mut [0; READ_BYTES]) {
-            Ok(0) => Next::Close,
-            Ok(_) => Next::Stay(true),
-            Err(error) => after_error(&error, &mut self.is_readable),
-        }
-    }
-}
-
 /// Whether who has asked is still connected.
 fn is_there(peers: &[Option<Peer>], asked: &Asked) -> bool {
     let peer = peers.get(asked.peer).and_then(Option::as_ref);
     peer.is_some_and(|peer| peer.name == asked.name)
-}
-
-fn after_error(error: &io::Error, is_possible: &mut bool) -> Next {
-    match error.kind() {
-        ErrorKind::WouldBlock => {
-            *is_possible = false;
-            Next::Stay(false)
-        }
-        ErrorKind::Interrupted => Next::Stay(true),
-        _ => Next::Close,
-    }
 }
 
 /// Listens at this address.

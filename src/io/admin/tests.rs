@@ -2,6 +2,7 @@
 //!
 //! Not here: what it tells of a run (`tests/e2e/admin`).
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream as Client;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use conduit::wire::tally::Tally;
 use conduit::wire::url::Url;
 use mio::{Events, Poll};
 
+use super::peer::STALL_MAX;
 use super::*;
 use crate::io::clock;
 
