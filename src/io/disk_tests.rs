@@ -21,6 +21,12 @@ use crate::io::clock;
 use crate::io::disk::{Directory, Disk, OpenError, Report};
 use crate::io::mailbox::{Bell, Mailbox};
 
+/// How long anything may take before its test fails; far more than it needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one wait lasts at most.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// A journal with its disk, driven as a loop would.
 struct Spool {
     journal: Journal,
@@ -99,8 +105,8 @@ impl Spool {
         let start = clock::now().mono;
         self.pull();
         while !is_so(self) {
-            assert!(clock::now().mono.since(start) < Duration::from_secs(30));
-            self.turn(Duration::from_millis(20));
+            assert!(clock::now().mono.since(start) < PATIENCE);
+            self.turn(GLANCE);
         }
     }
 
@@ -178,10 +184,11 @@ fn jobs_are_there_after_a_restart_byte_for_byte() {
 
 /// The threads of the last one may still hold the lock for a moment.
 fn reopen(dir: &Path) -> Spool {
-    for _ in 0..10_000 {
+    let start = clock::now().mono;
+    while clock::now().mono.since(start) < PATIENCE {
         match Spool::open(dir, small()) {
             Ok(spool) => return spool,
-            Err(OpenError::InUse { .. }) => std::thread::yield_now(),
+            Err(OpenError::InUse { .. }) => std::thread::sleep(GLANCE),
             Err(error) => panic!("{error}"),
         }
     }
@@ -392,9 +399,9 @@ fn schedstat(task: &Path) -> f64 {
 fn what_the_system_says_is_told_by_kind() {
     let dir = scratch("kinds");
     let directory = Arc::new(Directory::open(&dir).unwrap());
-    let poll = mio::Poll::new().unwrap();
+    let mut poll = mio::Poll::new().unwrap();
     let bell = Arc::new(Bell::new(poll.registry(), mio::Token(1)).unwrap());
-    let mailbox = Arc::new(Mailbox::new(bell));
+    let mailbox = Arc::new(Mailbox::new(Arc::clone(&bell)));
     let disk = Disk::start(directory, Arc::clone(&mailbox)).unwrap();
     use conduit::journal::event::{Action, DiskErrorKind, FileId, OpId, Stream};
     let file = FileId {
@@ -411,12 +418,17 @@ fn what_the_system_says_is_told_by_kind() {
     for (n, action) in actions.into_iter().enumerate() {
         disk.perform(OpId(n as u64), action);
     }
-    let mut mail = Vec::new();
-    let mut reports = Vec::new();
+    let (mut mail, mut reports) = (Vec::new(), Vec::new());
+    let mut events = mio::Events::with_capacity(1);
+    let start = clock::now().mono;
     while reports.len() < 5 {
+        assert!(clock::now().mono.since(start) < PATIENCE, "{reports:?}");
+        bell.will_sleep();
+        if mailbox.is_empty() {
+            poll.poll(&mut events, Some(GLANCE)).unwrap();
+        }
         mailbox.take(&mut mail);
         reports.append(&mut mail);
-        std::thread::yield_now();
     }
     let results: Vec<_> = reports
         .into_iter()

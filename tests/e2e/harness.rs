@@ -7,10 +7,13 @@
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -185,19 +188,37 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// A port of 127.0.0.1 on which nobody listens, given out once in this process.
+/// A port of 127.0.0.1 on which nobody listens. It is this process's until it ends: no other run of these tests, at
+/// the same time, gets it, and no connection of anybody takes it, for the system chooses from others.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static KEPT: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let start = (std::process::id() % u32::from(PORT_COUNT)) as u16;
     for _ in 0..PORT_COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = PORT_LEAST + start.wrapping_add(step) % PORT_COUNT;
-        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if is_free && !PORTS_AVOIDED.contains(&port) {
+        if PORTS_AVOIDED.contains(&port) {
+            continue;
+        }
+        let Some(claim) = claim_port(port) else {
+            continue;
+        };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            KEPT.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(claim);
             return port;
         }
     }
     panic!("no free port");
+}
+
+/// What shows other runs of these tests that a port is taken, for as long as it lives: a name that only one can have,
+/// in the same network namespace as the port; none if it has been taken.
+fn claim_port(port: u16) -> Option<UnixListener> {
+    let name = format!("conduit-e2e-port-{port}");
+    let address = UnixAddr::from_abstract_name(name).expect("it is short");
+    UnixListener::bind_addr(&address).ok()
 }
 
 /// Waits until somebody takes connections there.

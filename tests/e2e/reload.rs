@@ -137,7 +137,9 @@ fn what_waits_ends_if_it_can_not_be_signed_and_keeps_the_ttl_that_it_came_with()
     let mut reloading = Reloading::start(r#"{"ttl": 60}"#, &["--retry-schedule", "3"]);
     for id in ["a.b", "c"] {
         reloading.run.write(&plain(id, &sink.urls[0]));
-        reloading.run.wait_for_log(&[id, "retry"]);
+        reloading
+            .run
+            .wait_for_log(&[&format!(" id={id} "), "retry"]);
     }
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     reloading.reload(&format!(

@@ -4,11 +4,15 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 
-use crate::harness::conduit::{CONDUIT, LOCAL, Run};
+use crate::harness::conduit::{CONDUIT, Finished, LOCAL, Run};
 use crate::harness::feed::plain;
 use crate::harness::gate::Gate;
-use crate::harness::socket::{Client, Daemon, wait_until_it_listens};
+use crate::harness::socket::{Client, wait_until_it_listens};
 use crate::harness::{PATIENCE, TempDir, is_installed, is_root};
+
+/// Runs a command with SIGHUP as a service manager leaves it, whatever started these tests: `nohup` has it ignored,
+/// and who is started so never hears of it.
+const HEEDS_HANGUPS: [&str; 2] = ["env", "--default-signal=HUP"];
 
 /// A service manager that listens.
 struct Manager {
@@ -116,15 +120,10 @@ fn f88_as_process_1_signals_end_it_in_order() {
             socket.display()
         );
         let mut command = Command::new("unshare");
-        command.args([
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            &direct,
-            CONDUIT,
-        ]);
+        command.args(["--pid", "--fork", "--kill-child"]);
+        command
+            .args(HEEDS_HANGUPS)
+            .args(["sh", "-c", &direct, CONDUIT]);
         let run = Run::start(&mut command);
         wait_until_it_listens(&socket);
         let conduit = child_of(run.process().id());
@@ -150,22 +149,26 @@ fn child_of(id: u32) -> u32 {
 
 #[test]
 fn sighup_ends_it_like_sigterm_unless_it_was_to_be_ignored() {
-    let daemon = Daemon::start::<&str>(&[]);
-    daemon.run.process().signal("HUP");
-    let run = daemon.run.finish();
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let run = hung_up(&HEEDS_HANGUPS, &[]);
     assert!(run.stderr.contains("SIGHUP"), "{}", run.stderr);
+    let run = hung_up(&["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"], &["TERM"]);
+    assert!(!run.stderr.contains("SIGHUP"), "{}", run.stderr);
+}
 
+/// What becomes of a daemon, started by way of `wrapper`, that gets SIGHUP and then these signals.
+fn hung_up(wrapper: &[&str], then: &[&str]) -> Finished {
     let dir = TempDir::new();
     let socket = dir.join("socket");
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", CONDUIT, "run"]);
+    let mut command = Command::new(wrapper[0]);
+    command.args(&wrapper[1..]).args([CONDUIT, "run"]);
     command.args(LOCAL).arg("--socket").arg(&socket);
     let run = Run::start(&mut command);
     wait_until_it_listens(&socket);
     run.process().signal("HUP");
-    run.process().signal("TERM");
+    for signal in then {
+        run.process().signal(signal);
+    }
     let run = run.finish();
     assert_eq!(run.status, Some(0), "{}", run.stderr);
-    assert!(!run.stderr.contains("SIGHUP"), "{}", run.stderr);
+    run
 }
