@@ -97,6 +97,8 @@ pub struct Settings {
     pub max_pending_bytes: Option<u64>,
     /// Jobs that may wait at one origin.
     pub max_queued: u32,
+    /// Origins that may be remembered.
+    pub max_origins: u32,
     /// Where a Unix socket takes jobs, if anywhere.
     pub socket: Option<PathBuf>,
     /// Users who may submit there.
@@ -198,6 +200,7 @@ impl Settings {
             allow_port: self.allow_port.clone(),
             nat64_prefix: self.nat64_prefix.clone(),
             max_connections_total,
+            max_origins: self.max_origins,
             trust: 0,
             endpoint: Arc::new(self.of_endpoint().endpoint),
             endpoints: self.each(|own| Arc::new(own.endpoint.clone())),
@@ -373,6 +376,7 @@ impl Default for Settings {
             max_pending: 0,
             max_pending_bytes: None,
             max_queued: 0,
+            max_origins: 0,
             socket: None,
             allow_uid: Vec::new(),
             control_uid: Vec::new(),

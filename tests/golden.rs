@@ -353,6 +353,7 @@ impl Player {
         let number: f64 = value.parse().expect("a number");
         match name {
             "maxConnectionsTotal" => self.policy.max_connections_total = number as u32,
+            "maxOrigins" => self.policy.max_origins = number as u32,
             "allowHttp" => self.policy.allow_http = number != 0.0,
             "allowLoopback" if number == 0.0 => self.policy.allow_net.clear(),
             "allowV6Loopback" if number != 0.0 => {

@@ -36,6 +36,11 @@ impl<K: Ord + Copy> Counts<K> {
         index.is_ok()
     }
 
+    /// Gives back the memory that it does not need while nothing is added.
+    pub fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Counts all that another has counted.
     pub fn add_all(&mut self, other: &Self) {
         for (key, count) in other.iter() {

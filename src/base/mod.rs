@@ -5,6 +5,7 @@
 pub mod counts;
 pub mod finder;
 pub mod histogram;
+pub mod lazy;
 pub mod lines;
 pub mod map;
 pub mod queue;

@@ -547,6 +547,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "jobs that wait at one origin; beyond it those of the socket end overloaded",
     },
     Setting {
+        name: "maxOrigins",
+        group: Group::Intake,
+        kind: Kind::Count(1, 10_000_000, |s, v| s.max_origins = v as u32),
+        default: Default::Value("100000"),
+        help: "origins that are remembered; the longest unused go first, those only ever blocked at once",
+    },
+    Setting {
         name: "responseBytes",
         group: Group::Intake,
         kind: Kind::Bytes(0, MIB, |s, v| s.endpoint.response_bytes = v as u32),

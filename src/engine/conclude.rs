@@ -89,7 +89,7 @@ impl Engine {
                 let end = happened.attempt_end(attempt);
                 let Origin {
                     tally, endpoint, ..
-                } = &mut self.origins[origin];
+                } = &mut *self.origins[origin];
                 tally.on_attempt(end, attempt.is_retry);
                 if let (AttemptEnd::Status(_, took), Some(region)) = (end, &endpoint.region) {
                     self.totals.on_answered(region, took);

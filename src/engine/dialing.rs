@@ -351,7 +351,7 @@ impl Engine {
             preference,
             tally,
             ..
-        } = &mut self.origins[place.origin];
+        } = &mut *self.origins[place.origin];
         let dial = pool[place.connection].dial().expect("it was on its way up");
         let (purpose, spent) = (dial.purpose(), dial.spent());
         if let Some(winner) = dial.winner() {

@@ -19,26 +19,30 @@ use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
 use crate::engine::guard::Rule;
 use crate::engine::heading::{self, Heading};
-use crate::engine::origin::{Counted, Origin, REMEMBERED};
+use crate::engine::origin::{Counted, Origin};
 use crate::engine::outcome::Happened;
 use crate::engine::places::Idle;
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL, guard};
 use crate::wire::job::Job;
-use crate::wire::url;
+use crate::wire::url::{self, ByText};
 
 impl Engine {
-    pub(super) fn on_job(&mut self, now: Now, mut job: Box<Job>) {
+    pub(super) fn on_job(&mut self, now: Now, job: Box<Job>) {
         self.jobs += 1;
         self.reported = None;
         self.excerpt_bytes += excerpt_bytes(&job);
         if self.phase != Phase::Running {
             return self.conclude(now, None, job, None, Happened::Cancelled);
         }
-        // Also an origin that nothing may be sent to is remembered: whoever assigned it to this engine hears when it is
-        // forgotten.
         let origin = self.origin_named(now, &job.origin);
+        self.take_job(now, origin, job);
+        // Whoever assigned the origin to this engine hears when it is forgotten: also where nothing may be sent to it.
+        self.look_if_unused(origin);
+    }
+
+    fn take_job(&mut self, now: Now, origin: Key, mut job: Box<Job>) {
         let entry = &mut self.origins[origin];
         entry.last_job = now.mono;
         // Whoever accepted it may have known already; it stays so, whatever the settings are later.
@@ -100,6 +104,7 @@ impl Engine {
 
     pub(super) fn origin_named(&mut self, now: Now, name: &Arc<url::Origin>) -> Key {
         if let Some(key) = self.by_name.get(&*name.text).copied() {
+            self.use_again(key);
             self.catch_up(now, key);
             return key;
         }
@@ -108,10 +113,8 @@ impl Engine {
         origin.revision = self.revision;
         origin.trust = self.policy.trust;
         origin.is_forbidden = guard::check_scheme(&self.policy, name.scheme).is_err();
-        let key = self.origins.insert(origin);
-        self.by_name.insert(name.text.clone(), key);
-        self.wheel
-            .arm(now.mono + REMEMBERED, Alarm::Forget { origin: key });
+        let key = self.origins.insert(Box::new(origin));
+        self.by_name.insert(ByText(Arc::clone(name)), key);
         key
     }
 
@@ -141,6 +144,7 @@ impl Engine {
         if let Some(timer) = waiting.timer.take() {
             self.wheel.cancel(timer);
         }
+        self.look_if_unused(origin);
         Some(waiting)
     }
 
@@ -283,7 +287,7 @@ impl Engine {
             pool,
             tally,
             ..
-        } = &mut self.origins[place.origin];
+        } = &mut *self.origins[place.origin];
         let connection = &mut pool[place.connection];
         let reused = connection.is_used();
         tally.reused += u64::from(reused);
@@ -427,6 +431,7 @@ impl Engine {
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
         self.places.give_back(connection.idle_since().is_some());
+        self.look_if_unused(place.origin);
         self.offer_place();
     }
 
@@ -437,7 +442,7 @@ impl Engine {
             idle_time,
             endpoint,
             ..
-        } = &mut self.origins[dead.origin];
+        } = &mut *self.origins[dead.origin];
         idle_time.on_stale(now.mono, endpoint.idle_timeout);
         while let Some((connection, _)) = self.origins[dead.origin].pool.oldest_idle() {
             self.close(Place { connection, ..dead }, CloseReason::Stale);
@@ -446,7 +451,7 @@ impl Engine {
 }
 
 /// Whether a connection is still idle that was so at some moment, and has been since.
-fn is_idle(origins: &Slab<Origin>, idle: Idle) -> bool {
+fn is_idle(origins: &Slab<Box<Origin>>, idle: Idle) -> bool {
     let connection = origins
         .get(idle.origin)
         .and_then(|origin| origin.pool.get(idle.connection));

@@ -4,7 +4,8 @@
 //! never too small and at most an eighth too large. Two windows take turns: the newer is begun anew when it is a minute
 //! old and holds [`ENOUGH`] attempts, or can count no more. So both together always show the newest attempts, at least
 //! [`ENOUGH`] once there were so many and at most 131,070, and where attempts are frequent the last one or two minutes.
-//! The memory is taken with the first attempt, less than 1 KiB for ever.
+//! The memory is taken with the first attempt, less than 1 KiB. While nothing happens at an origin only the buckets are
+//! kept that hold something, and at most [`RESTING_MAX`] of them: of more, what the older window holds is forgotten.
 //!
 //! Not here: which attempts are counted (`origin`), what follows from it (`adaptive_timeout`).
 
@@ -24,14 +25,39 @@ const LINEAR: u64 = 8;
 /// Up to more than the longest `timeout`, an hour.
 const BUCKETS: usize = 27 * LINEAR as usize;
 
+/// Buckets that an origin keeps while nothing happens there.
+pub const RESTING_MAX: usize = 48;
+
 /// How long attempts took.
 #[derive(Debug, Default)]
-pub struct Latency {
-    windows: Option<Box<Windows>>,
+pub enum Latency {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// While attempts end.
+    Counting(Box<Windows>),
+    /// While nothing happens.
+    Resting(Box<Resting>),
 }
 
+/// The buckets that hold something, by window.
 #[derive(Debug)]
-struct Windows {
+pub struct Resting {
+    counts: Box<[Held]>,
+    newer: u8,
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    window: u8,
+    bucket: u8,
+    count: u16,
+}
+
+/// Two windows of counts by bucket.
+#[derive(Clone, Debug)]
+pub struct Windows {
     counts: [[u16; BUCKETS]; 2],
     totals: [u16; 2],
     /// The index of the newer.
@@ -43,41 +69,46 @@ struct Windows {
 impl Latency {
     /// An attempt has taken so long.
     pub fn record(&mut self, now: Instant, took: Duration) {
-        let windows = self.windows.get_or_insert_with(|| Windows::new(now));
-        if windows.is_over(now) {
-            windows.newer = 1 - windows.newer;
-            windows.counts[windows.newer] = [0; BUCKETS];
-            windows.totals[windows.newer] = 0;
-            windows.since = now;
+        self.windows_mut(now).record(now, took);
+    }
+
+    /// Nothing happens for now: keeps what little there is to keep.
+    pub fn rest(&mut self) {
+        if let Latency::Counting(windows) = self {
+            *self = Latency::Resting(Box::new(windows.resting()));
         }
-        windows.counts[windows.newer][bucket(took)] += 1;
-        windows.totals[windows.newer] += 1;
     }
 
     /// Attempts that it shows.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.windows
-            .as_ref()
-            .map_or(0, |windows| windows.totals.map(u32::from).iter().sum())
+        match self {
+            Latency::Unknown => 0,
+            Latency::Counting(windows) => windows.count(),
+            Latency::Resting(resting) => resting.count(),
+        }
     }
 
     /// What so many of a thousand attempts did not exceed; none without attempts.
     #[must_use]
     pub fn quantile(&self, per_mille: u32) -> Option<Duration> {
-        let windows = self.windows.as_ref()?;
-        // From the top: what is asked for is near to it.
-        let count = self.count();
-        let mut above = (count * 1000_u32.saturating_sub(per_mille) / 1000).min(count - 1);
-        let [one, other] = &windows.counts;
-        for (index, (one, other)) in one.iter().zip(other).enumerate().rev() {
-            let here = u32::from(*one) + u32::from(*other);
-            if here > above {
-                return Some(upper_edge(index));
-            }
-            above -= here;
+        match self {
+            Latency::Unknown => None,
+            Latency::Counting(windows) => windows.quantile(per_mille),
+            Latency::Resting(resting) => resting.windows().quantile(per_mille),
         }
-        None
+    }
+
+    fn windows_mut(&mut self, now: Instant) -> &mut Windows {
+        match self {
+            Latency::Unknown => *self = Latency::Counting(Windows::new(now)),
+            Latency::Resting(resting) => *self = Latency::Counting(resting.windows()),
+            Latency::Counting(_) => {}
+        }
+        match self {
+            Latency::Counting(windows) => windows,
+            Latency::Unknown | Latency::Resting(_) => unreachable!("it counts since above"),
+        }
     }
 
     /// The 99th percentile, once there were [`ENOUGH`] attempts.
@@ -99,9 +130,81 @@ impl Windows {
         })
     }
 
+    fn record(&mut self, now: Instant, took: Duration) {
+        if self.is_over(now) {
+            self.newer = 1 - self.newer;
+            self.counts[self.newer] = [0; BUCKETS];
+            self.totals[self.newer] = 0;
+            self.since = now;
+        }
+        self.counts[self.newer][bucket(took)] += 1;
+        self.totals[self.newer] += 1;
+    }
+
+    fn count(&self) -> u32 {
+        self.totals.map(u32::from).iter().sum()
+    }
+
+    fn quantile(&self, per_mille: u32) -> Option<Duration> {
+        // From the top: what is asked for is near to it.
+        let count = self.count();
+        let most = count.checked_sub(1)?;
+        let mut above = (count * 1000_u32.saturating_sub(per_mille) / 1000).min(most);
+        let [one, other] = &self.counts;
+        for (index, (one, other)) in one.iter().zip(other).enumerate().rev() {
+            let here = u32::from(*one) + u32::from(*other);
+            if here > above {
+                return Some(upper_edge(index));
+            }
+            above -= here;
+        }
+        None
+    }
+
+    fn resting(&self) -> Resting {
+        let held = |window: usize| {
+            let buckets = (0_u8..).zip(&self.counts[window]);
+            buckets
+                .filter(|(_, count)| **count > 0)
+                .map(move |(bucket, count)| Held {
+                    window: window as u8,
+                    bucket,
+                    count: *count,
+                })
+        };
+        let newer_first = held(self.newer).chain(held(1 - self.newer));
+        let mut counts: Vec<Held> = newer_first.collect();
+        if counts.len() > RESTING_MAX {
+            counts.retain(|held| usize::from(held.window) == self.newer);
+            counts.truncate(RESTING_MAX);
+        }
+        Resting {
+            counts: counts.into_boxed_slice(),
+            newer: self.newer as u8,
+            since: self.since,
+        }
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         let held = self.totals[self.newer];
         held == u16::MAX || (u32::from(held) >= ENOUGH && now.since(self.since) >= WINDOW)
+    }
+}
+
+impl Resting {
+    fn count(&self) -> u32 {
+        self.counts.iter().map(|held| u32::from(held.count)).sum()
+    }
+
+    fn windows(&self) -> Box<Windows> {
+        let mut windows = Windows::new(self.since);
+        windows.newer = self.newer.into();
+        for held in &self.counts {
+            let window = usize::from(held.window);
+            windows.counts[window][usize::from(held.bucket)] = held.count;
+            windows.totals[window] += held.count;
+        }
+        windows
     }
 }
 
@@ -232,5 +335,42 @@ mod tests {
     fn it_takes_little_memory_and_none_without_attempts() {
         assert!(size_of::<Windows>() <= 1_024);
         assert_eq!(size_of::<Latency>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn what_rests_is_small_and_shows_the_same() {
+        let mut latency = Latency::default();
+        latency.rest();
+        assert_eq!(latency.quantile(500), None);
+        for n in 0..300 {
+            latency.record(at(n), millis(20 + n % 7));
+        }
+        let shown = |latency: &Latency| (latency.count(), latency.quantile(500), latency.p99());
+        let before = shown(&latency);
+        latency.rest();
+        assert_eq!(shown(&latency), before);
+        latency.record(at(299), millis(20));
+        assert_eq!(latency.count(), before.0 + 1, "it counts on");
+        latency.rest();
+        let Latency::Resting(resting) = &latency else {
+            panic!("{latency:?}")
+        };
+        assert!(resting.counts.len() <= 10, "{resting:?}");
+    }
+
+    #[test]
+    fn a_receiver_that_answers_after_ever_other_times_does_not_make_it_large() {
+        let mut latency = Latency::default();
+        for n in 0..2_000 {
+            latency.record(
+                at(n),
+                Duration::from_micros(10 << (n % 27)) * (n as u32 % 8 + 8),
+            );
+        }
+        latency.rest();
+        let Latency::Resting(resting) = &latency else {
+            panic!("{latency:?}")
+        };
+        assert!((1..=RESTING_MAX).contains(&resting.counts.len()));
     }
 }

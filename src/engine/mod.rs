@@ -12,11 +12,11 @@
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
 //! ignored. Every job handed in comes back in exactly one [`Output::Done`] or [`Output::Postponed`].
 //!
-//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Seven rooms
+//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Eight rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each
 //! other), `dialing` (connections come up), `queries` (names are looked up), `conclude` (what becomes of a
-//! job), `revision` (new settings take effect) and `asking` (how the origins stand). Start reading at
-//! `connection`.
+//! job), `revision` (new settings take effect), `asking` (how the origins stand) and `forgetting` (how many of them
+//! are remembered). Start reading at `connection`.
 
 mod adaptive_concurrency;
 mod adaptive_timeout;
@@ -32,6 +32,7 @@ mod dialing;
 mod dispatch;
 pub mod event;
 mod exchange;
+mod forgetting;
 pub mod guard;
 pub mod heading;
 mod idle_time;
@@ -50,6 +51,7 @@ mod revision;
 mod score;
 pub mod stats;
 mod throttle;
+mod unused;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -69,17 +71,24 @@ use crate::engine::places::Places;
 use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
 use crate::engine::stats::Stats;
+use crate::engine::unused::Unused;
 use crate::wire::endpoint_row::Totals;
 use crate::wire::names::Names;
 use crate::wire::report::Failure;
+use crate::wire::url::ByText;
 
 /// One engine: the origins that it owns, and all that goes on there.
 #[derive(Debug)]
 pub struct Engine {
     policy: Arc<Policy>,
-    origins: Slab<Origin>,
+    /// Boxed, so that there is no moving of all of them when there is one more.
+    origins: Slab<Box<Origin>>,
     /// By [`crate::wire::url::Origin::text`].
-    by_name: Map<Box<str>, Key>,
+    by_name: Map<ByText, Key>,
+    /// Those that have neither jobs nor connections.
+    unused: Unused,
+    /// Those that may have become so in this call.
+    emptied: Vec<Key>,
     sockets: Slab<Owner>,
     /// The socket of each query, by the index of the query's key.
     query_socks: Vec<Option<SockId>>,
@@ -145,7 +154,6 @@ enum Alarm {
     Connection(Place),
     Waiting { origin: Key, job: Key },
     Gate { origin: Key },
-    Forget { origin: Key },
 }
 
 /// How far the end has come.
@@ -184,6 +192,8 @@ impl Engine {
             policy,
             origins: Slab::new(),
             by_name: Map::new([rng.next_u64(), rng.next_u64()]),
+            unused: Unused::default(),
+            emptied: Vec::new(),
             sockets: Slab::new(),
             query_socks: Vec::new(),
             wheel: Wheel::new(now.mono),
@@ -211,6 +221,11 @@ impl Engine {
     /// Takes what happened. Its outputs are queued when the call returns.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.seen = now.mono;
+        self.take(now, input);
+        self.tidy_up(now);
+    }
+
+    fn take(&mut self, now: Now, input: Input<'_>) {
         if let Some((sock, query)) = self.query_of(&input) {
             return self.on_query(now, sock, query, input);
         }
@@ -255,7 +270,6 @@ impl Engine {
                 Some(Alarm::Connection(place)) => self.on_connection_alarm(now, place),
                 Some(Alarm::Waiting { origin, job }) => self.on_waiting_alarm(now, origin, job),
                 Some(Alarm::Gate { origin }) => self.on_gate_alarm(now, origin),
-                Some(Alarm::Forget { origin }) => self.on_forget_alarm(now, origin),
                 None => break,
             }
         }
@@ -271,6 +285,7 @@ impl Engine {
         }
         self.revise(now);
         self.sweep(now);
+        self.tidy_up(now);
     }
 
     /// The next thing to do, until there is none.
@@ -404,6 +419,11 @@ impl Engine {
             (self.places.open(), self.places.busy(), self.places.taken()),
             "places"
         );
+        let filed = self
+            .origins
+            .iter()
+            .filter(|(_, origin)| origin.filed.is_some());
+        assert_eq!(filed.count(), self.unused.len(), "unused origins are filed");
         let queries = self.query_socks.iter().flatten().count();
         assert_eq!(socks + queries, self.sockets.len(), "sockets have owners");
     }
@@ -418,10 +438,11 @@ impl Engine {
 
     /// When the next clock runs out.
     fn next_deadline(&self) -> Option<Instant> {
-        match (self.wheel.next_deadline(), self.resolver.poll_timeout()) {
-            (Some(wheel), Some(resolver)) => Some(wheel.min(resolver)),
-            (wheel, resolver) => wheel.or(resolver),
-        }
+        let (wheel, resolver) = (self.wheel.next_deadline(), self.resolver.poll_timeout());
+        [wheel, resolver, self.forgets_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// If the driver comes long after the time at which it was to come, what fell due meanwhile is nobody's failure.
@@ -468,7 +489,7 @@ impl Engine {
         let Some(place) = self.place_of(sock) else {
             return;
         };
-        let Origin { pool, endpoint, .. } = &mut self.origins[place.origin];
+        let Origin { pool, endpoint, .. } = &mut *self.origins[place.origin];
         let turn = pool[place.connection].on_received(now.mono, endpoint, bytes, end);
         self.apply(now, place, turn);
     }
@@ -511,31 +532,6 @@ impl Engine {
         }
         let turn = connection.on_deadline(now.mono);
         self.apply(now, place, turn);
-    }
-
-    fn on_forget_alarm(&mut self, now: Now, key: Key) {
-        let origin = &self.origins[key];
-        let due = origin.forgotten_at(now.mono);
-        if due > now.mono {
-            self.wheel.arm(due, Alarm::Forget { origin: key });
-            return;
-        }
-        let origin = self
-            .origins
-            .remove(key)
-            .expect("the alarm names an origin that is remembered");
-        self.by_name.remove(&*origin.name.text);
-        if let Some((timer, _)) = origin.gate {
-            self.wheel.cancel(timer);
-        }
-        if let Some(connections) = origin.wants_place {
-            self.places.forget(key, connections);
-        }
-        self.outputs.push_back(Output::OriginRetired {
-            origin: origin.name,
-            slot: key.index() as u32,
-            tally: Box::new(origin.tally),
-        });
     }
 
     /// More may be done at an origin than before: its breaker is half-open, a hold or a pause of dials is over, or the

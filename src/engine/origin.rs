@@ -17,6 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::lazy::Lazy;
 use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
@@ -34,12 +35,10 @@ use crate::engine::queue::Queue;
 use crate::engine::rate::Bucket;
 use crate::engine::score::Score;
 use crate::engine::throttle::{Throttle, retries_max};
+use crate::engine::unused::Filed;
 use crate::wire::job::Priority;
 use crate::wire::tally::Tally;
 use crate::wire::url;
-
-/// How long an origin is remembered that has neither jobs nor connections.
-pub const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// One origin.
 #[derive(Debug)]
@@ -53,9 +52,9 @@ pub struct Origin {
     /// By whose word its connections are secured.
     pub trust: Trust,
     /// Jobs that wait.
-    pub queue: Queue,
+    pub queue: Lazy<Queue>,
     /// Its connections.
-    pub pool: Pool,
+    pub pool: Lazy<Pool>,
     /// Whether it may be sent to.
     pub breaker: Breaker,
     /// How much.
@@ -95,6 +94,10 @@ pub struct Origin {
     pub wants_place: Option<u32>,
     /// It waits in the engine's backlog.
     pub in_backlog: bool,
+    /// It is to be looked at when this call is over, since it may have become unused.
+    pub is_emptied: bool,
+    /// How it stands in `unused`, if it does.
+    pub filed: Option<Filed>,
 }
 
 /// What an attempt's end tells of its receiver's speed.
@@ -126,8 +129,8 @@ impl Origin {
             endpoint,
             revision: 0,
             trust: 0,
-            queue: Queue::default(),
-            pool: Pool::default(),
+            queue: Lazy::default(),
+            pool: Lazy::default(),
             breaker: Breaker::default(),
             throttle: Throttle::default(),
             bucket: Bucket::default(),
@@ -149,6 +152,8 @@ impl Origin {
             is_forbidden: false,
             wants_place: None,
             in_backlog: false,
+            is_emptied: false,
+            filed: None,
         }
     }
 
@@ -478,15 +483,28 @@ impl Origin {
         );
     }
 
-    /// When it may be forgotten, if nothing happens until then.
+    /// Whether it has neither jobs nor connections.
     #[must_use]
-    pub fn forgotten_at(&self, now: Instant) -> Instant {
-        let is_unused = self.queue.is_empty() && self.pool.is_empty();
-        if is_unused && !self.breaker.is_isolated() {
-            self.last_job + REMEMBERED
-        } else {
-            now + REMEMBERED
-        }
+    pub fn is_unused(&self) -> bool {
+        self.queue.is_empty() && self.pool.is_empty()
+    }
+
+    /// Whether nothing was learnt of it that would be missed if it were forgotten now.
+    #[must_use]
+    pub fn is_blank(&self, now: Instant) -> bool {
+        self.tally == Tally::default()
+            && self.breaker.is_closed()
+            && self.throttle.is_free()
+            && self.throttle.next_change(now).is_none()
+            && !self.is_dry
+    }
+
+    /// It has neither jobs nor connections: gives back the memory that it needs for those alone.
+    pub fn rest(&mut self) {
+        self.queue.rest();
+        self.pool.rest();
+        self.latency.rest();
+        self.tally.shrink();
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Policy {
     pub nat64_prefix: Vec<Nat64Prefix>,
     /// Sockets this engine may hold open at once: its share of `maxConnectionsTotal`.
     pub max_connections_total: u32,
+    /// Origins that it may remember, those with jobs and connections included: its share of `maxOrigins`.
+    pub max_origins: u32,
     /// By whose word a receiver is who it says it is.
     pub trust: Trust,
     /// What holds for an endpoint that has no settings of its own.
@@ -463,6 +465,7 @@ impl Default for Policy {
             allow_port: Vec::new(),
             nat64_prefix: Vec::new(),
             max_connections_total: 1024,
+            max_origins: 100_000,
             trust: 0,
             endpoint: Arc::default(),
             endpoints: Endpoints::default(),

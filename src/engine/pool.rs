@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
+use crate::base::lazy::Empty;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::engine::connection::Connection;
@@ -23,6 +24,16 @@ pub struct Pool {
     idle_len: u32,
     dials: u32,
     dials_apart: u32,
+}
+
+impl Empty for Pool {
+    const EMPTY: &'static Pool = &Pool {
+        connections: Slab::new(),
+        idle: VecDeque::new(),
+        idle_len: 0,
+        dials: 0,
+        dials_apart: 0,
+    };
 }
 
 impl Pool {

@@ -17,6 +17,7 @@
 //!
 //! Not here: timers (the engine arms them), which connection comes free (`pool`), who may go (`origin`).
 
+use crate::base::lazy::Empty;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::base::wheel::TimerId;
@@ -121,6 +122,34 @@ struct Turns {
     begun: u8,
     /// First attempts that began since a retry did.
     first_in_a_row: u8,
+}
+
+impl Empty for Queue {
+    const EMPTY: &'static Queue = &Queue {
+        entries: Slab::new(),
+        lines: [const { Ends::NOBODY }; Line::COUNT],
+        turns: [Turns::FRESH; PRIORITIES],
+        in_line: 0,
+        by_priority: [0; PRIORITIES],
+        dialed: 0,
+        dialed_again: 0,
+    };
+}
+
+impl Ends {
+    const NOBODY: Ends = Ends {
+        first: None,
+        last: None,
+        undialed: None,
+        len: 0,
+    };
+}
+
+impl Turns {
+    const FRESH: Turns = Turns {
+        begun: 0,
+        first_in_a_row: 0,
+    };
 }
 
 impl Waiting {

@@ -80,6 +80,7 @@ impl Engine {
                 None => return,
             },
         };
+        self.use_again(key);
         let entry = &mut self.origins[key];
         let has_changed = match order {
             BreakerOrder::Isolate => entry.breaker.isolate(),
@@ -91,6 +92,7 @@ impl Engine {
             let held = true;
             self.outputs.push_back(Output::Origin { origin, held });
         }
+        self.look_if_unused(key);
         if !has_changed {
             return;
         }
@@ -177,7 +179,7 @@ impl Engine {
     fn end_dotted(&mut self, now: Now, origin: Key) {
         let Origin {
             endpoint, queue, ..
-        } = &self.origins[origin];
+        } = &*self.origins[origin];
         for job in queue.find_all(|job| !heading::is_writable(job, endpoint)) {
             let waiting = self.dequeue(origin, job).expect("it was found there");
             let (job, attempt) = (waiting.job, waiting.attempt);

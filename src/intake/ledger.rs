@@ -1,7 +1,8 @@
 //! What is handed out and not yet back: by origin, by engine, in all; and from it, whether to read on.
 //!
 //! An origin belongs to one engine for as long as it has jobs there, and after that until the engine retires
-//! it. A new one goes to the engine with the least outstanding jobs, the lowest number among equals.
+//! it. A new one goes to the engine with the least outstanding jobs, among equals to the one that knows the fewest
+//! origins, so that each remembers its share of them.
 //!
 //! Reading on is a question of two kinds of limits. The hard ones (`maxPending`, `maxPendingBytes`) say what
 //! may be in memory, and are never passed but by the one job that reaches them. Below them *appetite* says how
@@ -32,7 +33,7 @@ use crate::intake::event::EngineId;
 use crate::intake::limits::{EndpointLimits, Limit, Limits};
 use crate::wire::endpoints::Endpoints;
 use crate::wire::job::{Job, Priority};
-use crate::wire::url::{Origin, Url};
+use crate::wire::url::{ByText, Origin, Url};
 
 /// Jobs that may wait for a connection whatever is busy: enough to fill the pools of a cold start.
 pub const WAITING_MIN: u64 = 1_024;
@@ -92,11 +93,12 @@ pub(super) struct Ledger {
     jobs_max: usize,
     bytes_max: usize,
     /// What one origin may have, where it has no limits of its own.
-    endpoint: EndpointLimits,
-    endpoints: Endpoints<EndpointLimits>,
+    endpoint: Arc<EndpointLimits>,
+    endpoints: Endpoints<Arc<EndpointLimits>>,
     /// Counts the changes of these two.
     epoch: u64,
-    origins: Map<Box<str>, Account>,
+    /// By [`Origin::text`], of which there is one for all that know the origin.
+    origins: Map<ByText, Account>,
     engines: Vec<Share>,
     /// Outstanding, in all.
     jobs: usize,
@@ -118,11 +120,10 @@ pub(super) struct Ledger {
 
 #[derive(Debug)]
 struct Account {
-    origin: Arc<Origin>,
     engine: EngineId,
     jobs: u32,
     /// Its limits, and the epoch in which they held.
-    limits: EndpointLimits,
+    limits: Arc<EndpointLimits>,
     epoch: u64,
     /// Its breaker is open: none of its jobs is on its way, but for a probe.
     is_held: bool,
@@ -133,6 +134,8 @@ struct Account {
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
     jobs: usize,
+    /// Origins that are assigned to it.
+    origins: usize,
     waiting: u32,
     busy: u32,
     /// Jobs handed out since the engine last spoke of its appetite: taken as waiting.
@@ -152,8 +155,8 @@ impl Ledger {
         Ledger {
             jobs_max: limits.max_pending,
             bytes_max: limits.max_pending_bytes,
-            endpoint: limits.endpoint,
-            endpoints: limits.endpoints,
+            endpoint: Arc::new(limits.endpoint),
+            endpoints: shared(&limits.endpoints),
             epoch: 0,
             origins: Map::new(seed),
             engines: vec![Share::default(); usize::from(engines)],
@@ -174,19 +177,19 @@ impl Ledger {
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.jobs_max = limits.max_pending;
         self.bytes_max = limits.max_pending_bytes;
-        self.endpoint = limits.endpoint;
-        self.endpoints = limits.endpoints;
+        self.endpoint = Arc::new(limits.endpoint);
+        self.endpoints = shared(&limits.endpoints);
         self.epoch += 1;
     }
 
     /// Where jobs to this URL go, one value for all of them while the origin is known, and what holds there.
     pub(super) fn origin_and_limits(&mut self, url: &Url<'_>) -> (Arc<Origin>, EndpointLimits) {
         self.spell(url);
-        if let Some(account) = self.looked_up() {
-            return (Arc::clone(&account.origin), self.limits_of(account));
+        if let Some((ByText(origin), account)) = self.origins.get_key_value(self.name.as_str()) {
+            return (Arc::clone(origin), *self.limits_of(origin, account));
         }
         let origin = Arc::new(url.to_origin());
-        let limits = *self.endpoints.get(&origin).unwrap_or(&self.endpoint);
+        let limits = **self.configured(&origin);
         (origin, limits)
     }
 
@@ -209,8 +212,7 @@ impl Ledger {
             return Some(Limit::LowPriority);
         }
         self.spell(url);
-        let account = self.looked_up()?;
-        let limits = self.limits_of(account);
+        let (account, limits) = self.looked_up()?;
         let on_their_way = match account.is_held {
             true => 0,
             false => limits.max_connections,
@@ -239,8 +241,8 @@ impl Ledger {
             return None;
         }
         self.spell(url);
-        let account = self.looked_up()?;
-        let queued_max = self.limits_of(account).max_queued;
+        let (account, limits) = self.looked_up()?;
+        let queued_max = limits.max_queued;
         (account.is_held && account.jobs as usize >= queued_max)
             .then_some(Limit::Queued(queued_max))
     }
@@ -252,7 +254,8 @@ impl Ledger {
         let (engine, was_idle) = match self.origins.get_mut(&**text) {
             Some(account) => {
                 if account.epoch != epoch {
-                    account.limits = *self.endpoints.get(&job.origin).unwrap_or(&self.endpoint);
+                    let limits = self.endpoints.get(&job.origin).unwrap_or(&self.endpoint);
+                    account.limits = Arc::clone(limits);
                     account.epoch = epoch;
                 }
                 account.jobs += 1;
@@ -260,16 +263,15 @@ impl Ledger {
             }
             None => {
                 let account = Account {
-                    origin: Arc::clone(&job.origin),
                     engine: self.least_loaded(),
                     jobs: 1,
-                    limits: *self.endpoints.get(&job.origin).unwrap_or(&self.endpoint),
+                    limits: Arc::clone(self.configured(&job.origin)),
                     epoch,
                     is_held: false,
                     is_isolating: false,
                 };
                 let engine = account.engine;
-                self.origins.insert(text.clone(), account);
+                self.open(&job.origin, account);
                 (engine, true)
             }
         };
@@ -344,7 +346,7 @@ impl Ledger {
             max_queued,
             max_connections,
             ..
-        } = self.limits_of(account);
+        } = *self.limits_of(origin, account);
         match (is_feed, account.is_held) {
             (_, true) => account.jobs as usize >= max_queued,
             (true, false) => false,
@@ -354,10 +356,12 @@ impl Ledger {
 
     /// Outstanding jobs of this origin, and how many are enough while others wait on disk: half of those that may wait.
     pub(super) fn jobs_of(&self, origin: &str) -> (usize, usize) {
-        let account = self.origins.get(origin);
-        let limits = account.map_or(self.endpoint, |account| self.limits_of(account));
-        let jobs = account.map_or(0, |account| account.jobs as usize);
-        (jobs, (limits.max_queued / 2).max(1))
+        let found = self.origins.get_key_value(origin);
+        let (jobs, limits) = match found {
+            Some((ByText(origin), account)) => (account.jobs, self.limits_of(origin, account)),
+            None => (0, &*self.endpoint),
+        };
+        (jobs as usize, (limits.max_queued / 2).max(1))
     }
 
     /// An engine says how hungry it is.
@@ -377,15 +381,14 @@ impl Ledger {
         }
         let engine = self.least_loaded();
         let account = Account {
-            origin: Arc::clone(origin),
             engine,
             jobs: 0,
-            limits: *self.endpoints.get(origin).unwrap_or(&self.endpoint),
+            limits: Arc::clone(self.configured(origin)),
             epoch: self.epoch,
             is_held: false,
             is_isolating: true,
         };
-        self.origins.insert(origin.text.clone(), account);
+        self.open(origin, account);
         engine
     }
 
@@ -421,6 +424,7 @@ impl Ledger {
         let is_over = |account: &Account| account.jobs == 0 && !account.is_isolating;
         if account.is_some_and(|account| account.engine == engine && is_over(account)) {
             self.origins.remove(&*origin.text);
+            self.engines[usize::from(engine.0)].origins -= 1;
         }
     }
 
@@ -497,6 +501,8 @@ impl Ledger {
     pub(super) fn check_invariants(&self) {
         let shares: usize = self.engines.iter().map(|share| share.jobs).sum();
         assert_eq!(self.jobs, shares, "every job is at one engine");
+        let shares: usize = self.engines.iter().map(|share| share.origins).sum();
+        assert_eq!(self.origins.len(), shares, "every origin is at one engine");
         assert_eq!(self.jobs == 0, self.bytes == 0, "only jobs take memory");
         assert_eq!(self.storing_jobs == 0, self.storing_bytes == 0);
         assert_eq!(
@@ -523,14 +529,21 @@ impl Ledger {
     }
 
     /// The origin's limits as they are now.
-    fn limits_of(&self, account: &Account) -> EndpointLimits {
+    fn limits_of<'a>(&'a self, origin: &Origin, account: &'a Account) -> &'a EndpointLimits {
         match account.epoch == self.epoch {
-            true => account.limits,
-            false => *self
-                .endpoints
-                .get(&account.origin)
-                .unwrap_or(&self.endpoint),
+            true => &account.limits,
+            false => self.configured(origin),
         }
+    }
+
+    /// What holds for an origin that nobody knows yet.
+    fn configured(&self, origin: &Origin) -> &Arc<EndpointLimits> {
+        self.endpoints.get(origin).unwrap_or(&self.endpoint)
+    }
+
+    fn open(&mut self, origin: &Arc<Origin>, account: Account) {
+        self.engines[usize::from(account.engine.0)].origins += 1;
+        self.origins.insert(ByText(Arc::clone(origin)), account);
     }
 
     /// Names the URL's origin, for [`Ledger::looked_up`].
@@ -539,9 +552,10 @@ impl Ledger {
         url.write_origin(&mut self.name);
     }
 
-    /// The account of the origin that was named last.
-    fn looked_up(&self) -> Option<&Account> {
-        self.origins.get(self.name.as_str())
+    /// The account of the origin that was named last, and its limits.
+    fn looked_up(&self) -> Option<(&Account, &EndpointLimits)> {
+        let (ByText(origin), account) = self.origins.get_key_value(self.name.as_str())?;
+        Some((account, self.limits_of(origin, account)))
     }
 
     const fn grant(&mut self, lines: u32) {
@@ -553,9 +567,19 @@ impl Ledger {
 
     fn least_loaded(&self) -> EngineId {
         let shares = self.engines.iter().zip(0_u16..);
-        let least = shares.min_by_key(|(share, _)| share.jobs);
+        let least = shares.min_by_key(|(share, _)| (share.jobs, share.origins));
         EngineId(least.map_or(0, |(_, number)| number))
     }
+}
+
+/// The limits of each entry, to be shared by the accounts of all its origins.
+fn shared(limits: &Endpoints<EndpointLimits>) -> Endpoints<Arc<EndpointLimits>> {
+    let mut shared = Endpoints::default();
+    for (key, limits) in limits.iter() {
+        let inserted = shared.insert(key, Arc::new(*limits));
+        inserted.expect("a key that was taken is taken again");
+    }
+    shared
 }
 
 /// Whether so much is taken that jobs of low priority are to leave the rest to others.

@@ -48,7 +48,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything that a run needs.
 pub struct Setup {
-    /// What the engines obey; `max_connections_total` is the process's, of which each gets its share.
+    /// What the engines obey; `max_connections_total` and `max_origins` are the process's: each gets its share.
     pub policy: Policy,
     /// What intake obeys; `engines` is set here.
     pub intake: intake::Settings,
@@ -168,8 +168,9 @@ impl Front {
         let (names, contents) = NameFiles::open(now.mono);
         let listener = setup.listener.as_ref();
         let listens_at = listener.map(TcpListener::local_addr).transpose()?;
-        let plan = Plan {
-            policy: Arc::new(share(setup.policy, setup.workers)),
+        let share_of = shares(setup.policy, setup.workers);
+        let mut plan = Plan {
+            policy: share_of(0),
             tls: setup.tls,
             own_port: listens_at.map(|addr| addr.port()),
             note: setup.note,
@@ -178,7 +179,10 @@ impl Front {
         let turn = Turn::new(&plan, &mut rng)?;
         turn.watch(&setup.signals)?;
         let workers = (1..setup.workers)
-            .map(|number| Worker::start(number, Turn::new(&plan, &mut rng)?, turn.bell()))
+            .map(|number| {
+                plan.policy = share_of(number);
+                Worker::start(number, Turn::new(&plan, &mut rng)?, turn.bell())
+            })
             .collect::<io::Result<Vec<_>>>()?;
         let mut settings = setup.intake;
         settings.engines = setup.workers;
@@ -715,10 +719,23 @@ impl Front {
     }
 }
 
-/// One engine's share of what the process may hold open.
-fn share(policy: Policy, workers: u16) -> Policy {
-    Policy {
-        max_connections_total: (policy.max_connections_total / u32::from(workers)).max(1),
-        ..policy
+/// What each engine obeys: its share of what the process may hold open and remember.
+fn shares(policy: Policy, workers: u16) -> impl Fn(u16) -> Arc<Policy> {
+    let count = u32::from(workers);
+    let (each, left) = (policy.max_origins / count, policy.max_origins % count);
+    let of = |max_origins: u32, policy: Policy| {
+        Arc::new(Policy {
+            max_connections_total: (policy.max_connections_total / count).max(1),
+            max_origins,
+            ..policy
+        })
+    };
+    let (first, others) = (of(each + 1, policy.clone()), of(each, policy));
+    move |number| {
+        Arc::clone(if u32::from(number) < left {
+            &first
+        } else {
+            &others
+        })
     }
 }

@@ -39,7 +39,7 @@ pub type Follow<'a> = &'a mut dyn FnMut(Change) -> Result<(), Vec<String>>;
 /// What holds from now on.
 #[derive(Debug)]
 pub struct Change {
-    /// What engines obey; `max_connections_total` is the process's.
+    /// What engines obey; `max_connections_total` and `max_origins` are the process's.
     pub policy: Policy,
     /// What intake obeys.
     pub limits: Limits,

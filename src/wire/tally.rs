@@ -144,6 +144,12 @@ impl Tally {
         self.statuses.total() + self.timeouts + self.errors
     }
 
+    /// Gives back the memory that it does not need while nothing is counted.
+    pub fn shrink(&mut self) {
+        self.statuses.shrink();
+        self.closed.shrink();
+    }
+
     /// Adds what another has counted.
     pub fn add_all(&mut self, other: &Tally) {
         self.statuses.add_all(&other.statuses);

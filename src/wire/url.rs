@@ -11,9 +11,11 @@
 //!
 //! Not here: which addresses and ports are forbidden (`engine/guard`), looking names up (`engine/resolver`).
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use fluent_uri::{ParseError, ParseErrorKind, Uri};
 
@@ -66,6 +68,30 @@ pub struct Origin {
     /// `scheme://host[:port]`, the port only where it is not the scheme's own: the origin's name in keys,
     /// results and metrics.
     pub text: Box<str>,
+}
+
+/// An origin as the key of a map: found by its text, of which there is one in memory for all that know the origin.
+#[derive(Clone, Debug)]
+pub struct ByText(pub Arc<Origin>);
+
+impl PartialEq for ByText {
+    fn eq(&self, other: &ByText) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for ByText {}
+
+impl Hash for ByText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+impl Borrow<str> for ByText {
+    fn borrow(&self) -> &str {
+        &self.0.text
+    }
 }
 
 /// Why a text is no URL that conduit delivers to.

@@ -37,8 +37,14 @@ const PURE: [&str; 5] = ["base", "wire", "engine", "intake", "journal"];
 /// What every leaf of the engine may name.
 const COMMON_LEAVES: [&str; 5] = ["attempt", "close_reason", "event", "outcome", "policy"];
 /// The engine's rooms beside its `mod`: like that one, they may name all leaves.
-const PARENT: [&str; 6] = [
-    "dispatch", "dialing", "queries", "conclude", "revision", "asking",
+const PARENT: [&str; 7] = [
+    "dispatch",
+    "dialing",
+    "queries",
+    "conclude",
+    "revision",
+    "asking",
+    "forgetting",
 ];
 /// The engine's leaves that own others, and which. Its `mod` (and that one's tests) may name all.
 const OWNERS: [(&str, &[&str]); 3] = [
@@ -48,6 +54,7 @@ const OWNERS: [(&str, &[&str]); 3] = [
             "queue",
             "pool",
             "throttle",
+            "unused",
             "rate",
             "breaker",
             "preference",

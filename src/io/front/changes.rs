@@ -3,12 +3,10 @@
 //!
 //! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
 
-use std::sync::Arc;
-
 use conduit::intake::event::{Input, LettersTaken};
 use conduit::intake::orders::What;
 
-use crate::io::front::{Front, Stage, share};
+use crate::io::front::{Front, Stage, shares};
 use crate::io::log as logger;
 use crate::io::steering::{Change, Question};
 use crate::io::turn::{Orders, ToWorker};
@@ -101,14 +99,15 @@ impl Front {
         }
         let loops = self.workers.len() + 1;
         let loops = u16::try_from(loops).expect("there are at most 65,535 workers");
-        let orders = Orders {
-            policy: Arc::new(share(change.policy, loops)),
-            tls: change.tls,
+        let share_of = shares(change.policy, loops);
+        let orders_for = |number| Orders {
+            policy: share_of(number),
+            tls: change.tls.clone(),
         };
-        for worker in &mut self.orders {
-            worker.push(ToWorker::Orders(Box::new(orders.clone())));
+        for (worker, number) in self.orders.iter_mut().zip(1..) {
+            worker.push(ToWorker::Orders(Box::new(orders_for(number))));
         }
-        self.turn.obey(orders);
+        self.turn.obey(orders_for(0));
         self.intake
             .handle_input(now, Input::Limits(Box::new(change.limits)));
         if let Some(spool) = &mut self.spool {
