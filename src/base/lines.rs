@@ -130,6 +130,23 @@ impl LineBuffer {
         Some(whole_or_too_long(&self.carry, self.max_line_bytes))
     }
 
+    /// The memory that the beginning of a line takes whose end has not come yet, in bytes.
+    #[must_use]
+    pub const fn half_bytes(&self) -> usize {
+        match self.carry_given || self.carry.is_empty() {
+            true => 0,
+            false => self.carry.capacity(),
+        }
+    }
+
+    /// Discards the line whose end has not come yet, as if it were too long.
+    pub fn discard_half(&mut self) {
+        if self.half_bytes() > 0 {
+            self.discarded = Some(Discarded::of(&self.carry));
+            self.drop_carry();
+        }
+    }
+
     /// How many bytes are held for lines that were not given out yet.
     #[must_use]
     pub fn buffered(&self) -> usize {

@@ -54,8 +54,10 @@ pub(super) enum Storage {
 pub(super) struct Situation {
     pub(super) source: Source,
     pub(super) kind: Kind,
-    /// Bytes of results that wait to be written.
-    pub(super) result_bytes: usize,
+    /// Bytes that count in `maxPendingBytes` beside those of jobs.
+    pub(super) bytes_beside: usize,
+    /// There was no room for the line while its end had not come.
+    pub(super) half_limit: Option<Limit>,
     pub(super) is_draining: bool,
     pub(super) storage: Storage,
 }
@@ -91,6 +93,9 @@ impl Admission {
                 return Admitted::Blank;
             }
             Line::Whole(line) => line,
+            Line::TooLong { .. } if let Some(limit) = situation.half_limit => {
+                return overloaded(None, source, limit, None, results);
+            }
             Line::TooLong { bytes } => {
                 let max = self.max_job_bytes;
                 let message =
@@ -110,15 +115,15 @@ impl Admission {
                 return invalid(bad.id.as_deref(), source, bad.error.to_string(), results);
             }
         };
-        let result_bytes = situation.result_bytes;
+        let bytes_beside = situation.bytes_beside;
         let mut is_for_disk = false;
         let limit = match (situation.kind, situation.storage) {
             (Kind::Socket(_), _) if situation.is_draining => Some(Limit::Draining),
             (Kind::Socket(_), Storage::None) => {
-                ledger.limit(&parsed.url, parsed.priority, result_bytes)
+                ledger.limit(&parsed.url, parsed.priority, bytes_beside)
             }
             (Kind::Socket(_), Storage::Open) => {
-                ledger.limit_of_spool(parsed.priority, result_bytes)
+                ledger.limit_of_spool(parsed.priority, bytes_beside)
             }
             (Kind::Socket(_), Storage::Refuses(refusal)) => Some(Limit::Spool(refusal)),
             (Kind::Feed, Storage::None) => ledger.limit_of_feed(&parsed.url),
@@ -139,12 +144,7 @@ impl Admission {
         parsed.ttl.get_or_insert(at_origin.ttl);
         parsed.endpoint_head_bytes = at_origin.head_bytes;
         if let Some(limit) = limit {
-            let failure = limit.to_failure();
-            let outcome = Outcome::Overloaded;
-            let report = Report::of_line(Some(&id), source.line, outcome, &failure);
-            let origin = Some(&*origin.text);
-            Report { origin, ..report }.write(results);
-            return Admitted::Refused(outcome);
+            return overloaded(Some(&id), source, limit, Some(&origin.text), results);
         }
         let kept: Box<[u8]> = match situation.storage {
             Storage::None => Box::default(),
@@ -162,6 +162,19 @@ impl Admission {
     pub(super) fn next_id(&mut self, now: Now) -> Box<str> {
         self.ids.next_id(now.wall)
     }
+}
+
+fn overloaded(
+    id: Option<&str>,
+    source: Source,
+    limit: Limit,
+    origin: Option<&str>,
+    results: &mut Vec<u8>,
+) -> Admitted {
+    let failure = limit.to_failure();
+    let report = Report::of_line(id, source.line, Outcome::Overloaded, &failure);
+    Report { origin, ..report }.write(results);
+    Admitted::Refused(Outcome::Overloaded)
 }
 
 fn invalid(id: Option<&str>, source: Source, message: String, results: &mut Vec<u8>) -> Admitted {

@@ -11,6 +11,7 @@ use crate::base::queue::Queue;
 use crate::intake::admission::Candidate;
 use crate::intake::answers::Answers;
 use crate::intake::event::Kind;
+use crate::wire::report;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
 pub const CHUNKS_AHEAD: usize = 4;
@@ -38,6 +39,10 @@ pub(super) struct Client {
     pub(super) pending: usize,
     /// A job that waits for room: of the feed, read to see whether it may be refused; of any, if the spool had none.
     pub(super) held: Option<Candidate>,
+    /// What the line that it has sent a part of takes, as it was last counted.
+    pub(super) half_bytes: usize,
+    /// There was no room for that line: the rest of it is discarded, and then it is refused.
+    pub(super) is_half_refused: bool,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
     /// Whether the shell was told to fetch its results.
@@ -57,6 +62,25 @@ enum Stream {
     Read,
 }
 
+/// Lines that nobody was left to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) results: u64,
+    /// That a job was accepted, and what was asked of conduit itself.
+    pub(super) answers: u64,
+}
+
+impl Dropped {
+    fn count(&mut self, bytes: &[u8]) {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match report::is_result(line) {
+                true => self.results += 1,
+                false => self.answers += 1,
+            }
+        }
+    }
+}
+
 impl Client {
     pub(super) fn new(kind: Kind, max_job_bytes: usize) -> Client {
         Client {
@@ -72,6 +96,8 @@ impl Client {
             taken: 0,
             pending: 0,
             held: None,
+            half_bytes: 0,
+            is_half_refused: false,
             is_queued: false,
             is_announced: false,
             is_deaf: false,
@@ -113,6 +139,7 @@ impl Client {
         let left = self.chunks.iter().map(Vec::len).sum::<usize>() + self.lines.buffered();
         let left = if self.stream == Stream::Read { 0 } else { left };
         self.chunks = Queue::new(CHUNKS_AHEAD);
+        self.lines = LineBuffer::new(0);
         self.stream = Stream::Read;
         left
     }
@@ -204,12 +231,27 @@ impl Client {
         self.results.len()
     }
 
-    /// Forgets its results; says how many lines of them nobody has taken.
-    pub(super) fn drop_results(&mut self) -> u64 {
-        let lines = self.results.iter().filter(|byte| **byte == b'\n').count();
-        self.results = Vec::new();
+    /// Forgets what it was to read; says what of that nobody has taken.
+    pub(super) fn drop_results(&mut self) -> Dropped {
+        let mut dropped = Dropped::default();
+        dropped.count(&std::mem::take(&mut self.results));
+        self.answers.clear(|bytes| dropped.count(bytes));
         self.taken = 0;
-        (lines + self.answers.clear()) as u64
+        dropped
+    }
+
+    /// The memory that a line takes of which it has sent a part.
+    pub(super) const fn half_line(&self) -> usize {
+        match self.kind {
+            Kind::Feed => 0,
+            Kind::Socket(_) => self.lines.half_bytes(),
+        }
+    }
+
+    /// There is no room for the line that it has sent a part of.
+    pub(super) fn refuse_half(&mut self) {
+        self.is_half_refused = true;
+        self.lines.discard_half();
     }
 
     /// Answers and results that wait, are to be taken or are being written, in bytes.

@@ -113,6 +113,7 @@ fn status(situation: &Situation, out: &mut Vec<u8>) {
     push_count(out, "origins", progress.origins as u64);
     push_count(out, "originsHeld", progress.origins_held as u64);
     push_count(out, "resultsDropped", progress.results_dropped);
+    push_count(out, "answersDropped", progress.answers_dropped);
     out.extend_from_slice(b",\"outcomes\":{");
     let mut separator = "";
     for outcome in Outcome::ALL {

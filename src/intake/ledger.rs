@@ -62,6 +62,9 @@ const STORING_PART: usize = 4;
 /// The part of them that is kept, beyond them, for jobs on disk of origins that run dry.
 const DRY_PART: usize = 8;
 
+/// The part of `maxPendingBytes` that lines may take of which the end has not come.
+const HALF_LINES_PART: usize = 4;
+
 /// From so much of `maxPending` or `maxPendingBytes` on, jobs of low priority are refused.
 const SCARCE_PERCENT: usize = 80;
 
@@ -106,6 +109,9 @@ pub(super) struct Ledger {
     /// On their way to be safe: they are outstanding next.
     storing_jobs: usize,
     storing_bytes: usize,
+    /// Duplicates of these: their answers wait with them.
+    duplicates: usize,
+    duplicate_bytes: usize,
     /// Origins with outstanding jobs.
     origins_busy: usize,
     /// Origins with an open breaker.
@@ -164,6 +170,8 @@ impl Ledger {
             bytes: 0,
             storing_jobs: 0,
             storing_bytes: 0,
+            duplicates: 0,
+            duplicate_bytes: 0,
             origins_busy: 0,
             origins_held: 0,
             grant: Grant::default(),
@@ -193,22 +201,22 @@ impl Ledger {
         (origin, limits)
     }
 
-    /// The limit that keeps a job of the socket out, if one does, while `result_bytes` of results wait to be
-    /// written.
+    /// The limit that keeps a job of the socket out, if one does, while so many bytes count beside those of jobs:
+    /// unwritten results, half lines.
     pub(super) fn limit(
         &mut self,
         url: &Url<'_>,
         priority: Priority,
-        result_bytes: usize,
+        beside: usize,
     ) -> Option<Limit> {
-        let bytes = self.bytes + result_bytes;
+        let bytes = self.bytes + beside;
         if self.jobs >= self.jobs_max {
             return Some(Limit::Pending(self.jobs_max));
         }
         if bytes >= self.bytes_max {
             return Some(Limit::PendingBytes(self.bytes_max));
         }
-        if priority == Priority::Low && self.is_scarce(result_bytes) {
+        if priority == Priority::Low && self.is_scarce(beside) {
             return Some(Limit::LowPriority);
         }
         self.spell(url);
@@ -222,15 +230,15 @@ impl Ledger {
     }
 
     /// The same where there is a spool: whatever finds no room in memory goes to disk, but for those of low priority.
-    pub(super) fn limit_of_spool(&self, priority: Priority, result_bytes: usize) -> Option<Limit> {
-        let is_refused = priority == Priority::Low && self.is_scarce(result_bytes);
+    pub(super) fn limit_of_spool(&self, priority: Priority, beside: usize) -> Option<Limit> {
+        let is_refused = priority == Priority::Low && self.is_scarce(beside);
         is_refused.then_some(Limit::LowPriority)
     }
 
-    /// Whether jobs of low priority of the socket are kept out, while `result_bytes` of results wait to be written.
-    pub(super) fn is_scarce(&self, result_bytes: usize) -> bool {
-        let jobs = self.jobs + self.storing_jobs;
-        let bytes = self.bytes + self.storing_bytes + result_bytes;
+    /// Whether jobs of low priority of the socket are kept out.
+    pub(super) fn is_scarce(&self, beside: usize) -> bool {
+        let jobs = self.jobs + self.storing_jobs + self.duplicates;
+        let bytes = self.bytes + self.storing_bytes() + beside;
         is_scarce(jobs, self.jobs_max) || is_scarce(bytes, self.bytes_max)
     }
 
@@ -319,16 +327,34 @@ impl Ledger {
         self.storing_bytes -= job.footprint();
     }
 
-    /// Whether another job may be on its way to be safe: so many at most that there is room for those that are.
-    pub(super) const fn may_store(&self) -> bool {
-        let is_few = self.storing_jobs < self.jobs_max / STORING_PART;
-        self.storing_jobs == 0 || (is_few && self.storing_bytes < self.bytes_max / STORING_PART)
+    /// The answer to a duplicate waits for its first to be safe, and takes so many bytes.
+    pub(super) const fn on_duplicate(&mut self, bytes: usize) {
+        self.duplicates += 1;
+        self.duplicate_bytes += bytes;
     }
 
-    /// How much more may be in memory while `result_bytes` of results wait, and so many jobs are on their way there.
-    pub(super) const fn room(&self, result_bytes: usize, coming: usize) -> Room {
-        let jobs = self.jobs + self.storing_jobs + coming;
-        let bytes = self.bytes + self.storing_bytes + result_bytes;
+    /// It was given.
+    pub(super) const fn on_duplicate_told(&mut self, bytes: usize) {
+        self.duplicates -= 1;
+        self.duplicate_bytes -= bytes;
+    }
+
+    /// Whether another job may be on its way to be safe: so many at most that there is room for those that are.
+    pub(super) const fn may_store(&self) -> bool {
+        let jobs = self.storing_jobs + self.duplicates;
+        let is_few = jobs < self.jobs_max / STORING_PART;
+        jobs == 0 || (is_few && self.storing_bytes() < self.bytes_max / STORING_PART)
+    }
+
+    /// What lines may take in all of which only a part has come.
+    pub(super) const fn half_lines_max(&self) -> usize {
+        self.bytes_max / HALF_LINES_PART
+    }
+
+    /// How much more may be in memory while so many jobs are on their way there.
+    pub(super) const fn room(&self, beside: usize, coming: usize) -> Room {
+        let jobs = self.jobs + self.storing_jobs + self.duplicates + coming;
+        let bytes = self.bytes + self.storing_bytes() + beside;
         if jobs < self.jobs_max && bytes < self.bytes_max {
             return Room::Free;
         }
@@ -454,10 +480,10 @@ impl Ledger {
         self.pace_since + PACE
     }
 
-    /// Whether to read on while `result_bytes` of results wait to be written: they take memory too.
-    pub(super) fn feed(&self, result_bytes: usize) -> Feed {
-        let jobs = self.jobs + self.storing_jobs;
-        let bytes = self.bytes + self.storing_bytes + result_bytes;
+    /// Whether to read on.
+    pub(super) fn feed(&self, beside: usize) -> Feed {
+        let jobs = self.jobs + self.storing_jobs + self.duplicates;
+        let bytes = self.bytes + self.storing_bytes() + beside;
         if jobs >= self.jobs_max || bytes >= self.bytes_max {
             return Feed::Full;
         }
@@ -477,9 +503,9 @@ impl Ledger {
         self.storing_jobs
     }
 
-    /// What those take.
+    /// What those take, and the answers to their duplicates.
     pub(super) const fn storing_bytes(&self) -> usize {
-        self.storing_bytes
+        self.storing_bytes + self.duplicate_bytes
     }
 
     /// What outstanding jobs take.
@@ -505,6 +531,7 @@ impl Ledger {
         assert_eq!(self.origins.len(), shares, "every origin is at one engine");
         assert_eq!(self.jobs == 0, self.bytes == 0, "only jobs take memory");
         assert_eq!(self.storing_jobs == 0, self.storing_bytes == 0);
+        assert_eq!(self.duplicates == 0, self.duplicate_bytes == 0);
         assert_eq!(
             self.jobs == 0,
             self.origins_busy == 0,

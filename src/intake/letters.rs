@@ -126,8 +126,8 @@ impl Intake {
             _ if self.phase != Phase::Open => Some(Limit::Draining),
             Some(refusal) => Some(Limit::Spool(refusal)),
             None => {
-                let result_bytes = self.progress.result_bytes;
-                self.ledger.limit_of_spool(parsed.priority, result_bytes)
+                let beside = self.bytes_beside();
+                self.ledger.limit_of_spool(parsed.priority, beside)
             }
         };
         if let Some(limit) = limit {
@@ -165,7 +165,7 @@ impl Intake {
     /// The answer to a question that was not answered at once.
     pub(super) fn answer_ctl(&mut self, id: ClientId, line: u64, text: &[u8]) {
         let Some(client) = self.clients.get_mut(id.0) else {
-            self.progress.results_dropped += 1;
+            self.progress.answers_dropped += 1;
             return;
         };
         let pending_max = self.settings.max_client_pending;

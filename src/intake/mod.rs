@@ -53,7 +53,7 @@ use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
 use self::admission::{Admission, Candidate};
 use self::asked::Asked;
-use self::client::Client;
+use self::client::{Client, Dropped};
 use self::dead::Dead;
 use self::event::{Access, ClientId, Input, Kind, Output};
 use self::ledger::{Feed, Ledger};
@@ -110,7 +110,7 @@ pub struct Progress {
     pub parked: usize,
     /// Jobs that are not safe on disk yet.
     pub storing: usize,
-    /// What they take, in bytes.
+    /// What counts in `maxPendingBytes`: these two, duplicates of the latter, unwritten results, half lines.
     pub pending_bytes: usize,
     /// Origins that an engine knows.
     pub origins: usize,
@@ -118,16 +118,27 @@ pub struct Progress {
     pub origins_held: usize,
     /// Bytes of results that are not written yet.
     pub result_bytes: usize,
+    /// Bytes of lines of the socket's clients whose end has not come.
+    pub half_line_bytes: usize,
     /// Clients of the socket.
     pub clients: usize,
-    /// Answers and results that nobody was left to read.
+    /// Results that nobody was left to read.
     pub results_dropped: u64,
+    /// Answers likewise.
+    pub answers_dropped: u64,
     /// Bytes of input that were never read as lines, because of `Stop` or `Gone`.
     pub unread_bytes: u64,
     /// Streams that broke instead of ending.
     pub read_errors: u64,
     /// Inputs that named a client which had gone.
     pub stale_inputs: u64,
+}
+
+impl Progress {
+    const fn on_dropped(&mut self, dropped: Dropped) {
+        self.results_dropped += dropped.results;
+        self.answers_dropped += dropped.answers;
+    }
 }
 
 /// The machine.
@@ -377,8 +388,7 @@ impl Intake {
     /// round.
     #[must_use]
     pub fn health(&self, now: Now) -> Vec<Check> {
-        let (pending, pending_bytes) = (self.ledger.jobs(), self.ledger.bytes());
-        let bytes = pending_bytes + self.progress.result_bytes;
+        let pending = self.ledger.jobs();
         let situation = health::Situation {
             closed: match self.phase {
                 Phase::Open => None,
@@ -390,9 +400,9 @@ impl Intake {
             refusal: self.refusal(),
             pending,
             pending_max: self.settings.max_pending,
-            pending_bytes: bytes,
+            pending_bytes: self.pending_bytes(),
             pending_bytes_max: self.settings.max_pending_bytes,
-            is_scarce: self.ledger.is_scarce(self.progress.result_bytes),
+            is_scarce: self.ledger.is_scarce(self.bytes_beside()),
         };
         health::checks(now.mono, &self.survey, &situation)
     }
@@ -444,7 +454,7 @@ impl Intake {
             pending: self.ledger.jobs() + parked,
             parked,
             storing: self.ledger.storing_jobs(),
-            pending_bytes: self.ledger.bytes() + self.ledger.storing_bytes(),
+            pending_bytes: self.pending_bytes(),
             origins: self.ledger.origins(),
             origins_held: self.ledger.origins_held(),
             ..self.progress
@@ -480,6 +490,12 @@ impl Intake {
             progress.result_bytes, unwritten,
             "result bytes are counted once"
         );
+        let halves: usize = self
+            .clients
+            .iter()
+            .map(|(_, client)| client.half_line())
+            .sum();
+        assert_eq!(progress.half_line_bytes, halves, "half lines are counted");
         for (key, client) in self.clients.iter() {
             let ids = self.queues.iter().flatten();
             let places = ids.filter(|id| id.0 == key).count();
@@ -545,7 +561,8 @@ impl Intake {
         client.is_deaf = true;
         self.dead.on_gone(id);
         self.progress.result_bytes -= client.unwritten();
-        self.progress.results_dropped += client.drop_results();
+        let dropped = client.drop_results();
+        self.progress.on_dropped(dropped);
         if client.kind == Kind::Feed {
             self.progress.unread_bytes += client.give_up() as u64;
             self.progress.results_dropped += u64::from(client.held.is_some());
@@ -566,6 +583,7 @@ impl Intake {
             Some(access) => client.kind = Kind::Socket(access),
             None => {
                 self.progress.unread_bytes += client.give_up() as u64;
+                self.count_half(id);
                 self.close_if_over(id);
             }
         }
@@ -676,12 +694,23 @@ impl Intake {
         let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.progress.unread_bytes += self.clients[key].give_up() as u64;
+            self.count_half(ClientId(key));
             self.close_if_over(ClientId(key));
         }
     }
 
+    /// Bytes that count in `maxPendingBytes` beside those of jobs.
+    const fn bytes_beside(&self) -> usize {
+        self.progress.result_bytes + self.progress.half_line_bytes
+    }
+
+    /// All bytes that count in `maxPendingBytes`: the one truth of limits, health and `ctl status`.
+    const fn pending_bytes(&self) -> usize {
+        self.ledger.bytes() + self.ledger.storing_bytes() + self.bytes_beside()
+    }
+
     fn feed(&self) -> Feed {
-        self.ledger.feed(self.progress.result_bytes)
+        self.ledger.feed(self.bytes_beside())
     }
 
     fn enqueue(&mut self, id: ClientId) {

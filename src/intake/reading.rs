@@ -8,11 +8,15 @@ use crate::intake::admission::{self, Admitted, Storage};
 use crate::intake::control::{self, Order};
 use crate::intake::event::{Access, ClientId, Kind, Output};
 use crate::intake::ledger::Feed;
+use crate::intake::limits::Limit;
 use crate::intake::spooled::Spooled;
 use crate::intake::{FEED, Intake, Phase};
 use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
 use crate::wire::report;
+
+/// So much of a line is kept until its end comes whatever others have: the number of clients bounds all of it.
+pub const HALF_LINE_KEPT: usize = 16 * 1024;
 
 /// What a look at one of the queues gave.
 #[derive(Debug)]
@@ -92,19 +96,23 @@ impl Intake {
 
     fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {
         let is_draining = self.phase == Phase::Draining;
-        let result_bytes = self.progress.result_bytes;
+        // What this client has of a line is about to be one: it does not keep itself out.
+        let half_bytes = self.clients.get(id.0)?.half_bytes;
+        let bytes_beside = self.bytes_beside() - half_bytes;
+        let half_max = self.ledger.half_lines_max();
         let spool = self.spool.as_deref();
         let storage = spool.map_or(Storage::None, Spooled::storage);
         let Intake {
             clients,
             admission,
             ledger,
-            progress,
             ..
         } = self;
         let client = clients.get_mut(id.0)?;
         let before = client.unwritten();
         let kind = client.kind;
+        let was_refused = client.is_half_refused;
+        let half_limit = was_refused.then_some(Limit::HalfLines(half_max));
         let admitted = client.next_line(|number, line, results| {
             let situation = admission::Situation {
                 source: Source {
@@ -112,7 +120,8 @@ impl Intake {
                     line: number,
                 },
                 kind,
-                result_bytes,
+                bytes_beside,
+                half_limit,
                 is_draining,
                 storage,
             };
@@ -120,13 +129,30 @@ impl Intake {
                 ledger.on_line();
             }
             admission.admit(now, situation, line, ledger, results)
-        })?;
+        });
+        client.is_half_refused &= admitted.is_none();
+        self.count_half(id);
+        let admitted = admitted?;
+        let progress = &mut self.progress;
         progress.lines += 1;
         if let Admitted::Refused(outcome) = &admitted {
             progress.outcomes[outcome.index()] += 1;
         }
         self.on_results(id, before);
         Some(admitted)
+    }
+
+    /// Counts what the client has of a line whose end has not come. If all such lines together take too much, this one
+    /// is refused, unless it is a short one: who sends whole lines has one cut now and then.
+    pub(super) fn count_half(&mut self, id: ClientId) {
+        let client = &mut self.clients[id.0];
+        let others = self.progress.half_line_bytes - client.half_bytes;
+        let own = client.half_line();
+        if own > HALF_LINE_KEPT && others > 0 && others + own > self.ledger.half_lines_max() {
+            client.refuse_half();
+        }
+        client.half_bytes = client.half_line();
+        self.progress.half_line_bytes = others + client.half_bytes;
     }
 
     /// The job is accepted: from here on it is in the books, and its client is told. With a spool it is safe by now;
@@ -183,7 +209,8 @@ impl Intake {
     pub(super) fn on_results(&mut self, id: ClientId, before: usize) {
         let client = &mut self.clients[id.0];
         if client.is_deaf {
-            self.progress.results_dropped += client.drop_results();
+            let dropped = client.drop_results();
+            self.progress.on_dropped(dropped);
             return;
         }
         self.progress.result_bytes += client.unwritten() - before;

@@ -210,7 +210,7 @@ impl Intake {
     pub(super) fn room(&self) -> Room {
         let spool = self.spool.as_ref();
         let coming = spool.map_or(0, |spool| spool.parking.fetching());
-        self.ledger.room(self.progress.result_bytes, coming)
+        self.ledger.room(self.bytes_beside(), coming)
     }
 }
 

@@ -68,6 +68,14 @@ struct Duplicate {
     answer: Box<[u8]>,
 }
 
+impl Duplicate {
+    /// The memory that it takes while it waits, in bytes.
+    fn footprint(&self) -> usize {
+        let entry = size_of::<(JobKey, Storing)>() + size_of::<Duplicate>();
+        entry + self.id.len() + self.answer.len()
+    }
+}
+
 impl Spooled {
     pub(super) fn new(seed: [u64; 2]) -> Spooled {
         Spooled {
@@ -272,6 +280,7 @@ impl Intake {
                     origin: Arc::clone(&job.origin),
                     answer: line.into_boxed_slice(),
                 });
+                self.ledger.on_duplicate(duplicate.footprint());
                 let last = spool.storing.back().map_or(key, |(last, _)| *last);
                 let entry = Storing::Duplicate(duplicate);
                 spool.storing.push_back((key.max(last), entry));
@@ -344,6 +353,7 @@ impl Intake {
             return match entry {
                 entry if !is_safe => self.give_up_storing(now, entry, Refusal::Behind),
                 Storing::Duplicate(duplicate) => {
+                    self.ledger.on_duplicate_told(duplicate.footprint());
                     self.progress.outcomes[Outcome::Duplicate.index()] += 1;
                     self.answer(duplicate.source, &duplicate.answer);
                     Served::Line
@@ -479,6 +489,7 @@ impl Intake {
 
     /// Its first was given up, or is not waited for: there may be neither.
     fn give_up_duplicate(&mut self, duplicate: &Duplicate, refusal: Refusal) {
+        self.ledger.on_duplicate_told(duplicate.footprint());
         let Duplicate { of, source, .. } = duplicate;
         let spool = self.spool();
         let mut was_following = false;

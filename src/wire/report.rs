@@ -302,6 +302,13 @@ pub fn write_accepted(out: &mut Vec<u8>, id: &str, line: u64) {
     out.extend_from_slice(b",\"outcome\":\"accepted\"}\n");
 }
 
+/// Whether a line to a client is the result of a job; else it says that one was accepted, or what `ctl` has answered.
+#[must_use]
+pub fn is_result(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    !line.ends_with(b",\"outcome\":\"accepted\"}") && !line.starts_with(b"{\"ctl\":")
+}
+
 fn write_timings(out: &mut Vec<u8>, progress: &Progress) {
     let timings = &progress.timings;
     push_millis(out, b",\"timings\":{\"queued\":", timings.queued);

@@ -28,6 +28,7 @@ const STATUS_GROUPS: [&[&str]; 3] = [
         "parked",
         "storing",
         "resultsDropped",
+        "answersDropped",
     ],
     &["origins", "originsHeld"],
 ];

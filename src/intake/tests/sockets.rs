@@ -302,6 +302,79 @@ fn a_client_that_does_not_read_is_not_read_from() {
     assert_eq!(world.hosts("a"), 1);
 }
 
+/// The beginning of a line that goes on.
+fn half(bytes: usize) -> String {
+    let begun = "{\"url\":\"https://a/\",\"payload\":\"";
+    begun.to_owned() + &"x".repeat(bytes - begun.len())
+}
+
+#[test]
+fn f145_half_lines_are_counted_and_take_no_more_than_their_part() {
+    const KIB: usize = 1024;
+    let mut world = World::new(Settings {
+        max_pending_bytes: 1024 * KIB,
+        max_job_bytes: 1024 * KIB,
+        ..SERVING
+    });
+    let clients: Vec<ClientId> = (0..20).map(|_| world.connect(Access::Submit)).collect();
+    for round in 0..4 {
+        for client in &clients {
+            let part = match round {
+                0 => half(16 * KIB),
+                _ => "x".repeat(16 * KIB),
+            };
+            world.says(*client, part);
+        }
+    }
+    let progress = world.intake.progress();
+    assert!(progress.half_line_bytes >= 192 * KIB, "{progress:?}");
+    assert!(
+        progress.half_line_bytes <= (256 + 20 * 16) * KIB,
+        "{progress:?}"
+    );
+    assert_eq!(progress.pending_bytes, progress.half_line_bytes);
+    let whole = world.connect(Access::Submit);
+    let lines = line("a", "1") + &line("a", "2");
+    let (one, other) = lines.split_at(lines.len() - 7);
+    world.says(whole, one);
+    world.says(whole, other);
+    let accepted = accepted("1", 1) + &accepted("2", 2);
+    assert_eq!(world.hears(whole), accepted, "whole lines go on");
+    let mut refused = 0;
+    for client in &clients {
+        world.says(*client, "\"}\n".to_owned() + &line("b", "3"));
+        let heard = world.hears(*client);
+        let limit = "lines that have not come whole take 262144 bytes already (a quarter of maxPendingBytes)";
+        refused += usize::from(heard.contains(limit));
+        let ends = "\"line\":2,\"outcome\":\"accepted\"}\n";
+        assert!(heard.ends_with(ends), "{heard}");
+    }
+    assert!((10..20).contains(&refused), "{refused}");
+    assert_eq!(world.intake.progress().half_line_bytes, 0);
+}
+
+#[test]
+fn f145_who_is_alone_may_send_a_line_in_pieces_and_who_leaves_gives_back() {
+    let mut world = World::new(Settings {
+        max_pending_bytes: 128 * 1024,
+        max_job_bytes: 1024 * 1024,
+        ..SERVING
+    });
+    let client = world.connect(Access::Submit);
+    world.says(client, half(100_000));
+    world.says(client, "\"}\n");
+    assert!(world.hears(client).contains("accepted"));
+    world.says(client, half(100_000));
+    let access = None;
+    world.input(Input::Access { client, access });
+    assert_eq!(world.intake.progress().half_line_bytes, 0);
+    let other = world.connect(Access::Submit);
+    world.says(other, half(50_000));
+    world.input(Input::Stop);
+    world.settle();
+    assert_eq!(world.intake.progress().half_line_bytes, 0);
+}
+
 #[test]
 fn jobs_of_a_client_that_left_go_on_and_its_results_are_dropped_and_counted() {
     let mut world = World::new(SERVING);
@@ -317,7 +390,8 @@ fn jobs_of_a_client_that_left_go_on_and_its_results_are_dropped_and_counted() {
     world.done("a", Outcome::Delivered);
     world.done("a", Outcome::Delivered);
     let progress = world.intake.progress();
-    assert_eq!((progress.results_dropped, progress.result_bytes), (3, 0));
+    assert_eq!((progress.results_dropped, progress.result_bytes), (2, 0));
+    assert_eq!(progress.answers_dropped, 1, "F149: that 2 was accepted");
     assert_eq!((progress.clients, progress.ended), (0, 2));
 }
 
@@ -413,8 +487,8 @@ fn questions_are_answered_in_their_place() {
         lines[1],
         "{\"ctl\":\"status\",\"ok\":true,\"data\":{\"uptime\":2,\"draining\":false,\"clients\":1,\"lines\":2,\
          \"accepted\":1,\"pending\":1,\"pendingBytes\":".to_owned()
-            + &world.out[0].1.footprint().to_string()
-            + ",\"origins\":1,\"originsHeld\":0,\"resultsDropped\":0,\"outcomes\":{\"delivered\":0,\"rejected\":0,\
+            + &(world.out[0].1.footprint() + accepted("1", 1).len()).to_string()
+            + ",\"origins\":1,\"originsHeld\":0,\"resultsDropped\":0,\"answersDropped\":0,\"outcomes\":{\"delivered\":0,\"rejected\":0,\
                \"exhausted\":0,\"expired\":0,\"blocked\":0,\"overloaded\":0,\"invalid\":0,\"duplicate\":0,\"kept\":0,\
                \"cancelled\":0}}}"
     );

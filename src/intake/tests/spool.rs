@@ -85,6 +85,34 @@ fn f94_a_duplicate_is_told_so_and_hears_of_the_job_too() {
 }
 
 #[test]
+fn f112_duplicates_of_what_is_being_stored_count_as_pending() {
+    let mut world = World::new(Settings {
+        max_pending: 100,
+        ..SPOOLING
+    });
+    world.settle();
+    let client = world.connect(Access::Submit);
+    world.says(client, line("a", "1").repeat(1_000));
+    for _ in 0..4 {
+        world.chunk(line("a", "1").repeat(250));
+    }
+    let progress = world.intake.progress();
+    assert_eq!(
+        (progress.lines, progress.storing),
+        (25, 1),
+        "a quarter of the limit may be on its way"
+    );
+    let first = world.intake.ledger.storing_bytes();
+    assert!(first > 24 * 300, "{first} bytes of 24 answers");
+    assert_eq!(progress.pending_bytes, first);
+    world.durable(1);
+    let progress = world.intake.progress();
+    assert_eq!(progress.lines, 2_000, "they go on when it is safe");
+    assert_eq!(progress.outcomes[Outcome::Duplicate.index()], 1_999);
+    assert_eq!(world.intake.ledger.storing_bytes(), 0);
+}
+
+#[test]
 fn f96_while_the_disk_is_full_the_socket_is_refused_and_the_feed_waits() {
     let mut world = world();
     let client = world.connect(Access::Submit);
