@@ -8,6 +8,9 @@ mod commands;
 mod config;
 mod flags;
 mod io;
+/// A table for its readers: what tests compare with the program and the README.
+#[cfg(test)]
+mod limits;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -23,7 +23,7 @@ use crate::io::steering::{Change, Follow, Question};
 use crate::io::tls::{self, Credentials};
 
 /// Origins that `ctl set` may have changed something of.
-const ORIGINS_SET_MAX: usize = 10_000;
+pub const ORIGINS_SET_MAX: usize = 10_000;
 
 /// What `ctl set` has changed: by origin, each setting once.
 type Overlay = BTreeMap<Box<str>, Vec<(&'static Setting, OsString)>>;

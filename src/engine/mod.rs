@@ -53,6 +53,9 @@ pub mod stats;
 mod throttle;
 mod unused;
 
+pub use conclude::EXCERPT_BYTES_MAX;
+pub use latency::RESTING_MAX as LATENCY_RESTING_MAX;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;

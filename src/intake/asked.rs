@@ -18,7 +18,7 @@ use crate::wire::report::ErrorKind;
 use crate::wire::text::push_number;
 
 /// Questions that wait, from all clients.
-const QUESTIONS_MAX: usize = 64;
+pub const QUESTIONS_MAX: usize = 64;
 
 /// The questions, the first of which waits for the earliest survey.
 #[derive(Debug, Default)]

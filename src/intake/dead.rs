@@ -24,7 +24,7 @@ use crate::wire::text::{push_json_string, push_number};
 pub(super) const FETCHES_MAX: usize = 8;
 
 /// Questions that wait for their answers, from all clients.
-pub(super) const QUESTIONS_MAX: usize = 64;
+pub const QUESTIONS_MAX: usize = 64;
 
 /// A page is full when it has so many bytes: one letter more may stand in it than fits.
 const PAGE_BYTES: usize = 256 * 1024;

@@ -41,6 +41,10 @@ mod spooled;
 #[cfg(test)]
 mod tests;
 
+pub use asked::QUESTIONS_MAX as ENDPOINT_QUESTIONS_MAX;
+pub use dead::QUESTIONS_MAX as LETTER_QUESTIONS_MAX;
+pub use reading::HALF_LINE_KEPT;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -702,7 +702,7 @@ fn f149_limits_health_and_status_count_the_same_bytes() {
         max_pending_bytes: 3_000,
         ..SETTINGS
     });
-    let client = world.connect(event::Access::Submit);
+    let client = world.connect(Access::Submit);
     let mut lines = 0;
     while world.intake.progress().outcomes[Outcome::Overloaded.index()] == 0 {
         lines += 1;

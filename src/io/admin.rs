@@ -56,7 +56,7 @@ const PAGE_LEAD: Duration = Duration::from_millis(100);
 
 /// Bytes of pages that were written and are still being read, those of the newest page beside them. Clients that ask
 /// one after the other and read slowly each hold a page of their own: those that have had theirs for longest lose it.
-const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const UNREAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes that the kernel takes for a connection and nobody has read yet: it would go up to 4 MiB, of its own memory.
 const SEND_BUFFER_BYTES: u32 = 256 * 1024;

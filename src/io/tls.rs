@@ -32,14 +32,14 @@ use rustls::{
 pub use identity::{Identity, IdentityError, certificates, private_key};
 
 /// Names whose sessions are kept for resumption; rustls keeps at most 8 tickets for each.
-const SESSION_NAMES: usize = 1024;
-const TICKETS_PER_NAME: usize = 8;
+pub const SESSION_NAMES: usize = 1024;
+pub const TICKETS_PER_NAME: usize = 8;
 
 /// Likewise for each client certificate, which few receivers ask for.
 const IDENTIFIED_NAMES: usize = 16;
 
 /// Bytes of records that may be unsent before no more plaintext is taken: two records (RFC 8446 section 5.1).
-const UNSENT_BYTES_MAX: usize = 32 * 1024;
+pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
 /// Names that a message about a certificate for other names lists.
 const NAMES_SHOWN: usize = 3;

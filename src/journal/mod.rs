@@ -34,6 +34,8 @@ mod reads;
 mod segment;
 mod shelf;
 
+pub use index::MESSAGES_MAX;
+
 #[cfg(test)]
 mod tests;
 

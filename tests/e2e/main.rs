@@ -27,6 +27,7 @@ mod errors;
 mod explain;
 mod figures;
 mod figures_admin;
+mod figures_origins;
 mod figures_spool;
 mod full_disk;
 mod haproxy;
