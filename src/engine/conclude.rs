@@ -31,7 +31,7 @@ use crate::wire::tally::AttemptEnd;
 const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Excerpts of answers that are kept for jobs which wait for another attempt, in all.
-pub(super) const EXCERPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const EXCERPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A job of the spool whose next attempt is further away leaves the engine, and its memory, until then.
 const POSTPONED_FROM: Duration = Duration::from_secs(60);
@@ -503,7 +503,8 @@ impl Engine {
         }
         let entry = &self.origins[origin];
         let ttl = ttl(&waiting.job);
-        let is_resolving = entry.pool.is_resolving_for(job);
+        let dial = waiting.dial;
+        let is_resolving = dial.is_some_and(|dial| entry.pool.is_resolving(dial));
         let happened = match waiting.attempt.map(|attempt| attempt.limit) {
             None => Happened::Expired { ttl },
             // The name servers keep silent: as if no attempt had begun (F69, F77).

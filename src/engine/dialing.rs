@@ -65,12 +65,13 @@ impl Engine {
                 (attempt, since, was_last)
             }
         };
+        let dial = Dial::new(now.mono, purpose, entry.endpoint.connect_timeout);
+        let connection = entry.pool.insert(Connection::dialing(dial));
         if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
             waiting.attempt = Some(attempt);
             waiting.since = since;
+            waiting.dial = Some(connection);
         }
-        let dial = Dial::new(now.mono, purpose, entry.endpoint.connect_timeout);
-        let connection = entry.pool.insert(Connection::dialing(dial));
         let host = Arc::clone(&entry.name);
         self.places.take();
         if was_last {

@@ -191,15 +191,16 @@ impl Engine {
         for _ in 0..STEPS_A_CALL {
             let entry = &self.origins[origin];
             let Some(first) = entry.next_job(now.mono) else {
-                break;
+                return self.dial_more(now, origin);
             };
             let Some(connection) = self.take_idle(now, origin) else {
-                break;
+                return self.dial_more(now, origin);
             };
             let waiting = self.dequeue(origin, first).expect("the first in line");
             self.start(now, Place { origin, connection }, waiting, Spent::default());
         }
-        self.dial_more(now, origin);
+        // No dial is made beside connections that are idle.
+        self.revisit(origin);
     }
 
     /// The breaker is open, and jobs are not to wait for it: those in line end, a few at a time.

@@ -190,7 +190,7 @@ impl Origin {
             next
         } else {
             // The probe (F103).
-            self.queue.oldest(may_retry)?
+            self.queue.longest_due(may_retry)?
         };
         // What has waited until its time is all but over can't show that the receiver is well again, and while only
         // such jobs went, none would: load would never come back.

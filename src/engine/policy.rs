@@ -1,6 +1,6 @@
 //! The settings that the engine obeys, as plain values, checked whole by whoever built them.
 //!
-//! Not here: names, ranges and help of the settings (`settings` in the binary), which addresses are
+//! Not here: names, ranges and help of the settings (`config/table` in the binary), which addresses are
 //! forbidden (`guard`).
 
 use std::fmt;

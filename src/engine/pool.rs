@@ -13,7 +13,7 @@ use crate::base::lazy::Empty;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::Instant;
 use crate::engine::connection::Connection;
-use crate::engine::dial::Purpose;
+use crate::engine::dial::{Dial, Purpose};
 
 /// The connections of one origin.
 #[derive(Debug, Default)]
@@ -143,12 +143,11 @@ impl Pool {
         self.dials
     }
 
-    /// Whether a dial that was made for this job still waits for addresses. Walks all.
+    /// Whether the dial of this connection still waits for addresses.
     #[must_use]
-    pub fn is_resolving_for(&self, job: Key) -> bool {
-        self.iter()
-            .filter_map(|(_, connection)| connection.dial())
-            .any(|dial| dial.is_resolving() && dial.purpose().job() == job)
+    pub fn is_resolving(&self, connection: Key) -> bool {
+        let dial = self.get(connection).and_then(Connection::dial);
+        dial.is_some_and(Dial::is_resolving)
     }
 
     /// Panics if the counts do not hold: for tests, after every step.
@@ -198,7 +197,6 @@ impl IndexMut<Key> for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::dial::Dial;
     use crate::engine::policy::Endpoint;
 
     fn up(pool: &mut Pool, now: Instant) -> Key {

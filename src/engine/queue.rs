@@ -46,6 +46,8 @@ pub struct Waiting {
     pub attempt: Option<Attempt>,
     /// Its entry in the wheel.
     pub timer: Option<TimerId>,
+    /// The connection that is dialed for it, if one is.
+    pub dial: Option<Key>,
     place: Place,
 }
 
@@ -162,6 +164,7 @@ impl Waiting {
             expires,
             attempt: None,
             timer: None,
+            dial: None,
             place: Place::Apart,
         }
     }
@@ -383,11 +386,11 @@ impl Queue {
         self.turn(may_retry, |ends| ends.undialed)
     }
 
-    /// The job in line that was accepted first, as far as the heads of the lines show; dials don't matter, retries
-    /// are passed over unless they may go.
+    /// The job in line that has been due for longest: since it came in, or since its next attempt is due. Retries are
+    /// passed over unless they may go.
     #[must_use]
-    pub fn oldest(&self, may_retry: bool) -> Option<Key> {
-        let accepted = |key: &Key| self.entries[*key].job.accepted.mono;
+    pub fn longest_due(&self, may_retry: bool) -> Option<Key> {
+        let since = |key: &Key| self.entries[*key].since;
         (0..PRIORITIES)
             .flat_map(|priority| {
                 let again = self.head(Line::again(priority)).undialed;
@@ -397,7 +400,7 @@ impl Queue {
                 ]
             })
             .flatten()
-            .min_by_key(accepted)
+            .min_by_key(since)
     }
 
     /// The job in line that has most time left, as far as the ends of the lines show, among those whose attempt has
@@ -664,7 +667,7 @@ mod tests {
             queue.push_back(waiting(line));
         }
         assert_eq!(drain(&mut queue, false), [11, 12, 13, 14, 15, 16, 17]);
-        assert_eq!((queue.next(false), queue.oldest(false)), (None, None));
+        assert_eq!((queue.next(false), queue.longest_due(false)), (None, None));
         assert_eq!(drain(&mut queue, true), [1]);
     }
 
@@ -685,19 +688,26 @@ mod tests {
     }
 
     #[test]
-    fn f103_the_oldest_is_the_one_accepted_first_of_both_lines() {
+    fn f103_the_probe_is_the_job_that_has_been_due_for_longest_whenever_it_was_accepted() {
         let mut queue = Queue::default();
-        let accepted = |mut waiting: Waiting, nanos| {
-            waiting.job.accepted.mono = Instant::from_nanos(nanos);
+        let since = |mut waiting: Waiting, nanos, accepted| {
+            waiting.since = Instant::from_nanos(nanos);
+            waiting.job.accepted.mono = Instant::from_nanos(accepted);
             waiting
         };
-        let young = queue.push_back(accepted(waiting(1), 7));
-        let old = queue.push_back(accepted(again(2), 3));
+        let young = queue.push_back(since(waiting(1), 7, 7));
+        let old = queue.push_back(since(again(2), 3, 2));
+        let accepted_first = queue.push_back(since(again(3), 9, 1));
+        assert!(queue.get(accepted_first).is_some_and(Waiting::is_retry));
         assert_eq!(queue.next(true), Some(young));
-        assert_eq!(queue.oldest(true), Some(old));
-        assert_eq!(queue.oldest(false), Some(young));
+        assert_eq!(queue.longest_due(true), Some(old));
+        assert_eq!(queue.longest_due(false), Some(young));
         queue.set_dialed(old);
-        assert_eq!(queue.oldest(true), Some(young), "its attempt has begun");
+        assert_eq!(
+            queue.longest_due(true),
+            Some(young),
+            "its attempt has begun"
+        );
     }
 
     #[test]
