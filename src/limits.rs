@@ -143,7 +143,7 @@ pub const QUANTITIES: &[Quantity] = &[
         whose: Whose::Submitter,
         limit: Limit::Settings(&["maxSpoolBytes"]),
         counted_in: "src/journal/shelf.rs",
-        beyond: "standard input waits; jobs of the socket end `overloaded`, kind `spool`. In memory each takes up to 200 bytes",
+        beyond: "standard input waits; jobs of the socket end `overloaded`, kind `spool`; each takes 200 bytes of memory",
         test: "f96_a_full_disk_refuses_jobs_and_still_takes_their_ends",
     },
     Quantity {

@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn it_takes_little_memory_and_none_without_attempts() {
         assert!(size_of::<Windows>() <= 1_024);
-        assert_eq!(size_of::<Latency>(), size_of::<usize>());
+        assert!(size_of::<Latency>() <= 2 * size_of::<usize>());
     }
 
     #[test]
@@ -342,14 +342,14 @@ mod tests {
         let mut latency = Latency::default();
         latency.rest();
         assert_eq!(latency.quantile(500), None);
-        for n in 0..300 {
+        for n in 0..250 {
             latency.record(at(n), millis(20 + n % 7));
         }
         let shown = |latency: &Latency| (latency.count(), latency.quantile(500), latency.p99());
         let before = shown(&latency);
         latency.rest();
         assert_eq!(shown(&latency), before);
-        latency.record(at(299), millis(20));
+        latency.record(at(249), millis(20));
         assert_eq!(latency.count(), before.0 + 1, "it counts on");
         latency.rest();
         let Latency::Resting(resting) = &latency else {

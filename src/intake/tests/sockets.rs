@@ -488,7 +488,8 @@ fn questions_are_answered_in_their_place() {
         "{\"ctl\":\"status\",\"ok\":true,\"data\":{\"uptime\":2,\"draining\":false,\"clients\":1,\"lines\":2,\
          \"accepted\":1,\"pending\":1,\"pendingBytes\":".to_owned()
             + &(world.out[0].1.footprint() + accepted("1", 1).len()).to_string()
-            + ",\"origins\":1,\"originsHeld\":0,\"resultsDropped\":0,\"answersDropped\":0,\"outcomes\":{\"delivered\":0,\"rejected\":0,\
+            + ",\"origins\":1,\"originsHeld\":0,\"resultsDropped\":0,\"answersDropped\":0,\
+               \"outcomes\":{\"delivered\":0,\"rejected\":0,\
                \"exhausted\":0,\"expired\":0,\"blocked\":0,\"overloaded\":0,\"invalid\":0,\"duplicate\":0,\"kept\":0,\
                \"cancelled\":0}}}"
     );
