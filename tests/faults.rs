@@ -17,7 +17,7 @@ use conduit::base::time::{Instant, Now, Wall};
 use conduit::engine::Engine;
 use conduit::engine::breaker::BreakerState;
 use conduit::engine::event::{Cause, CauseKind, Input, Next, Note, Output, SockId};
-use conduit::engine::policy::{AllowNet, Policy};
+use conduit::engine::policy::{AllowNet, Endpoint, Policy};
 use conduit::wire::job::Source;
 use conduit::wire::job_line::JobLine;
 use conduit::wire::names::Names;
@@ -106,10 +106,16 @@ struct World {
     verdict: Option<Verdict>,
     /// The ids of the jobs that are over.
     done: Vec<String>,
+    /// How long the last attempt that failed has its job wait.
+    retry_in: Option<Duration>,
 }
 
 impl World {
     fn new() -> World {
+        World::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Endpoint)) -> World {
         let mut policy = Policy {
             allow_http: true,
             ..Policy::default()
@@ -122,6 +128,7 @@ impl World {
         endpoint.max_connections = 1;
         endpoint.ttl = Duration::from_secs(100_000);
         endpoint.retry_schedule = [5_000, 5_000].map(Duration::from_secs).into();
+        change(endpoint);
         let names = Names::parse(b"", b"nameserver 192.0.2.53\n");
         let mono = Instant::from_nanos(0);
         let now = now_at(mono);
@@ -135,6 +142,7 @@ impl World {
             jobs: 0,
             verdict: None,
             done: Vec::new(),
+            retry_in: None,
         }
     }
 
@@ -191,9 +199,12 @@ impl World {
                 }
                 Output::Note(note) => match *note {
                     Note::AttemptFailed {
-                        next: Next::Retry(_),
+                        next: Next::Retry(wait),
                         ..
-                    } => self.verdict = Some(Counted),
+                    } => {
+                        self.verdict = Some(Counted);
+                        self.retry_in = Some(wait);
+                    }
                     Note::LocalTrouble { .. } => self.verdict = Some(Deferred),
                     _ => {}
                 },
@@ -593,7 +604,44 @@ fn f59_to_f66_tls() {
 /// A receiver may ask to be left alone with a 429 or a 503; elsewhere the field is about something else (a 3xx: how
 /// long the other place is not there yet, RFC 9110 section 10.2.3), and holds nobody back.
 #[test]
-fn f53_retry_after_counts_with_429_and_503_only() {
+fn f133_retry_after_lengthens_the_jobs_own_wait_on_any_status_that_is_retried() {
+    for (status, asked, least, most) in [
+        (502, "60", 60.0, 72.0),
+        (504, "8.4", 9.0, 10.8),
+        (500, "299.997", 300.0, 360.0),
+        (408, "60", 60.0, 72.0),
+        (425, "60", 60.0, 72.0),
+        (429, "60", 60.0, 72.0),
+        (503, "60", 60.0, 72.0),
+        (500, "1", 5.0, 6.0),
+        // Never beyond maxRetryAfter, however it is lengthened.
+        (500, "3500", 3_500.0, 3_600.0),
+        (500, "3600", 3_600.0, 3_600.0),
+        (503, "86400", 3_600.0, 3_600.0),
+    ] {
+        let mut world = World::with(|endpoint| {
+            endpoint.retry_schedule = [Duration::from_secs(5)].into();
+        });
+        world.job();
+        let sock = world.sock();
+        world.input(Input::Connected { sock });
+        world.sent(usize::MAX);
+        let answer = format!("HTTP/1.1 {status} X|Retry-After: {asked}|Content-Length: 0||");
+        world.input(Input::Received {
+            sock,
+            bytes: &expand(&answer),
+            end: false,
+        });
+        let wait = world.retry_in.expect("it is tried again").as_secs_f64();
+        assert!(
+            (least..=most).contains(&wait),
+            "{status}, {asked}: {wait} s"
+        );
+    }
+}
+
+#[test]
+fn f53_a_job_is_held_by_retry_after_of_another_with_429_and_503_only() {
     for (status, is_held) in [
         (200, false),
         (301, false),

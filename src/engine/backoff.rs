@@ -15,7 +15,7 @@ const LOCAL_MIN: Duration = Duration::from_secs(1);
 const LOCAL_MAX: Duration = Duration::from_secs(30);
 
 /// The wait after the `attempts`th attempt: the schedule's, or what the receiver asked for if that is longer,
-/// then jitter. `None`: there is no retry left.
+/// then jitter, by which none that the receiver asked for grows beyond `maxRetryAfter`. `None`: there is no retry left.
 #[must_use]
 pub fn wait(
     endpoint: &Endpoint,
@@ -23,12 +23,26 @@ pub fn wait(
     retry_after: Option<Duration>,
     rng: &mut Rng,
 ) -> Option<Duration> {
+    let scheduled = scheduled(endpoint, attempts)?;
+    let most = endpoint.max_retry_after;
+    let asked = retry_after.unwrap_or_default().min(most);
+    Some(if asked > scheduled {
+        lengthened(asked, rng).min(most)
+    } else {
+        lengthened(scheduled, rng)
+    })
+}
+
+/// Whether it is the receiver that the wait after the `attempts`th attempt comes from.
+#[must_use]
+pub fn is_asked_for(endpoint: &Endpoint, attempts: u32, asked: Duration) -> bool {
+    let asked = asked.min(endpoint.max_retry_after);
+    scheduled(endpoint, attempts).is_some_and(|scheduled| asked > scheduled)
+}
+
+fn scheduled(endpoint: &Endpoint, attempts: u32) -> Option<Duration> {
     let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
-    let scheduled = *endpoint.retry_schedule.get(index)?;
-    let asked = retry_after
-        .unwrap_or_default()
-        .min(endpoint.max_retry_after);
-    Some(lengthened(scheduled.max(asked), rng))
+    endpoint.retry_schedule.get(index).copied()
 }
 
 /// The wait after the `put_off`th time in a row, from 0, that this machine's own trouble put a job off.
@@ -79,10 +93,8 @@ mod tests {
             let asked = Some(Duration::from_secs(asked));
             let wait = wait(&endpoint, 1, asked, &mut rng).unwrap();
             let least = Duration::from_secs(expected);
-            assert!(
-                (least..=least * 6 / 5).contains(&wait),
-                "{asked:?}: {wait:?}"
-            );
+            let most = (least * 6 / 5).min(endpoint.max_retry_after);
+            assert!((least..=most).contains(&wait), "{asked:?}: {wait:?}");
         }
         let asked = Some(SECOND);
         assert_eq!(

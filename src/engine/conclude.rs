@@ -84,7 +84,8 @@ impl Engine {
                 strain: happened.strain(judged.verdict),
                 first_byte: job.progress.timings.first_byte,
             };
-            self.on_attempt_over(now, origin, attempt, judged, asked, pace);
+            let hold = asked.filter(|_| happened.holds_others());
+            self.on_attempt_over(now, origin, attempt, judged, hold, pace);
             if judged.accounting == Accounting::Counted {
                 let end = happened.attempt_end(attempt);
                 let Origin {
@@ -226,7 +227,7 @@ impl Engine {
         origin: Key,
         attempt: &Attempt,
         judged: Judgement,
-        asked: Option<Duration>,
+        hold: Option<Duration>,
         pace: Pace,
     ) {
         let entry = &mut self.origins[origin];
@@ -260,7 +261,7 @@ impl Engine {
                 self.tell_breaker(origin, None);
             }
         }
-        if let Some(delay) = asked {
+        if let Some(delay) = hold {
             self.hold(now, origin, delay);
         }
         let entry = &mut self.origins[origin];

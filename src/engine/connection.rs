@@ -558,10 +558,7 @@ impl Connection {
             status: answer.status,
             excerpt: exchange.take_excerpt(),
             sent_with: exchange.sent_with(),
-            // SPEC-conformant servers send it with these two (RFC 6585 section 4, RFC 9110 section 15.6.4).
-            retry_after: answer
-                .retry_after
-                .filter(|_| matches!(answer.status, 429 | 503)),
+            retry_after: answer.retry_after,
         };
         job.progress.timings.first_byte = exchange.first_byte();
         let attempt = exchange.attempt;

@@ -33,7 +33,7 @@ pub enum Happened {
         excerpt: Option<Vec<u8>>,
         /// The settings that the request was written by, where they hold no more.
         sent_with: Option<Arc<Endpoint>>,
-        /// What a 429 or 503 asks for.
+        /// When it asks to be tried again.
         retry_after: Option<RetryAfter>,
     },
     /// A clock ran out.
@@ -314,6 +314,13 @@ impl Happened {
             Happened::ConnectFailed(cause) | Happened::Broken(cause) => cause.to_string(),
             _ => "this machine's own trouble".to_owned(),
         }
+    }
+
+    /// Whether what the answer asks for is asked of all jobs of its origin: these two say that there is no room for
+    /// any (RFC 6585 section 4, RFC 9110 section 15.6.4), while others may speak of one request.
+    #[must_use]
+    pub const fn holds_others(&self) -> bool {
+        matches!(self.status(), 429 | 503)
     }
 
     /// How long the receiver wants to be left alone.

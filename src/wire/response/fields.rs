@@ -230,9 +230,10 @@ fn unquote(value: &[u8]) -> &[u8] {
     }
 }
 
-/// A value as the RFC has it; signs, fractions and anything else are no value (F53).
+/// A value as the RFC has it, or a decimal, as some servers write it, which is rounded up (F133); signs and anything
+/// else are no value (F53).
 fn parse_retry_after(value: &[u8]) -> Option<RetryAfter> {
-    match parse_digits(value) {
+    match parse_digits(value).or_else(|| parse_decimal(value)) {
         Some(seconds) => Some(RetryAfter::Seconds(seconds)),
         None => parse_http_date(value).map(RetryAfter::Date),
     }
@@ -248,6 +249,14 @@ fn parse_digits(value: &[u8]) -> Option<u64> {
             .saturating_mul(10)
             .saturating_add(u64::from(digit - b'0'))
     }))
+}
+
+/// Digits, a point and digits, rounded up.
+fn parse_decimal(value: &[u8]) -> Option<u64> {
+    let point = value.iter().position(|byte| *byte == b'.')?;
+    let (whole, fraction) = (&value[..point], &value[point + 1..]);
+    let (whole, fraction) = (parse_digits(whole)?, parse_digits(fraction)?);
+    Some(whole.saturating_add(u64::from(fraction > 0)))
 }
 
 /// Decimal digits and nothing else, that fit.
@@ -352,7 +361,17 @@ mod tests {
             (&["Sun Nov  6 08:49:37 1994"], date(DATE)),
             (&["-1"], None),
             (&["+1"], None),
-            (&["1.5"], None),
+            // F133: a decimal is rounded up.
+            (&["8.4"], seconds(9)),
+            (&["299.997"], seconds(300)),
+            (&["7.000"], seconds(7)),
+            (&["0.1"], seconds(1)),
+            (&["18446744073709551615.5"], seconds(u64::MAX)),
+            (&["1."], None),
+            (&[".5"], None),
+            (&["1.5.0"], None),
+            (&["-1.5"], None),
+            (&["1,5"], None),
             (&["1, 2"], None),
             (&["soon"], None),
             (&[""], None),
