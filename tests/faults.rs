@@ -18,7 +18,7 @@ use conduit::engine::Engine;
 use conduit::engine::breaker::BreakerState;
 use conduit::engine::event::{Cause, CauseKind, Input, Next, Note, Output, SockId};
 use conduit::engine::policy::{AllowNet, Endpoint, Policy};
-use conduit::wire::job::Source;
+use conduit::wire::job::{Source, Timings};
 use conduit::wire::job_line::JobLine;
 use conduit::wire::names::Names;
 use conduit::wire::report::Outcome;
@@ -108,6 +108,8 @@ struct World {
     done: Vec<String>,
     /// How long the last attempt that failed has its job wait.
     retry_in: Option<Duration>,
+    /// The times of the last attempt of the last job that is over.
+    timings: Timings,
 }
 
 impl World {
@@ -143,6 +145,7 @@ impl World {
             verdict: None,
             done: Vec::new(),
             retry_in: None,
+            timings: Timings::default(),
         }
     }
 
@@ -188,8 +191,10 @@ impl World {
                 }
                 Output::Done { job, ending } => {
                     self.done.push(job.id.to_string());
+                    self.timings = job.progress.timings;
                     self.verdict = Some(match ending.outcome {
                         Outcome::Delivered => Delivered,
+                        Outcome::Exhausted => Final,
                         outcome => {
                             assert_eq!(outcome, Outcome::Rejected, "{ending:?}");
                             assert_eq!(job.progress.attempts, 1);
@@ -603,6 +608,40 @@ fn f59_to_f66_tls() {
 
 /// A receiver may ask to be left alone with a 429 or a 503; elsewhere the field is about something else (a 3xx: how
 /// long the other place is not there yet, RFC 9110 section 10.2.3), and holds nobody back.
+#[test]
+fn f135_the_times_told_are_those_of_the_last_attempt_though_it_had_no_connection() {
+    let seconds = Duration::from_secs;
+    for (by, connect) in [(Fail(CauseKind::Refused), seconds(2)), (At(60), seconds(3))] {
+        let mut world = World::with(|endpoint| {
+            endpoint.retry_schedule = [seconds(5)].into();
+            endpoint.connect_timeout = seconds(3);
+            endpoint.idle_timeout = seconds(1);
+        });
+        world.job();
+        world.pass(1);
+        let sock = world.sock();
+        world.input(Input::Connected { sock });
+        world.sent(usize::MAX);
+        world.pass(1);
+        world.step(Got("HTTP/1.1 500 X|Content-Length: 0||"));
+        assert_eq!(world.verdict, Some(Counted));
+        let wait = world.retry_in.expect("it is tried again");
+        world.pass(wait.as_secs());
+        world.pass(1);
+        // The dial of the retry is on its way, since less than a second.
+        let begun = world.mono;
+        assert!(world.sock.is_some());
+        world.pass(1);
+        world.step(by);
+        assert_eq!(world.verdict, Some(Final), "{by:?} at {begun:?}");
+        let times = world.timings;
+        assert_eq!((times.dns, times.tls, times.first_byte), Default::default());
+        let least = connect.saturating_sub(seconds(1));
+        assert!((least..=connect).contains(&times.connect), "{times:?}");
+        assert!(times.connect > seconds(1), "{times:?}");
+    }
+}
+
 #[test]
 fn f133_retry_after_lengthens_the_jobs_own_wait_on_any_status_that_is_retried() {
     for (status, asked, least, most) in [

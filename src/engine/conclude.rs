@@ -13,11 +13,11 @@ use crate::base::time::{Instant, Now, Wall};
 use crate::engine::attempt::{Attempt, Limit, is_scant};
 use crate::engine::backoff;
 use crate::engine::breaker::Change;
-use crate::engine::dial::Purpose;
+use crate::engine::dial::{Dial, Purpose};
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
 use crate::engine::heading;
 use crate::engine::origin::{Origin, Pace};
-use crate::engine::outcome::{Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
+use crate::engine::outcome::{self, Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
@@ -79,13 +79,16 @@ impl Engine {
             return self.resend(now, origin, job, attempt, &happened);
         }
         let asked = happened.retry_after(now.wall);
+        let mut opened = None;
         if let (Some(origin), Some(attempt)) = (origin, &attempt) {
             let pace = Pace {
                 strain: happened.strain(judged.verdict),
                 first_byte: job.progress.timings.first_byte,
             };
             let hold = asked.filter(|_| happened.holds_others());
-            self.on_attempt_over(now, origin, attempt, judged, hold, pace);
+            if self.on_attempt_over(now, origin, attempt, judged, hold, pace) {
+                opened = Some(origin);
+            }
             if judged.accounting == Accounting::Counted {
                 let end = happened.attempt_end(attempt);
                 let Origin {
@@ -106,8 +109,12 @@ impl Engine {
             && let Some(wait) = self.local_wait(now, origin, &mut job)
         {
             self.note_put_off(now, &happened);
+            let is_dials = matches!(happened, Happened::ConnectFailed(_));
             self.tell_trouble(now, &job, happened);
-            return self.wait_for(now, origin, job, wait);
+            return match origin.filter(|_| is_dials) {
+                Some(origin) => self.put_back(now, origin, job),
+                None => self.wait_for(now, origin, job, wait),
+            };
         }
         let put_off_for_long = judged.verdict == Verdict::Deferred && self.phase == Phase::Running;
         let counted = judged.accounting == Accounting::Counted || put_off_for_long;
@@ -120,7 +127,7 @@ impl Engine {
             job.progress.status = happened.status();
             job.progress.trouble = None;
         }
-        let next = self.next(now, origin, &job, judged.verdict, asked);
+        let (next, too_late) = self.next(now, origin, &job, judged.verdict, asked);
         let sent_with = match &mut happened {
             Happened::Answered { sent_with, .. } => sent_with.take(),
             _ => None,
@@ -129,6 +136,15 @@ impl Engine {
         let present = self.endpoint(origin);
         let endpoints = sent_with.as_deref().into_iter().chain([present]);
         mask(&mut failure, &job, endpoints);
+        if let Some(origin) = opened {
+            self.origins[origin].opened_by = Some(failure.message.as_ref().into());
+        }
+        if let Some(wait) = too_late {
+            let attempts = job.progress.attempts;
+            let asked = asked
+                .filter(|asked| backoff::is_asked_for(self.endpoint(origin), attempts, *asked));
+            failure.message = outcome::too_late(&failure.message, wait, asked).into();
+        }
         if let Some(attempt) = attempt.filter(|_| counted) {
             let note = Note::AttemptFailed {
                 id: job.id.clone(),
@@ -202,9 +218,10 @@ impl Engine {
             }
             (Happened::Stale { .. }, _) if self.phase != Phase::Running => Happened::Cancelled,
             (Happened::Stale { .. }, _) if !is_writable => Happened::Dotted,
-            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => {
-                Happened::Expired { ttl: ttl(job) }
-            }
+            (Happened::TimedOut(Clock::Ttl(_)), _) if is_excused => Happened::Expired {
+                ttl: ttl(job),
+                waited_for: None,
+            },
             (Happened::TimedOut(_), _) if is_excused => Happened::Paused,
             (Happened::TimedOut(Clock::Ttl(left)), _) if is_scant(left, job, endpoint) => {
                 Happened::TimedOut(Clock::ScantTtl(left))
@@ -220,7 +237,7 @@ impl Engine {
     }
 
     /// What an attempt's end says of its origin: the breaker's vote, a hold that the receiver asks for, how fast it is,
-    /// and how much more may begin now.
+    /// and how much more may begin now. Says whether the breaker has opened.
     fn on_attempt_over(
         &mut self,
         now: Now,
@@ -229,7 +246,7 @@ impl Engine {
         judged: Judgement,
         hold: Option<Duration>,
         pace: Pace,
-    ) {
+    ) -> bool {
         let entry = &mut self.origins[origin];
         entry.on_end(now.mono, attempt);
         let endpoint = &entry.endpoint;
@@ -275,6 +292,7 @@ impl Engine {
                 self.revisit(origin);
             }
         }
+        matches!(change, Change::Opened(_))
     }
 
     fn hold(&mut self, now: Now, origin: Key, delay: Duration) {
@@ -330,7 +348,8 @@ impl Engine {
         self.outputs.push_back(Output::Note(Box::new(note)));
     }
 
-    /// What comes next for a job of which this was the verdict.
+    /// What comes next for a job of which this was the verdict; and if that is its end only because its time to live
+    /// ends first, after how long the next attempt would have been due.
     fn next(
         &mut self,
         now: Now,
@@ -338,7 +357,7 @@ impl Engine {
         job: &Job,
         verdict: Verdict,
         asked: Option<Duration>,
-    ) -> Next {
+    ) -> (Next, Option<Duration>) {
         let outcome = match verdict {
             Verdict::Delivered => Outcome::Delivered,
             Verdict::Rejected => Outcome::Rejected,
@@ -357,12 +376,22 @@ impl Engine {
                 match backoff::wait(endpoint, attempts, asked, &mut self.rng) {
                     None => Outcome::Exhausted,
                     Some(_) if self.phase != Phase::Running => Outcome::Cancelled,
-                    Some(wait) if now.mono + wait >= expires(job) => Outcome::Expired,
-                    Some(wait) => return Next::Retry(wait),
+                    Some(wait) if now.mono + wait >= expires(job) => {
+                        return (Next::Ended(Outcome::Expired), Some(wait));
+                    }
+                    Some(wait) => return (Next::Retry(wait), None),
                 }
             }
         };
-        Next::Ended(outcome)
+        (Next::Ended(outcome), None)
+    }
+
+    /// Puts a job in line again that a dial could not be made for: it is dials that wait for this machine's trouble to
+    /// end (`throttle`), while any connection that comes free takes the job (F155).
+    fn put_back(&mut self, now: Now, origin: Key, job: Box<Job>) {
+        let expires = expires(&job);
+        self.enqueue(origin, Waiting::new(job, now.mono, expires));
+        self.revisit(origin);
     }
 
     /// Puts a job aside until it is due again. It holds nothing but its memory.
@@ -504,12 +533,22 @@ impl Engine {
         }
         let entry = &self.origins[origin];
         let ttl = ttl(&waiting.job);
-        let dial = waiting.dial;
-        let is_resolving = dial.is_some_and(|dial| entry.pool.is_resolving(dial));
+        let dial = waiting.dial.and_then(|dial| entry.pool.dial(dial));
+        let is_resolving = dial.is_some_and(Dial::is_resolving);
+        if let Some(dial) = dial {
+            dial.spent_until(now.mono)
+                .enter(&mut waiting.job.progress.timings);
+        }
+        let expired_waiting_for = |what: String| Happened::Expired {
+            ttl,
+            waited_for: Some(what.into()),
+        };
         let happened = match waiting.attempt.map(|attempt| attempt.limit) {
-            None => Happened::Expired { ttl },
+            None => expired_waiting_for(entry.hindrance(now.mono)),
             // The name servers keep silent: as if no attempt had begun (F69, F77).
-            Some(Limit::Ttl(_)) if is_resolving => Happened::Expired { ttl },
+            Some(Limit::Ttl(_)) if is_resolving => {
+                expired_waiting_for("an answer of the name servers".to_owned())
+            }
             Some(Limit::Timeout(limit) | Limit::Adaptive(limit)) if is_resolving => {
                 Happened::TimedOut(Clock::AttemptLookup(limit))
             }

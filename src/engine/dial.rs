@@ -18,6 +18,7 @@ use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::engine::event::{Cause, SockId};
 use crate::engine::outcome::{Clock, Happened};
+use crate::wire::job::Timings;
 use race::{RACERS_MAX, Race};
 
 /// A connection on its way up.
@@ -186,7 +187,10 @@ impl Dial {
                     race.on_failed(sock, cause);
                     (since, race)
                 }
-                Stage::Securing { mut race, .. } => {
+                Stage::Securing {
+                    since, mut race, ..
+                } => {
+                    self.spent.tls = now.since(since);
                     race.note(cause);
                     (now, race)
                 }
@@ -197,7 +201,10 @@ impl Dial {
         let next = match race.next() {
             Some(addr) => Next::Connect(addr),
             None if race.len() > 0 => Next::Wait,
-            None => return Next::GiveUp(Happened::ConnectFailed(race.into_failure())),
+            None => {
+                self.spent.connect += now.since(since);
+                return Next::GiveUp(Happened::ConnectFailed(race.into_failure()));
+            }
         };
         self.stage = Stage::Connecting { since, race };
         next
@@ -296,6 +303,26 @@ impl Dial {
     #[must_use]
     pub const fn spent(&self) -> Spent {
         self.spent
+    }
+
+    /// The same while it is on its way: of the stage that it has reached, the time until now.
+    #[must_use]
+    pub fn spent_until(&self, now: Instant) -> Spent {
+        let mut spent = self.spent;
+        match &self.stage {
+            Stage::Resolving { since } => spent.dns += now.since(*since),
+            Stage::Connecting { since, .. } => spent.connect += now.since(*since),
+            Stage::Securing { since, .. } => spent.tls += now.since(*since),
+            Stage::Up { .. } => {}
+        }
+        spent
+    }
+}
+
+impl Spent {
+    /// Enters it among the times of an attempt.
+    pub const fn enter(self, timings: &mut Timings) {
+        (timings.dns, timings.connect, timings.tls) = (self.dns, self.connect, self.tls);
     }
 }
 

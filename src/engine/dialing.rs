@@ -68,6 +68,7 @@ impl Engine {
         let dial = Dial::new(now.mono, purpose, entry.endpoint.connect_timeout);
         let connection = entry.pool.insert(Connection::dialing(dial));
         if let Some(waiting) = entry.queue.get_mut(purpose.job()) {
+            waiting.job.progress.on_begin(attempt.queued);
             waiting.attempt = Some(attempt);
             waiting.since = since;
             waiting.dial = Some(connection);
@@ -299,7 +300,8 @@ impl Engine {
     /// A dial has failed: so has the attempt of the job it was made for, unless that job has left.
     pub(super) fn fail_dial(&mut self, now: Now, place: Place, happened: Happened) {
         let dial = self.origins[place.origin].pool[place.connection].dial();
-        let job = dial.expect("only a dial can fail as one").purpose().job();
+        let dial = dial.expect("only a dial can fail as one");
+        let (job, spent) = (dial.purpose().job(), dial.spent_until(now.mono));
         let reason = match &happened {
             Happened::TimedOut(_) => CloseReason::ConnectTimeout,
             Happened::Cancelled => CloseReason::Shutdown,
@@ -309,7 +311,8 @@ impl Engine {
         if let Happened::ConnectFailed(cause) = &happened {
             self.on_dial_failed(now, place.origin, cause.kind);
         }
-        if let Some(waiting) = self.dequeue(place.origin, job) {
+        if let Some(mut waiting) = self.dequeue(place.origin, job) {
+            spent.enter(&mut waiting.job.progress.timings);
             self.conclude(
                 now,
                 Some(place.origin),

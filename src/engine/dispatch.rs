@@ -52,8 +52,11 @@ impl Engine {
         }
         let expires = expires(&job);
         if expires <= now.mono {
-            let ttl = ttl(&job);
-            return self.conclude(now, Some(origin), job, None, Happened::Expired { ttl });
+            let happened = Happened::Expired {
+                ttl: ttl(&job),
+                waited_for: None,
+            };
+            return self.conclude(now, Some(origin), job, None, happened);
         }
         if job.progress.attempts > 0 && job.progress.due > now.mono {
             return self.wait_until_due(now, origin, job);
@@ -283,6 +286,7 @@ impl Engine {
             self.totals.waits.add(now.mono.since(waiting.since));
         }
         let mut job = waiting.job;
+        job.progress.on_begin(attempt.queued);
         let Origin {
             endpoint,
             pool,
@@ -293,9 +297,7 @@ impl Engine {
         let reused = connection.is_used();
         tally.reused += u64::from(reused);
         job.progress.reused = reused;
-        let timings = &mut job.progress.timings;
-        timings.queued = attempt.queued;
-        (timings.dns, timings.connect, timings.tls) = (spent.dns, spent.connect, spent.tls);
+        spent.enter(&mut job.progress.timings);
         let exchange = write_request(now, &mut job, endpoint, attempt, reused);
         let look = connection.start(now.mono, job, exchange);
         let sock = connection

@@ -57,6 +57,8 @@ pub struct Origin {
     pub pool: Lazy<Pool>,
     /// Whether it may be sent to.
     pub breaker: Breaker,
+    /// What the failure was that last opened it.
+    pub opened_by: Option<Box<str>>,
     /// How much.
     pub throttle: Throttle,
     /// How often.
@@ -132,6 +134,7 @@ impl Origin {
             queue: Lazy::default(),
             pool: Lazy::default(),
             breaker: Breaker::default(),
+            opened_by: None,
             throttle: Throttle::default(),
             bucket: Bucket::default(),
             is_dry: false,
@@ -481,6 +484,40 @@ impl Origin {
             self.open_since.is_none() || self.may_begin(now),
             "what may begin was not looked at"
         );
+    }
+
+    /// What keeps the attempts of its jobs in line from beginning, in words for the result of one that has expired.
+    #[must_use]
+    pub fn hindrance(&self, now: Instant) -> String {
+        if self.breaker.is_isolated() {
+            return "the circuit breaker, which is held open until its reset".to_owned();
+        }
+        if !self.breaker.is_closed() {
+            let opened_by = self.opened_by.as_deref();
+            let opened_by = opened_by.unwrap_or("failures in a row");
+            return format!("the circuit breaker, which is open after {opened_by}");
+        }
+        if self.throttle.is_held(now) {
+            return "the end of the time for which the receiver asked to be left alone (Retry-After)".to_owned();
+        }
+        if !self.has_token(now) {
+            return "rateLimit to allow another attempt".to_owned();
+        }
+        if self.attempts >= self.attempts_max(now) {
+            return "its turn: load comes back in steps".to_owned();
+        }
+        if self.pool.len() >= self.endpoint.max_connections as usize {
+            let all = self.endpoint.max_connections;
+            return format!("a connection: all {all} of the origin are in use (maxConnections)");
+        }
+        if self.wants_place.is_some() {
+            return "a connection: all of the process are in use (maxConnectionsTotal)".to_owned();
+        }
+        if !self.throttle.may_dial(now) {
+            return "a connection, for which this machine has no port, descriptor, memory or way"
+                .to_owned();
+        }
+        "a connection".to_owned()
     }
 
     /// Whether it has neither jobs nor connections.

@@ -46,6 +46,8 @@ pub enum Happened {
     Expired {
         /// The time to live.
         ttl: Duration,
+        /// What it waited for.
+        waited_for: Option<Box<str>>,
     },
     /// The name does not exist or has no address.
     NoAddress(Box<str>),
@@ -363,10 +365,14 @@ impl Happened {
                 ErrorKind::CircuitOpen,
                 "the circuit breaker of the origin is open".into(),
             ),
-            Happened::Expired { ttl } => (
-                ErrorKind::Ttl,
-                format!("waited longer than its ttl of {}", Seconds(ttl)).into(),
-            ),
+            Happened::Expired { ttl, waited_for } => {
+                let mut message = format!("waited longer than its ttl of {}", Seconds(ttl));
+                if let Some(what) = waited_for {
+                    message.push_str(" for ");
+                    message.push_str(&what);
+                }
+                (ErrorKind::Ttl, message.into())
+            }
             Happened::NoAddress(message) => (ErrorKind::Dns, String::from(message).into()),
             Happened::Unresolved(message) => (ErrorKind::Local, String::from(message).into()),
             Happened::Dotted => (ErrorKind::Invalid, JobError::DottedId.to_string().into()),
@@ -389,6 +395,22 @@ impl Happened {
             message,
             excerpt: None,
         }
+    }
+}
+
+/// What a result says where the time to live ends before the next attempt would be due, after so long; `asked`: for so
+/// long the receiver wants to be left alone, and that is why.
+#[must_use]
+pub fn too_late(message: &str, wait: Duration, asked: Option<Duration>) -> String {
+    match asked {
+        Some(asked) => format!(
+            "{message} and asks to wait {}, ttl ends before",
+            Seconds(asked)
+        ),
+        None => format!(
+            "{message}; the next attempt would be due in {}, ttl ends before",
+            Seconds(wait)
+        ),
     }
 }
 

@@ -143,11 +143,10 @@ impl Pool {
         self.dials
     }
 
-    /// Whether the dial of this connection still waits for addresses.
+    /// The dial of this connection, while it is on its way up.
     #[must_use]
-    pub fn is_resolving(&self, connection: Key) -> bool {
-        let dial = self.get(connection).and_then(Connection::dial);
-        dial.is_some_and(Dial::is_resolving)
+    pub fn dial(&self, connection: Key) -> Option<&Dial> {
+        self.get(connection).and_then(Connection::dial)
     }
 
     /// Panics if the counts do not hold: for tests, after every step.

@@ -121,6 +121,12 @@ impl Throttle {
         }
     }
 
+    /// Whether a receiver's hold lasts.
+    #[must_use]
+    pub fn is_held(&self, now: Instant) -> bool {
+        matches!(self.load, Load::Held { until } if now < until)
+    }
+
     /// Whether dials may begin.
     #[must_use]
     pub fn may_dial(&self, now: Instant) -> bool {

@@ -150,6 +150,17 @@ pub struct Timings {
     pub first_byte: Duration,
 }
 
+impl Progress {
+    /// Another attempt begins, after such a wait: what is known of the one before it is no more.
+    pub fn on_begin(&mut self, queued: Duration) {
+        self.reused = false;
+        self.timings = Timings {
+            queued,
+            ..Timings::default()
+        };
+    }
+}
+
 impl Message {
     /// A message of `body`, with `room` bytes in front of it.
     #[must_use]

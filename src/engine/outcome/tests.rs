@@ -177,6 +177,7 @@ fn failures() {
         (
             Happened::Expired {
                 ttl: Duration::ZERO,
+                waited_for: None,
             },
             Verdict::Expired,
             Neutral,
