@@ -278,6 +278,7 @@ impl Engine {
                 self.tell_breaker(origin, None);
             }
         }
+        self.judge_standing(origin, judged);
         if let Some(delay) = hold {
             self.hold(now, origin, delay);
         }

@@ -74,7 +74,7 @@ impl Engine {
             waiting.dial = Some(connection);
         }
         let host = Arc::clone(&entry.name);
-        self.places.take();
+        self.enter_share(origin);
         if was_last {
             self.wait_for_token(now, origin);
         }
@@ -174,7 +174,7 @@ impl Engine {
             .socks()
             .next()
             .is_some();
-        let has_place = !is_second || self.has_place();
+        let has_place = !is_second || self.has_place(place.origin);
         let dial = self.origins[place.origin].pool[place.connection].dial_mut();
         let dial = dial.expect("it asks for a connection");
         if has_place {
@@ -187,7 +187,8 @@ impl Engine {
                 keep_alive,
             });
             if is_second {
-                self.places.take_racer();
+                self.origins[place.origin].racers += 1;
+                self.enter_share(place.origin);
             }
         } else {
             dial.put_off(now.mono);
@@ -211,7 +212,7 @@ impl Engine {
         if let Some(sock) = loser {
             self.sockets.remove(sock.0);
             self.outputs.push_back(Output::Close { sock });
-            self.give_back_racer();
+            self.give_back_racer(place.origin);
         }
         if self.refuse_in_time(now, place) {
             return;
@@ -275,14 +276,15 @@ impl Engine {
         let was_racing = dial.is_racing();
         let next = dial.on_failed(now.mono, sock, cause);
         if was_racing {
-            self.give_back_racer();
+            self.give_back_racer(place.origin);
         }
         self.follow(now, place, next);
     }
 
     /// One of the two sockets of a dial is gone.
-    fn give_back_racer(&mut self) {
-        self.places.give_back_racer();
+    fn give_back_racer(&mut self, origin: Key) {
+        self.origins[origin].racers -= 1;
+        self.enter_share(origin);
         self.offer_place();
     }
 
@@ -328,7 +330,7 @@ impl Engine {
     /// what was wanting, and gives way (F19); where there is no way to the receiver (F11), it would be in vain.
     fn on_dial_failed(&mut self, now: Now, origin: Key, kind: CauseKind) {
         match kind {
-            CauseKind::Local => _ = self.evict_longest_idle(),
+            CauseKind::Local => _ = self.evict_longest_idle(self.origins[origin].standing),
             CauseKind::NoNetwork => {}
             CauseKind::Refused
             | CauseKind::Unreachable

@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
-use crate::base::slab::{Key, Slab};
+use crate::base::slab::Key;
 use crate::base::time::Now;
 use crate::base::wheel::TimerId;
 use crate::engine::attempt::Attempt;
 use crate::engine::close_reason::CloseReason;
 use crate::engine::conclude::{excerpt_bytes, expires, ttl};
-use crate::engine::connection::{Connection, Then, Turn};
+use crate::engine::connection::{Then, Turn};
 use crate::engine::dial::{Dial, Spent};
 use crate::engine::event::{Cause, CauseKind, Note, Output};
 use crate::engine::exchange::Exchange;
@@ -21,7 +21,6 @@ use crate::engine::guard::Rule;
 use crate::engine::heading::{self, Heading};
 use crate::engine::origin::{Counted, Origin};
 use crate::engine::outcome::Happened;
-use crate::engine::places::Idle;
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, Phase, Place, STEPS_A_CALL, guard};
@@ -158,7 +157,7 @@ impl Engine {
             let connection = pool.newest_idle()?;
             let Some(reason) = pool[connection].unfit(now.mono) else {
                 pool.pop_newest_idle();
-                self.places.on_busy();
+                self.enter_share(origin);
                 return Some(connection);
             };
             self.close(Place { origin, connection }, reason);
@@ -219,40 +218,6 @@ impl Engine {
             self.conclude(now, Some(origin), waiting.job, waiting.attempt, happened);
         }
         self.revisit(origin);
-    }
-
-    /// Whether there is a place for one more socket, or an idle connection that gives way.
-    pub(super) fn has_place(&mut self) -> bool {
-        let max = self.policy.max_connections_total;
-        // After new settings there may be more than one too many.
-        (self.places.taken() < max || self.evict_longest_idle()) && self.places.taken() < max
-    }
-
-    /// Whether there is a place for one more socket; else the origin waits for one.
-    pub(super) fn find_place(&mut self, origin: Key) -> bool {
-        if self.has_place() {
-            return true;
-        }
-        let wanting = &mut self.origins[origin];
-        if wanting.wants_place.is_none() {
-            let connections = wanting.pool.len() as u32;
-            wanting.wants_place = Some(connections);
-            self.places.want(origin, connections);
-        }
-        false
-    }
-
-    /// Closes the connection that is idle for longest; whether there was one.
-    pub(super) fn evict_longest_idle(&mut self) -> bool {
-        let origins = &self.origins;
-        let Some(Idle {
-            origin, connection, ..
-        }) = self.places.longest_idle(|idle| is_idle(origins, idle))
-        else {
-            return false;
-        };
-        self.close(Place { origin, connection }, CloseReason::Evicted);
-        true
     }
 
     /// The last attempt has begun that `rateLimit` allows now.
@@ -374,38 +339,9 @@ impl Engine {
         let configured = entry.endpoint.idle_timeout;
         let limit = entry.idle_time.limit(now.mono, configured);
         entry.pool.push_idle(now.mono, connection, limit);
-        let origins = &self.origins;
-        self.places.on_idle(
-            Idle {
-                origin,
-                connection,
-                since: now.mono,
-            },
-            |idle| is_idle(origins, idle),
-        );
+        self.enter_idle(now, origin);
         self.arm(place);
         self.offer_place();
-    }
-
-    /// If origins want a place and there may be one, the next of them is looked at soon.
-    pub(super) fn offer_place(&mut self) {
-        if let Some(origin) = self.places.next_wanting() {
-            self.origins[origin].wants_place = None;
-            self.revisit(origin);
-        }
-    }
-
-    /// An origin was looked at because there was a place: what it has left of it is the next one's.
-    pub(super) fn pass_place_on(&mut self) {
-        if self.has_spare_place() {
-            self.offer_place();
-        }
-    }
-
-    /// Whether there is a place for one more socket, or a connection that would give way.
-    pub(super) fn has_spare_place(&self) -> bool {
-        let has_idle = self.places.busy() < self.places.open();
-        has_idle || self.places.taken() < self.policy.max_connections_total
     }
 
     /// The one place where a connection ends.
@@ -421,9 +357,7 @@ impl Engine {
             self.sockets.remove(sock.0);
             self.outputs.push_back(Output::Close { sock });
         }
-        if connection.dial().is_some_and(Dial::is_racing) {
-            self.places.give_back_racer();
-        }
+        entry.racers -= u32::from(connection.dial().is_some_and(Dial::is_racing));
         // One that never came up is told of by the attempt that failed with it.
         if connection.dial().is_none() {
             entry.tally.closed.add(reason.name(), 1);
@@ -433,7 +367,7 @@ impl Engine {
             };
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
-        self.places.give_back(connection.idle_since().is_some());
+        self.enter_share(place.origin);
         self.look_if_unused(place.origin);
         self.offer_place();
     }
@@ -451,14 +385,6 @@ impl Engine {
             self.close(Place { connection, ..dead }, CloseReason::Stale);
         }
     }
-}
-
-/// Whether a connection is still idle that was so at some moment, and has been since.
-fn is_idle(origins: &Slab<Box<Origin>>, idle: Idle) -> bool {
-    let connection = origins
-        .get(idle.origin)
-        .and_then(|origin| origin.pool.get(idle.connection));
-    connection.and_then(Connection::idle_since) == Some(idle.since)
 }
 
 /// Writes the head of this attempt in front of the job's body.

@@ -97,8 +97,11 @@ impl Engine {
         if let Some((timer, _)) = origin.gate {
             self.wheel.cancel(timer);
         }
-        if let Some(connections) = origin.wants_place {
-            self.places.forget(key, connections);
+        if let Some(wish) = origin.wants_place {
+            self.places.forget(key, wish);
+        }
+        if let Some(since) = origin.idle_filed {
+            self.places.forget_idle(origin.standing, since, key);
         }
         self.outputs.push_back(Output::OriginRetired {
             origin: Arc::clone(&origin.name),

@@ -12,11 +12,11 @@
 //! and until it is done `poll_timeout` says "at once". An input for a socket that is closed is counted and
 //! ignored. Every job handed in comes back in exactly one [`Output::Done`] or [`Output::Postponed`].
 //!
-//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Eight rooms
+//! The leaves (`queue`, `pool`, `connection`, …) take facts and return values; they never call up. Nine rooms
 //! know strangers at once: this one (inputs, timers, sockets), `dispatch` (jobs and connections find each
 //! other), `dialing` (connections come up), `queries` (names are looked up), `conclude` (what becomes of a
-//! job), `revision` (new settings take effect), `asking` (how the origins stand) and `forgetting` (how many of them
-//! are remembered). Start reading at `connection`.
+//! job), `revision` (new settings take effect), `asking` (how the origins stand), `forgetting` (how many of them are
+//! remembered) and `sharing` (who gets a place for a socket). Start reading at `connection`.
 
 mod adaptive_concurrency;
 mod adaptive_timeout;
@@ -49,6 +49,7 @@ mod rate;
 pub mod resolver;
 mod revision;
 mod score;
+mod sharing;
 pub mod stats;
 mod throttle;
 mod unused;
@@ -70,7 +71,7 @@ use crate::engine::breaker::BreakerState;
 use crate::engine::dial::Dial;
 use crate::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
 use crate::engine::origin::{Counted, Origin};
-use crate::engine::places::Places;
+use crate::engine::places::{Places, Share, Standing};
 use crate::engine::policy::Policy;
 use crate::engine::resolver::Resolver;
 use crate::engine::stats::Stats;
@@ -283,7 +284,7 @@ impl Engine {
             if let Some(origin) = self.origins.get_mut(key) {
                 origin.in_backlog = false;
                 self.feed(now, key);
-                self.pass_place_on();
+                self.offer_place();
             }
         }
         self.revise(now);
@@ -345,7 +346,7 @@ impl Engine {
 
     /// Connections that are open or on their way up.
     #[must_use]
-    pub const fn connections(&self) -> u32 {
+    pub fn connections(&self) -> u32 {
         self.places.open()
     }
 
@@ -368,6 +369,7 @@ impl Engine {
         let (mut jobs, mut connections, mut idle, mut socks, mut racers) = (0, 0, 0, 0, 0);
         let mut counted = Counted::default();
         let mut excerpt_bytes = 0;
+        let mut shares = [Share::default(); 3];
         for (_, origin) in self.origins.iter() {
             origin.check_invariants(self.seen);
             jobs += origin.queue.len();
@@ -377,6 +379,7 @@ impl Engine {
             connections += origin.pool.len() as u32;
             idle += origin.pool.idle_len();
             let mut attempts = origin.queue.begun();
+            let mut racing = 0;
             let waiting = origin.queue.iter().map(|waiting| &*waiting.job);
             let under_way = origin.pool.iter().filter_map(|(_, on)| on.job());
             let failures = waiting.chain(under_way);
@@ -386,7 +389,7 @@ impl Engine {
                 attempts += u32::from(connection.is_exchanging());
                 jobs += usize::from(connection.is_exchanging());
                 socks += connection.socks().count();
-                racers += u32::from(connection.dial().is_some_and(Dial::is_racing));
+                racing += u32::from(connection.dial().is_some_and(Dial::is_racing));
                 let (_, at) = connection.alarm.expect("every connection has an alarm");
                 assert!(
                     at <= connection.deadline(),
@@ -394,7 +397,14 @@ impl Engine {
                 );
             }
             assert_eq!(attempts, origin.attempts(), "attempts under way");
-            let spare = self.has_spare_place();
+            assert_eq!(racing, origin.racers, "second sockets");
+            racers += racing;
+            let share = origin.share;
+            let all = &mut shares[share.standing as usize];
+            (all.open, all.racers) = (all.open + share.open, all.racers + share.racers);
+            (all.idle, all.standing) = (all.idle + share.idle, Standing::default());
+            let max = self.policy.max_connections_total;
+            let spare = self.places.has_spare(max, origin.standing);
             let room = origin.pool.len() < origin.endpoint.max_connections as usize;
             let may_go = origin.next_to_dial(self.seen).is_some();
             let waits = origin.queue.in_line() > origin.pool.dials() && may_go;
@@ -427,6 +437,7 @@ impl Engine {
             .iter()
             .filter(|(_, origin)| origin.filed.is_some());
         assert_eq!(filed.count(), self.unused.len(), "unused origins are filed");
+        assert_eq!(&shares, self.places.shares(), "places by standing");
         let queries = self.query_socks.iter().flatten().count();
         assert_eq!(socks + queries, self.sockets.len(), "sockets have owners");
     }

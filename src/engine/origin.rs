@@ -28,6 +28,7 @@ use crate::engine::breaker::Breaker;
 use crate::engine::idle_time::IdleTime;
 use crate::engine::latency::Latency;
 use crate::engine::outcome::{Accounting, Strain};
+use crate::engine::places::{Share, Standing, Wish};
 use crate::engine::policy::{Endpoint, OnCircuitOpen, Trust};
 use crate::engine::pool::Pool;
 use crate::engine::preference::Preference;
@@ -92,8 +93,16 @@ pub struct Origin {
     pub gate: Option<(TimerId, Instant)>,
     /// Its scheme is allowed no more: what waits ends, and nothing is dialed.
     pub is_forbidden: bool,
-    /// It waits in `places`, filed under this many connections.
-    pub wants_place: Option<u32>,
+    /// What its last attempt that counts says of it.
+    pub standing: Standing,
+    /// What it has of the places, as it was last entered there.
+    pub share: Share,
+    /// Second sockets of connections on their way up.
+    pub racers: u32,
+    /// It may have idle connections, none of them idle for longer, and `places` knows.
+    pub idle_filed: Option<Instant>,
+    /// It waits in `places`, filed so.
+    pub wants_place: Option<Wish>,
     /// It waits in the engine's backlog.
     pub in_backlog: bool,
     /// It is to be looked at when this call is over, since it may have become unused.
@@ -153,6 +162,10 @@ impl Origin {
             last_job: now,
             gate: None,
             is_forbidden: false,
+            standing: Standing::default(),
+            share: Share::default(),
+            racers: 0,
+            idle_filed: None,
             wants_place: None,
             in_backlog: false,
             is_emptied: false,
@@ -416,6 +429,17 @@ impl Origin {
         self.score.value(now).round() as u8
     }
 
+    /// What it has of the places, as things are now.
+    #[must_use]
+    pub fn present_share(&self) -> Share {
+        Share {
+            standing: self.standing,
+            open: self.pool.len() as u32,
+            racers: self.racers,
+            idle: self.pool.idle_len(),
+        }
+    }
+
     /// Its jobs that wait, by what for, as things are now.
     #[must_use]
     pub fn count(&self) -> Counted {
@@ -476,6 +500,11 @@ impl Origin {
         self.pool.check_invariants();
         self.queue.check_invariants();
         assert_eq!(self.counted, self.count(), "jobs that wait");
+        assert_eq!(self.share, self.present_share(), "its share of the places");
+        assert!(
+            self.pool.idle_len() == 0 || self.idle_filed.is_some(),
+            "idle connections that nobody finds"
+        );
         assert!(
             !self.is_dry || self.gate.is_some(),
             "nobody looks for the next token"

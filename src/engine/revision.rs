@@ -21,6 +21,7 @@ use crate::engine::guard::Rule;
 use crate::engine::heading;
 use crate::engine::origin::Origin;
 use crate::engine::outcome::Happened;
+use crate::engine::places::Standing;
 use crate::engine::policy::Policy;
 use crate::engine::{Engine, Phase, Place, STEPS_A_CALL, guard};
 use crate::wire::url;
@@ -37,7 +38,7 @@ impl Engine {
         self.revised = Some(0);
         self.revise(now);
         // There may be more places than before.
-        self.pass_place_on();
+        self.offer_place();
     }
 
     /// Has the settings take effect at the next few origins, if that is not done.
@@ -114,7 +115,7 @@ impl Engine {
     /// Closes idle connections beyond `maxConnectionsTotal`, as far as one call may; whether that is done.
     fn evict_surplus(&mut self) -> bool {
         for _ in 0..STEPS_A_CALL {
-            if !self.has_too_many() || !self.evict_longest_idle() {
+            if !self.has_too_many() || !self.evict_longest_idle(Standing::Proven) {
                 return true;
             }
         }

@@ -37,7 +37,7 @@ const PURE: [&str; 5] = ["base", "wire", "engine", "intake", "journal"];
 /// What every leaf of the engine may name.
 const COMMON_LEAVES: [&str; 5] = ["attempt", "close_reason", "event", "outcome", "policy"];
 /// The engine's rooms beside its `mod`: like that one, they may name all leaves.
-const PARENT: [&str; 7] = [
+const PARENT: [&str; 8] = [
     "dispatch",
     "dialing",
     "queries",
@@ -45,6 +45,7 @@ const PARENT: [&str; 7] = [
     "revision",
     "asking",
     "forgetting",
+    "sharing",
 ];
 /// The engine's leaves that own others, and which. Its `mod` (and that one's tests) may name all.
 const OWNERS: [(&str, &[&str]); 3] = [
@@ -52,6 +53,7 @@ const OWNERS: [(&str, &[&str]); 3] = [
         "origin",
         &[
             "queue",
+            "places",
             "pool",
             "throttle",
             "unused",
