@@ -135,7 +135,7 @@ fn f53_a_retry_after_that_means_nothing_or_is_over_is_ignored() {
     let values = [
         "'0'",
         "'-60'",
-        "'60.5'",
+        "'60.'",
         "'60 s'",
         "'tomorrow'",
         "''",
