@@ -188,7 +188,7 @@ fn reopen(dir: &Path) -> Spool {
     while clock::now().mono.since(start) < PATIENCE {
         match Spool::open(dir, small()) {
             Ok(spool) => return spool,
-            Err(OpenError::InUse { .. }) => std::thread::sleep(GLANCE),
+            Err(OpenError::InUse { .. }) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),
         }
     }
