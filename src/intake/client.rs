@@ -8,9 +8,11 @@
 
 use crate::base::lines::{Line, LineBuffer};
 use crate::base::queue::Queue;
+use crate::base::time::Instant;
 use crate::intake::admission::Candidate;
 use crate::intake::answers::Answers;
 use crate::intake::event::Kind;
+use crate::intake::held::HeldBy;
 use crate::wire::report;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
@@ -43,6 +45,8 @@ pub(super) struct Client {
     pub(super) half_bytes: usize,
     /// There was no room for that line: the rest of it is discarded, and then it is refused.
     pub(super) is_half_refused: bool,
+    /// Since when it is not read from, if so (`held`).
+    pub(super) held_since: Option<Instant>,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
     /// Whether the shell was told to fetch its results.
@@ -98,6 +102,7 @@ impl Client {
             held: None,
             half_bytes: 0,
             is_half_refused: false,
+            held_since: None,
             is_queued: false,
             is_announced: false,
             is_deaf: false,
@@ -260,9 +265,17 @@ impl Client {
     }
 
     /// Whether its lines have to wait: for its results to be read, or for some of `pending_max` jobs to end.
-    pub(super) const fn is_stalled(&self, pending_max: usize) -> bool {
+    pub(super) fn is_stalled(&self, pending_max: usize) -> bool {
+        self.stalled_by(pending_max).is_some()
+    }
+
+    /// What its lines have to wait for, if they do.
+    pub(super) fn stalled_by(&self, pending_max: usize) -> Option<HeldBy> {
+        if self.unwritten() >= RESULT_BYTES_MAX {
+            return Some(HeldBy::Unread(self.unwritten()));
+        }
         let has_many = matches!(self.kind, Kind::Socket(_)) && self.pending >= pending_max;
-        has_many || self.unwritten() >= RESULT_BYTES_MAX
+        has_many.then_some(HeldBy::OwnJobs(self.pending))
     }
 
     /// Whether all of its lines were read (or given up).

@@ -8,6 +8,8 @@
 use std::time::Duration;
 
 use crate::base::time::Instant;
+use crate::intake::event::Kind;
+use crate::intake::held::{Held, STANDS_STILL_AFTER};
 use crate::intake::survey::{PoolState, Survey};
 use crate::wire::endpoint_row::PutOff;
 use crate::wire::health::{Check, Status, Value};
@@ -37,6 +39,8 @@ pub(super) struct Situation {
     pub(super) pending_bytes_max: usize,
     /// They are refused from here on, those of low priority first.
     pub(super) is_scarce: bool,
+    /// Who is not read from for the longest time, and how many are not.
+    pub(super) standing: Option<(Held, usize)>,
 }
 
 /// The checks that the machines of this floor can answer for.
@@ -46,7 +50,7 @@ pub(super) fn checks(now: Instant, survey: &Survey, situation: &Situation) -> Ve
     let local = survey.totals().filter_map(|totals| totals.local.as_ref());
     vec![
         pool(survey.pool(), &missing),
-        intake(situation),
+        intake(now, situation),
         spool(situation),
         trouble(now, "resolver", names, "names are resolved"),
         trouble(now, "local", local, "this machine puts no job off"),
@@ -90,7 +94,7 @@ fn pool(pool: PoolState, missing: &[u16]) -> Check {
     }
 }
 
-fn intake(situation: &Situation) -> Check {
+fn intake(now: Instant, situation: &Situation) -> Check {
     let Situation {
         closed,
         serves,
@@ -101,6 +105,7 @@ fn intake(situation: &Situation) -> Check {
         pending_bytes,
         pending_bytes_max,
         is_scarce,
+        standing,
     } = *situation;
     let is_full = pending >= pending_max || pending_bytes >= pending_bytes_max;
     let (status, description) = match closed {
@@ -115,10 +120,17 @@ fn intake(situation: &Situation) -> Check {
         ),
         None => (Status::Healthy, "jobs are taken in"),
     };
+    let standing = standing.filter(|(held, _)| now.since(held.since) >= STANDS_STILL_AFTER);
+    let (status, description) = match standing {
+        Some((held, count)) if status == Status::Healthy => {
+            (Status::Degraded, in_words(now, &held, count))
+        }
+        Some(_) | None => (status, description.to_owned()),
+    };
     Check {
         name: "intake",
         status,
-        description: description.to_owned(),
+        description,
         data: vec![
             ("pending", Value::Number(pending as u64)),
             ("maxPending", Value::Number(pending_max as u64)),
@@ -126,6 +138,21 @@ fn intake(situation: &Situation) -> Check {
             ("maxPendingBytes", Value::Number(pending_bytes_max as u64)),
         ],
     }
+}
+
+/// Who stands still, and how many others are held.
+fn in_words(now: Instant, held: &Held, count: usize) -> String {
+    let who = match held.kind {
+        Kind::Feed => "standard input",
+        Kind::Socket(_) => "a client of the socket",
+    };
+    let seconds = now.since(held.since).as_secs();
+    let by = held.by;
+    let others = match count - 1 {
+        0 => String::new(),
+        others => format!("; held beside it: {others}"),
+    };
+    format!("{who} is held for {seconds} s: {by}{others}")
 }
 
 /// Whether accepted jobs can be made safe.
@@ -247,6 +274,7 @@ mod tests {
             pending_bytes: 0,
             pending_bytes_max: 1_000,
             is_scarce: false,
+            standing: None,
         };
         let full = Situation {
             pending: 100,
@@ -285,13 +313,17 @@ mod tests {
                 Status::Unhealthy,
             ),
         ] {
-            assert_eq!(intake(&situation).status, status, "{situation:?}");
+            assert_eq!(
+                intake(Instant::default(), &situation).status,
+                status,
+                "{situation:?}"
+            );
         }
         let spools = Situation {
             spools: true,
             ..full
         };
-        assert_eq!(intake(&spools).status, Status::Degraded);
+        assert_eq!(intake(Instant::default(), &spools).status, Status::Degraded);
         for (refusal, status) in [
             (None, Status::Healthy),
             (Some(Refusal::Behind), Status::Degraded),

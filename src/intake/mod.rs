@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod event;
+pub mod held;
 pub mod ledger;
 pub mod limits;
 pub mod survey;
@@ -60,6 +61,7 @@ use self::asked::Asked;
 use self::client::{Client, Dropped};
 use self::dead::Dead;
 use self::event::{Access, ClientId, Input, Kind, Output};
+use self::held::{Held, HeldClients};
 use self::ledger::{Feed, Ledger};
 use self::limits::Limit;
 use self::limits::Limits;
@@ -168,6 +170,8 @@ pub struct Intake {
     /// Who gets the results of jobs that an earlier process took from its feed.
     feed: Option<ClientId>,
     survey: Survey,
+    /// Who is not read from.
+    held: HeldClients,
     phase: Phase,
     progress: Progress,
 }
@@ -206,6 +210,7 @@ impl Intake {
             asked: Asked::default(),
             feed: None,
             survey: Survey::new(settings.engines, seed),
+            held: HeldClients::default(),
             phase: Phase::Open,
             progress: Progress::default(),
         }
@@ -388,6 +393,11 @@ impl Intake {
         &mut self.survey
     }
 
+    /// Clients that are not read from, those first that have been held for longest.
+    pub fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        self.held.iter()
+    }
+
     /// Whether conduit can do its work, as far as intake and the engines know. The pool is that of the survey's last
     /// round.
     #[must_use]
@@ -407,6 +417,7 @@ impl Intake {
             pending_bytes: self.pending_bytes(),
             pending_bytes_max: self.settings.max_pending_bytes,
             is_scarce: self.ledger.is_scarce(self.bytes_beside()),
+            standing: self.held().next().map(|held| (held, self.held.len())),
         };
         health::checks(now.mono, &self.survey, &situation)
     }
@@ -508,6 +519,11 @@ impl Intake {
                 usize::from(client.is_queued),
                 "a client queues once"
             );
+            let held = |since: Instant| {
+                let mut held = self.held.iter();
+                held.any(|held| held.client.0 == key && held.since == since)
+            };
+            assert!(client.held_since.is_none_or(held), "who is held is listed");
             assert!(
                 client.is_announced || client.result_bytes() == 0 || client.kind == Kind::Feed,
                 "results are fetched"
@@ -517,6 +533,11 @@ impl Intake {
                 "a client that is over is closed"
             );
         }
+        let held = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.held_since.is_some());
+        assert_eq!(held.count(), self.held.len(), "who is listed is held");
         let pending: usize = self.clients.iter().map(|(_, client)| client.pending).sum();
         let following = spool.map_or(0, Spooled::following);
         assert!(
@@ -571,6 +592,7 @@ impl Intake {
             self.progress.unread_bytes += client.give_up() as u64;
             self.progress.results_dropped += u64::from(client.held.is_some());
             // Its place in the queue is dropped when it is next looked at.
+            self.release(id);
             self.clients.remove(id.0);
             return;
         }
@@ -588,6 +610,7 @@ impl Intake {
             None => {
                 self.progress.unread_bytes += client.give_up() as u64;
                 self.count_half(id);
+                self.release(id);
                 self.close_if_over(id);
             }
         }
@@ -699,6 +722,7 @@ impl Intake {
         for key in keys {
             self.progress.unread_bytes += self.clients[key].give_up() as u64;
             self.count_half(ClientId(key));
+            self.release(ClientId(key));
             self.close_if_over(ClientId(key));
         }
     }
@@ -742,6 +766,7 @@ impl Intake {
         if client.kind == Kind::Feed || !client.is_over() || client.is_queued {
             return;
         }
+        self.release(id);
         self.clients.remove(id.0);
         self.progress.clients -= 1;
         self.outputs.push_back(Output::Close { client: id });

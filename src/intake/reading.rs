@@ -7,6 +7,7 @@ use crate::base::time::Now;
 use crate::intake::admission::{self, Admitted, Storage};
 use crate::intake::control::{self, Order};
 use crate::intake::event::{Access, ClientId, Kind, Output};
+use crate::intake::held::{Held, HeldBy};
 use crate::intake::ledger::Feed;
 use crate::intake::limits::Limit;
 use crate::intake::spooled::Spooled;
@@ -39,14 +40,23 @@ impl Intake {
             if let Some(buffer) = client.ask() {
                 return Served::Output(Output::Read { client: id, buffer });
             }
-            if client.is_stalled(pending_max) {
+            if let Some(by) = client.stalled_by(pending_max) {
+                self.hold(now, id, by);
                 self.dequeue(queue, id);
                 self.close_if_over(id);
                 continue;
             }
             if (queue == FEED && !self.may_feed(id)) || !self.may_store() {
+                match self.feed() {
+                    Feed::Full if queue == FEED => {
+                        self.hold(now, id, HeldBy::AllJobs(self.ledger.jobs()));
+                    }
+                    // Its pace is that of the jobs; what the spool refuses has its own words.
+                    Feed::Open | Feed::Sated | Feed::Full => self.release(id),
+                }
                 return Served::Nothing;
             }
+            self.release(id);
             if let Some(held) = self.clients[id.0].held.take() {
                 return self.take_in(id, held);
             }
@@ -92,6 +102,30 @@ impl Intake {
                 Feed::Sated => false,
                 Feed::Full => self.ledger.origins_held() > 0 && is_free(),
             }
+    }
+
+    /// The client is passed over. One that has nothing left to be read waits for nothing.
+    fn hold(&mut self, now: Now, id: ClientId, by: HeldBy) {
+        let client = &mut self.clients[id.0];
+        if client.is_read() {
+            return;
+        }
+        let since = *client.held_since.get_or_insert(now.mono);
+        self.held.hold(Held {
+            client: id,
+            kind: client.kind,
+            by,
+            since,
+        });
+    }
+
+    /// The client is not passed over, or gone.
+    pub(super) fn release(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id.0)
+            && let Some(since) = client.held_since.take()
+        {
+            self.held.release(id, since);
+        }
     }
 
     fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {

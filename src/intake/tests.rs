@@ -8,6 +8,7 @@ use super::ledger::{GRANT_LINES, PACE, WAITING_MIN};
 use super::orders::What;
 use super::*;
 use crate::base::time::Wall;
+use crate::wire::health::Status;
 use crate::wire::report::{ErrorKind, Failure};
 use crate::wire::spool::{JobKey, Refusal};
 
@@ -660,6 +661,44 @@ fn f90_a_stalled_reader_holds_its_own_lines_and_nothing_else() {
     world.written(taken);
     world.settle();
     assert_eq!(&*world.out[1].1.id, "held");
+}
+
+#[test]
+fn f159_who_stands_still_is_known_and_told_by_health_after_a_minute() {
+    let mut world = World::new(SETTINGS);
+    let second = Duration::from_secs(1);
+    world.now.mono = world.now.mono + second;
+    while world.intake.result_bytes(world.stdin) < RESULT_BYTES_MAX {
+        world.chunk("x\n".repeat(100));
+    }
+    world.now.mono = world.now.mono + second;
+    world.chunk(line("a", "held"));
+    let held: Vec<held::Held> = world.intake.held().collect();
+    assert_eq!(held.len(), 1);
+    assert_eq!(
+        (held[0].client, held[0].kind, held[0].since),
+        (world.stdin, Kind::Feed, Instant::default() + second),
+        "since it was first passed over"
+    );
+    assert!(matches!(held[0].by, held::HeldBy::Unread(bytes) if bytes >= RESULT_BYTES_MAX));
+    let check = |world: &World| {
+        let checks = world.intake.health(world.now);
+        let check = checks.into_iter().find(|check| check.name == "intake");
+        check.map(|check| (check.status, check.description))
+    };
+    let healthy = (Status::Healthy, "jobs are taken in".to_owned());
+    world.now.mono = held[0].since + 59 * second;
+    assert_eq!(check(&world), Some(healthy.clone()));
+    world.now.mono = world.now.mono + second;
+    let (status, description) = check(&world).expect("there is one");
+    assert_eq!(status, Status::Degraded);
+    let start = "standard input is held for 60 s: its results are not read: ";
+    assert!(description.starts_with(start), "{description}");
+    let (taken, _) = world.take();
+    world.written(taken);
+    world.settle();
+    assert_eq!(world.intake.held().count(), 0);
+    assert_eq!(check(&world), Some(healthy));
 }
 
 #[test]
