@@ -12,7 +12,6 @@ mod io;
 #[cfg(test)]
 mod limits;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::commands::exit;
@@ -23,6 +22,12 @@ use crate::flags::{Command, HealthOptions, HealthPlace, UsageError};
 
 fn main() -> ExitCode {
     io::log::install_panic_hook();
+    let status = start();
+    io::log::flush();
+    status
+}
+
+fn start() -> ExitCode {
     match flags::parse(std::env::args_os().skip(1)) {
         Ok(command) => execute(command),
         Err(UsageError::Nothing) => complain(commands::help::nothing_typed()),
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
 
 fn execute(command: Command) -> ExitCode {
     match command {
-        Command::Run(options) => configured(options.sources, install_log, commands::run::execute),
+        Command::Run(options) => configured(options.sources, begin_run, commands::run::execute),
         Command::Check(options) => configured(options.sources, plain_log, |sources, loaded| {
             commands::check::execute(&sources, &loaded, options.print)
         }),
@@ -75,26 +80,37 @@ fn execute(command: Command) -> ExitCode {
 }
 
 fn install_log(settings: &Settings) {
+    quiet_log(settings);
+    io::log::start();
+}
+
+/// Before a run starts a thread, it has something to do: until then its lines wait.
+fn begin_run(sources: &Sources, settings: &Settings) {
+    quiet_log(settings);
+    commands::run::announce(sources, settings);
+}
+
+fn quiet_log(settings: &Settings) {
     io::log::install(settings.log_level, settings.log_format);
 }
 
 /// Whatever the settings say: a person reads what a command that only looks at them has to say.
-fn plain_log(_: &Settings) {
+fn plain_log(_: &Sources, _: &Settings) {
     install_log(&Settings::default());
 }
 
 /// Executes a command with all that the sources say; what is odd in it is logged first.
 fn configured(
     sources: Sources,
-    log: impl FnOnce(&Settings),
+    log: impl FnOnce(&Sources, &Settings),
     command: impl FnOnce(Sources, Loaded) -> ExitCode,
 ) -> ExitCode {
     let sources = with_environment(sources);
     match sources.load() {
         Ok(loaded) => {
-            log(&loaded.settings);
+            log(&sources, &loaded.settings);
             for warning in &loaded.warnings {
-                log::warn!("{warning}");
+                log::warn!(target: io::log::EACH, "{warning}");
             }
             command(sources, loaded)
         }
@@ -138,7 +154,6 @@ fn complain_of(problems: &[Problem]) -> ExitCode {
 
 /// Wrong usage is no event of a running process, so it is no log line.
 fn complain(text: &str) -> ExitCode {
-    // If standard error is gone too, the status still says it.
-    let _nobody_to_tell = std::io::stderr().write_all(text.as_bytes());
+    io::log::say(text);
     exit::usage()
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::commands::peer::{Answer, Peer};
-use crate::commands::{complain, exit, help};
+use crate::commands::{complain, exit, help, printable_json};
 use crate::flags::{CtlOptions, Order, Verb};
 
 /// Asks and shows.
@@ -67,7 +67,7 @@ fn set(origin: &str, (name, text): &(String, String)) -> Value {
 
 fn show(options: &CtlOptions, answer: &Answer) -> ExitCode {
     let text = match &answer.data {
-        _ if options.json => answer.line.clone(),
+        _ if options.json => printable_json(&answer.line),
         Ok(data) => match options.verb {
             Verb::Status => table::status(data),
             Verb::Endpoints { .. } => table::endpoints(data),

@@ -19,12 +19,12 @@ use conduit::base::time::Instant;
 use conduit::engine::policy::AllowNet;
 use serde::Deserialize;
 
-use crate::commands::exit;
 use crate::commands::run::{self, Refusal};
 use crate::commands::sink::{Grouped, Sink, Tally};
+use crate::commands::{complain, exit};
 use crate::flags::{DemoOptions, SinkOptions};
-use crate::io::clock;
 use crate::io::front::{self, Ended};
+use crate::io::{clock, log as logger, stdio};
 
 const JOBS: u64 = 1_000;
 const ORIGINS: usize = 10;
@@ -99,7 +99,7 @@ struct Summary {
 /// Runs the demonstration. Exit status 0 only if every job was delivered; 3 if it could not run.
 pub(crate) fn execute(options: DemoOptions) -> ExitCode {
     let finished = demonstrate(options).and_then(|summary| {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = stdio::output()?;
         write!(stdout, "{summary}")?;
         stdout.flush()?;
         Ok(summary.seen.delivered())
@@ -110,8 +110,7 @@ pub(crate) fn execute(options: DemoOptions) -> ExitCode {
         Err(Stopped::Refused(refusal)) => refusal.report(),
         Err(Stopped::Early(status)) => status,
         Err(Stopped::Broken(error)) => {
-            // If stderr is gone too, the exit status is all that is left to say it with.
-            let _nobody_to_tell = writeln!(io::stderr(), "conduit demo: {error}");
+            complain(&format!("demo: {error}"));
             exit::unable()
         }
     }
@@ -154,7 +153,7 @@ fn demonstrate(options: DemoOptions) -> Result<Summary, Stopped> {
     let ended = front::run(setup);
     let took = clock::now().mono.since(start);
     if on_terminal {
-        show("");
+        logger::status("");
     }
     drop(running);
     stopper.stop()?;
@@ -289,15 +288,9 @@ impl Live {
     fn draw(&mut self, now: Instant, written: u64, seen: &Seen) {
         if now.since(self.drawn) >= REDRAW {
             self.drawn = now;
-            show(&progress(now.since(self.start), written, seen));
+            logger::status(&progress(now.since(self.start), written, seen));
         }
     }
-}
-
-/// Puts `text` in place of the terminal's last line.
-fn show(text: &str) {
-    // A terminal that is gone must not end the deliveries.
-    let _nobody_looks = write!(io::stderr(), "\r\x1b[K{text}");
 }
 
 /// The text of the live line.

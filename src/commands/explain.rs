@@ -6,7 +6,7 @@
 //! Not here: which settings there are and who said what (`config`), the rules (`engine/guard`).
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use crate::commands::columns::columns;
 use crate::commands::{complain, exit, jobs};
 use crate::config::load::Loaded;
 use crate::config::table::{Default, ENDPOINT_SETTINGS, SETTINGS, Setting};
-use crate::io::{clock, own};
+use crate::io::{clock, own, stdio};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -93,7 +93,9 @@ impl Explainer<'_> {
     /// Whether no job would be refused.
     fn explain_all(&self, mut source: impl Read, json: bool) -> Result<bool, String> {
         let mut lines = LineBuffer::new(self.loaded.settings.max_job_bytes as usize);
-        let mut stdout = io::stdout().lock();
+        let stdout = stdio::output();
+        let mut stdout =
+            stdout.map_err(|error| format!("can't write to standard output: {error}"))?;
         let (mut number, mut all_good) = (0, true);
         let mut take = |line: Line<'_>| -> Result<(), String> {
             number += 1;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use conduit::base::time::Instant;
 
-use crate::commands::{complain, exit};
+use crate::commands::{complain, exit, help};
 use crate::flags::HealthPlace;
-use crate::io::clock;
+use crate::io::{clock, log as logger};
 
 /// How long all of it may take; where there are several addresses, each has its share of what is left.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,9 +54,9 @@ struct Answer {
 }
 
 fn tell(answer: &Answer) -> ExitCode {
-    let text = answer.body.trim_end();
+    let text = logger::printable(answer.body.trim_end(), true) + "\n";
     // The exit status says it to whoever does not read.
-    let _nobody_reads = writeln!(io::stdout(), "{text}");
+    let _nobody_reads = help::print(&text);
     match answer.status {
         200 => exit::DONE,
         _ => exit::NOT_ALL,

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use crate::commands::{complain, exit};
 use crate::config::table::{Default, Group, Kind, Setting};
 use crate::flags::{Flag, Topic};
+use crate::io::stdio;
 
 /// Columns that every terminal has.
 const WIDTH: usize = 80;
@@ -211,9 +212,12 @@ pub fn version() -> ExitCode {
 
 /// Prints a text. A reader that has seen enough (`conduit --help | head`) is told nothing more, but the status says so.
 pub fn print(text: &str) -> ExitCode {
-    let mut stdout = io::stdout().lock();
-    let printed = stdout.write_all(text.as_bytes());
-    match printed.and_then(|()| stdout.flush()) {
+    let written = || {
+        let mut stdout = stdio::output()?;
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    };
+    match written() {
         Ok(()) => exit::DONE,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::unable(),
         Err(error) => {

@@ -14,10 +14,13 @@ pub mod submit;
 pub mod top;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write as _};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use crate::io::log::quoted;
+use conduit::wire::text::{escape_steering, steers};
+
+use crate::io::log::{self as logger, quoted};
+use crate::io::{stdio, sys};
 
 /// What gives the job lines: this file, else standard input.
 ///
@@ -25,7 +28,10 @@ use crate::io::log::quoted;
 /// It can't be opened, in one line.
 pub fn jobs(file: Option<&Path>) -> Result<Box<dyn Read + Send>, String> {
     let Some(path) = file else {
-        return Ok(Box::new(io::stdin()));
+        if sys::was_closed(0) {
+            return Err("standard input is closed, and no FILE was named".to_owned());
+        }
+        return stdio::stdin().map_err(|error| format!("can't read standard input: {error}"));
     };
     let open = || match File::open(path)? {
         file if file.metadata()?.is_dir() => Err(io::Error::from(ErrorKind::IsADirectory)),
@@ -40,15 +46,28 @@ pub fn jobs(file: Option<&Path>) -> Result<Box<dyn Read + Send>, String> {
     }
 }
 
+/// JSON that somebody else has written, as it may be shown: nothing in it steers the terminal, and it means the same.
+#[must_use]
+pub fn printable_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            // In JSON these can only be white space between values, or be missing their escape.
+            '\0'..='\x1f' if letter != '\n' => out.push(' '),
+            _ if steers(letter) && letter != '\n' => {
+                escape_steering(letter, |part| out.push_str(part));
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
 /// Says in one line on standard error why a command can't do what it was told. A command that a person has typed writes
 /// no log: no time, no level.
 pub fn complain(reason: &str) {
-    let mut text = String::from("conduit: ");
     // What conduit answered is not to steer the terminal.
-    text.extend(reason.chars().filter(|letter| !letter.is_control()));
-    text.push('\n');
-    // If standard error is gone too, the status still says it.
-    let _nobody_to_tell = io::stderr().write_all(text.as_bytes());
+    logger::say(&format!("conduit: {}\n", logger::printable(reason, false)));
 }
 
 /// What the process tells its parent.

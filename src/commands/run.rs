@@ -70,6 +70,7 @@ impl Refusal {
 }
 
 fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusal> {
+    streams_are_open(settings)?;
     let mut setup = setup(settings)?;
     if sources.file.is_some() {
         setup.rereads = true;
@@ -77,6 +78,8 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
     }
     tell_of_few_files(settings, &machine()?);
     setup.notify = Notify::from_environment();
+    // It must not start before: the environment is changed while there is one thread only.
+    logger::start();
     setup.source = stdio::stdin().map_err(|error| cannot("open standard input", &error))?;
     setup.sink = stdio::stdout().map_err(|error| cannot("open standard output", &error))?;
     if let Some(path) = &settings.spool {
@@ -101,6 +104,38 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         setup.progress = Some(logger::status);
     }
     Ok(setup)
+}
+
+/// A run whose jobs or results have no way is none. A daemon has them at its socket, and those that start one often
+/// close what they have no use for; but then no job is to come on standard input whose result goes nowhere.
+fn streams_are_open(settings: &Settings) -> Result<(), Refusal> {
+    let (no_feed, no_results) = (sys::was_closed(0), sys::was_closed(1));
+    let is_daemon = settings.socket.is_some() && no_feed;
+    let what = match (no_feed, no_results) {
+        _ if is_daemon => return Ok(()),
+        (true, _) => "standard input is closed: there are no jobs (</dev/null is an empty one)",
+        (_, true) => {
+            "standard output is closed: results have nowhere to go (>/dev/null throws them away)"
+        }
+        (false, false) => return Ok(()),
+    };
+    Err(Refusal {
+        status: exit::unable(),
+        reason: format!("can't start: {what}"),
+    })
+}
+
+/// The first line of the log: which conduit this is, and what it was told.
+pub fn announce(sources: &Sources, settings: &Settings) {
+    let workers = machine().map(|machine| settings.workers(&machine));
+    let file = sources.file.as_deref().map(Path::to_string_lossy);
+    log::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        configuration = file.as_deref().unwrap_or("none"),
+        workers = workers.ok();
+        "conduit starts"
+    );
 }
 
 /// Says so where more connections are wanted than the system allows.

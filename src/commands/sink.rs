@@ -39,7 +39,7 @@ use crate::commands::{complain, exit};
 use crate::flags::SinkOptions;
 use crate::io::log::quoted;
 use crate::io::signal::Signals;
-use crate::io::{clock, entropy, sys};
+use crate::io::{clock, entropy, stdio, sys};
 
 pub(crate) use crate::commands::sink::tally::{Grouped, Tally};
 
@@ -101,7 +101,7 @@ fn serve(options: &SinkOptions) -> io::Result<()> {
     } else {
         "http"
     };
-    let mut stdout = io::stdout().lock();
+    let mut stdout = stdio::output()?;
     for addr in sink.addrs() {
         writeln!(stdout, "listening on {scheme}://{addr}")?;
     }

@@ -19,9 +19,9 @@ use std::time::Duration;
 use conduit::base::time::Instant;
 use serde::Deserialize;
 
-use crate::commands::{complain, exit, jobs, peer};
+use crate::commands::{complain, exit, jobs, peer, printable_json};
 use crate::flags::SubmitOptions;
-use crate::io::{clock, log as logger};
+use crate::io::{clock, log as logger, stdio};
 
 /// Bytes that are read from the source at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -180,8 +180,12 @@ fn follow(events: &Receiver<Event>, waits: bool) -> ExitCode {
         waits,
         ..Tally::default()
     };
-    let mut stdout = io::stdout().lock();
-    let mut drawn = (io::stderr().is_terminal() && !stdout.is_terminal()).then(Instant::default);
+    let mut stdout = match stdio::output() {
+        Ok(stdout) => stdout,
+        Err(error) => return lost(&format!("answers can't be written: {error}")),
+    };
+    let is_drawn = io::stderr().is_terminal() && !io::stdout().is_terminal();
+    let mut drawn = is_drawn.then(Instant::default);
     let mut is_refused = false;
     while !tally.is_complete() {
         let event = events
@@ -191,7 +195,7 @@ fn follow(events: &Receiver<Event>, waits: bool) -> ExitCode {
             Event::Answer(line) => match tally.take(&line) {
                 Ok(false) => {}
                 Ok(true) => {
-                    if let Err(error) = stdout.write_all(line.as_bytes()) {
+                    if let Err(error) = stdout.write_all(printable_json(&line).as_bytes()) {
                         return lost(&format!("answers can't be written any more: {error}"));
                     }
                 }

@@ -673,7 +673,7 @@ fn f159_who_stands_still_is_known_and_told_by_health_after_a_minute() {
     }
     world.now.mono = world.now.mono + second;
     world.chunk(line("a", "held"));
-    let held: Vec<held::Held> = world.intake.held().collect();
+    let held: Vec<Held> = world.intake.held().collect();
     assert_eq!(held.len(), 1);
     assert_eq!(
         (held[0].client, held[0].kind, held[0].since),

@@ -30,6 +30,7 @@ use mio::{Interest, Registry, Token};
 
 use self::peer::{Next, Peer, Stage};
 use crate::io::accepting::{Accepting, Failed};
+use crate::io::log as logger;
 use crate::io::process::{self, OpenFiles};
 use crate::io::spool::Spool;
 use crate::io::sys;
@@ -570,6 +571,7 @@ impl Admin {
             waits: survey.waits(),
             regions: survey.regions(),
             loops_missing: survey.missing().count() as u64,
+            log_lines_dropped: logger::dropped(),
             spool: spool.map(Spool::facts),
             process: process::measure(now.mono, self.started, &mut self.open_files),
         }

@@ -1,6 +1,6 @@
 //! Log lines on standard error: what stands behind the `log` façade, and the words for an engine's notes.
 //!
-//! One event is one line and one write, whatever it contains: control characters, line separators and
+//! One event is one line, whatever it contains: control characters, line separators and
 //! characters that turn the direction of writing are escaped as in JSON, long texts are cut. What comes from
 //! outside belongs into a field, not into the message: a field's value is quoted where it could be taken for
 //! anything but a value.
@@ -8,37 +8,44 @@
 //!   2026-11-24T04:35:01.123Z WARN attempt failed origin=https://a.example id=7 error="head: 10 s ran out"
 //!   {"time":"2026-11-24T04:35:01.123Z","level":"warn","message":"attempt failed","id":"7"}
 //!
-//! An error writing to standard error is ignored on purpose: there is no place left to report it to, and
-//! deliveries must not stop because nobody reads the log.
+//! Whoever logs waits for nobody: lines go into a buffer, which a thread of its own writes. What is too much for it, or
+//! for a reader, is counted and told: deliveries must not stop because nobody reads the log.
 //!
-//! Not here: what is worth a line (whoever logs it).
+//! Not here: what is worth a line (whoever logs it), how the buffer is written (`outlet`), how many lines of a kind
+//! there are (`repeats`).
 
 mod line;
+mod outlet;
+mod repeats;
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use conduit::engine::event::{Next, Note};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::kv::Key;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::io::clock;
+use crate::io::progress::grouped;
 
-pub use line::{Format, escape, quoted};
+use outlet::Outlet;
+use repeats::{More, Repeats};
 
-/// Puts the cursor at the start of the line and erases it (ECMA-48: EL).
-const ERASE_LINE: &str = "\r\x1b[K";
+pub use line::{Format, escape, printable, quoted};
+
+/// The target of lines that are all written, however many there are: who uses it has bounded them.
+pub const EACH: &str = "each";
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
-/// The line that stands below the log on a terminal; empty if there is none.
-static STATUS: Mutex<String> = Mutex::new(String::new());
+static OUTLET: Outlet = Outlet::new(lost);
 
 #[derive(Debug)]
 struct Logger {
     is_json: AtomicBool,
+    repeats: Mutex<Repeats>,
 }
 
 impl Logger {
@@ -54,12 +61,38 @@ impl Logger {
 pub fn install(level: LevelFilter, format: Format) {
     let logger = LOGGER.get_or_init(|| Logger {
         is_json: AtomicBool::new(false),
+        repeats: Mutex::default(),
     });
     let is_json = format == Format::Json;
     logger.is_json.store(is_json, Ordering::Relaxed);
     // It is ours already where this is a later call.
     let _is_ours = log::set_logger(logger);
     log::set_max_level(level);
+}
+
+/// Has lines written from now on; until then they wait. It starts a thread, which takes no signals.
+pub fn start() {
+    OUTLET.start(sum_up);
+}
+
+/// Writes what is left, at the end of the process: for a second at most, if nobody reads it.
+pub fn flush() {
+    if let Some(logger) = LOGGER.get() {
+        let now = clock::now().mono;
+        logger.sum_up(|repeats| repeats.take_all(now));
+    }
+    OUTLET.flush();
+}
+
+/// How many lines were dropped because nobody took them in time.
+#[must_use]
+pub fn dropped() -> u64 {
+    OUTLET.dropped()
+}
+
+/// Writes lines that are no log: what a command says to the person who has typed it.
+pub fn say(lines: &str) {
+    OUTLET.push(lines);
 }
 
 /// Makes a panic one line of the log that names thread and place.
@@ -71,20 +104,14 @@ pub fn install_panic_hook() {
         let words = info.payload_as_str().unwrap_or("no words");
         let place = info.location().map(ToString::to_string);
         let line = line::of_panic(format, clock::now().wall, name, words, place.as_deref());
-        // Not through `emit`: the thread that panics may hold its lock.
-        let _nobody_to_tell = std::io::stderr().write_all(line.as_bytes());
+        OUTLET.push_last(&line);
     }));
 }
 
 /// Shows `text` below the log, in place of what was shown before; an empty text takes it away. For terminals
 /// only, and the caller's own words: it is written as it is, so it must fit a line.
 pub fn status(text: &str) {
-    let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
-    if *status == text {
-        return;
-    }
-    text.clone_into(&mut status);
-    let _nobody_to_tell = std::io::stderr().write_all(format!("{ERASE_LINE}{text}").as_bytes());
+    OUTLET.set_status(text);
 }
 
 /// Logs a note of an engine.
@@ -183,23 +210,93 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            emit(&line::of_record(self.format(), clock::now().wall, record));
+        if self.enabled(record.metadata()) && self.admits(record) {
+            let line = line::of_record(self.format(), clock::now().wall, record);
+            OUTLET.push(&line);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Writes a line, above the status line if there is one.
-fn emit(line: &str) {
-    let status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut stderr = std::io::stderr().lock();
-    let _nobody_to_tell = if status.is_empty() {
-        stderr.write_all(line.as_bytes())
-    } else {
-        stderr.write_all(format!("{ERASE_LINE}{line}{status}").as_bytes())
-    };
+impl Logger {
+    /// Whether there were not too many of its kind in this second.
+    fn admits(&self, record: &Record<'_>) -> bool {
+        if record.target() == EACH {
+            return true;
+        }
+        let now = clock::now().mono;
+        self.sum_up(|repeats| repeats.take(now));
+        let site = (
+            record.file_static().unwrap_or_default(),
+            record.line().unwrap_or_default(),
+        );
+        let origin = record.key_values().get(Key::from_str("origin"));
+        let origin = origin.as_ref().and_then(log::kv::Value::to_borrowed_str);
+        let message = || record.args().to_string().into_boxed_str();
+        let mut repeats = self.repeats();
+        let is_admitted = repeats.admit(site, origin, record.level(), message);
+        let due = repeats.due();
+        drop(repeats);
+        if let Some(due) = due.filter(|_| !is_admitted) {
+            OUTLET.wake_at(due);
+        }
+        is_admitted
+    }
+
+    /// Says how many lines were held back of those that are taken.
+    fn sum_up(&self, take: impl FnOnce(&mut Repeats) -> Vec<More>) {
+        let all = take(&mut self.repeats());
+        for more in all {
+            let message = &more.message;
+            let count = grouped(more.count);
+            let args = format_args!("{message}: {count} more like this in the last second");
+            OUTLET.push(&self.rendered(more.level, args, more.origin.as_deref(), more.count));
+        }
+    }
+
+    fn rendered(
+        &self,
+        level: Level,
+        message: std::fmt::Arguments<'_>,
+        origin: Option<&str>,
+        count: u64,
+    ) -> String {
+        let origin = origin.map_or(log::kv::Value::null(), log::kv::Value::from);
+        let fields = [("origin", origin), ("count", count.into())];
+        let record = Record::builder()
+            .level(level)
+            .args(message)
+            .key_values(&fields)
+            .build();
+        line::of_record(self.format(), clock::now().wall, &record)
+    }
+
+    fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says what was held back in a second that is over.
+fn sum_up() {
+    if let Some(logger) = LOGGER.get() {
+        let now = clock::now().mono;
+        logger.sum_up(|repeats| repeats.take(now));
+        let due = logger.repeats().due();
+        if let Some(due) = due {
+            OUTLET.wake_at(due);
+        }
+    }
+}
+
+/// The line that stands for lines which were lost.
+fn lost(count: u64) -> String {
+    let words = grouped(count);
+    let message = format_args!("{words} lines of the log were lost here: nobody read them in time");
+    match LOGGER.get() {
+        Some(logger) => logger.rendered(Level::Warn, message, None, count),
+        None => format!("conduit: {words} lines were lost here\n"),
+    }
 }
 
 fn in_words(next: Next) -> Cow<'static, str> {

@@ -126,7 +126,8 @@ fn line(counts: &intake::Progress, elapsed: Duration) -> String {
 }
 
 /// `1,234,567`.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@
 //! Not here: what the bytes mean (intake), when to ask and when to hand out (`front`).
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, LineWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -207,6 +207,21 @@ pub fn stdin() -> io::Result<Box<dyn Read + Send>> {
 pub fn stdout() -> io::Result<Box<dyn Write + Send>> {
     let fd = io::stdout().as_fd().try_clone_to_owned()?;
     Ok(Box::new(Raw(File::from(fd))))
+}
+
+/// Standard output of a command: whole, however slow its reader is and whoever has made it non-blocking. A line is
+/// written when it is complete.
+pub type Output = LineWriter<Box<dyn Write + Send>>;
+
+/// As [`Output`].
+///
+/// # Errors
+/// It was closed when the process began, or no descriptor is left.
+pub fn output() -> io::Result<Output> {
+    if sys::was_closed(1) {
+        return Err(io::Error::other("it is closed"));
+    }
+    Ok(LineWriter::new(stdout()?))
 }
 
 /// Whether standard input is a regular file.

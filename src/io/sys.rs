@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// One of the system's clocks.
@@ -206,6 +207,78 @@ pub fn block_signals(signals: &[i32]) -> io::Result<()> {
     }
 }
 
+/// Which of descriptors 0, 1 and 2 were closed when the process began, a bit each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// Looks at them before std does. Its runtime opens `/dev/null` in the place of closed ones before `main`, and that
+/// can't be told from what others give on purpose (Python's `subprocess.DEVNULL` and daemon(3) open it for reading and
+/// writing too).
+extern "C" fn look_at_standard_streams() {
+    for fd in 0..3 {
+        // SAFETY: it takes numbers only; a descriptor that is closed is an error, not undefined.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: the loader calls what stands in this section once, before `main` and any thread, with arguments that a
+// function of the C calling convention may leave alone (ELF gABI, "Initialization and Termination Functions"). It uses
+// nothing of std that needs its runtime: a system call and an atomic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STANDARD_STREAMS: extern "C" fn() = look_at_standard_streams;
+
+/// Whether a standard stream (0, 1 or 2) was closed when the process began.
+#[must_use]
+pub fn was_closed(stream: u8) -> bool {
+    CLOSED.load(Ordering::Relaxed) >> stream & 1 == 1
+}
+
+/// Calls `start` while this thread blocks every signal that can be: a thread that is started there keeps it so.
+///
+/// # Errors
+/// The system's.
+pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> io::Result<T> {
+    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the pointer is to writable memory of the right type.
+    check(unsafe { libc::sigfillset(all.as_mut_ptr()) })?;
+    // SAFETY: sigfillset has initialised the one set, and the other is writable memory of the right type.
+    let error =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    let started = start();
+    // SAFETY: the first call has succeeded, so it has filled the set; no old one is asked for.
+    let error =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    match error {
+        0 => Ok(started),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Writes some of these bytes, past all buffers.
+///
+/// # Errors
+/// The system's; a signal is none.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the pointer is to so many live bytes, which the call only reads.
+        let count = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(count) {
+            Ok(count) => return Ok(count),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 /// Whether this process was told to ignore a signal (by nohup, for example).
 ///
 /// # Errors
@@ -374,6 +447,21 @@ pub fn terminal_size(terminal: BorrowedFd<'_>) -> Option<(usize, usize)> {
 /// # Errors
 /// The system's; a signal is none.
 pub fn wait_ready(fd: BorrowedFd<'_>, ready: Ready) -> io::Result<()> {
+    wait_ready_for(fd, ready, None).map(drop)
+}
+
+/// The same, for so long at most; says whether it is ready, or a signal came.
+///
+/// # Errors
+/// As above.
+pub fn wait_ready_for(
+    fd: BorrowedFd<'_>,
+    ready: Ready,
+    most: Option<Duration>,
+) -> io::Result<bool> {
+    // Rounded up, so that nobody asks again and again for what is left of a millisecond.
+    let millis = most.map(|most| most.as_nanos().div_ceil(1_000_000));
+    let millis = millis.map_or(-1, |millis| i32::try_from(millis).unwrap_or(i32::MAX));
     let mut entry = libc::pollfd {
         fd: fd.as_raw_fd(),
         events: match ready {
@@ -383,9 +471,9 @@ pub fn wait_ready(fd: BorrowedFd<'_>, ready: Ready) -> io::Result<()> {
         revents: 0,
     };
     // SAFETY: the pointer is to one live entry, and one is what the count says.
-    match check(unsafe { libc::poll(&mut entry, 1, -1) }) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+    match check(unsafe { libc::poll(&mut entry, 1, millis) }) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
         Err(error) => Err(error),
     }
 }

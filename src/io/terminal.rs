@@ -14,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::io::signal::Signals;
-use crate::io::{clock, sys};
+use crate::io::{clock, stdio, sys};
 
 /// The other screen without a cursor; and back (xterm's DECSET 1049, ECMA-48).
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
@@ -180,7 +180,7 @@ fn page(text: &str, (rows, columns): (usize, usize)) -> String {
 }
 
 fn write(bytes: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = stdio::output()?;
     stdout.write_all(bytes)?;
     stdout.flush()
 }

@@ -46,6 +46,8 @@ pub struct Facts {
     pub regions: Vec<(Arc<str>, Durations)>,
     /// Loops that did not answer in time.
     pub loops_missing: u64,
+    /// Lines of the log that were dropped because nobody took them in time.
+    pub log_lines_dropped: u64,
     /// What the spool holds, if there is one.
     pub spool: Option<Spool>,
     /// What the system says of it.

@@ -1,9 +1,38 @@
 //! Text for machines and terminals alike: JSON strings, numbers, and a peer's bytes made fit to show.
 //!
-//! What is written holds no control character of any kind and no line break of any alphabet, whatever went in:
-//! one line stays one line, and nobody's terminal obeys it.
+//! What is written holds no control character of any kind, no line break of any alphabet and nothing that turns or
+//! hides what stands beside it, whatever went in: one line stays one line, and nobody's terminal or eye obeys it.
 //!
 //! Not here: reading JSON (`json`), the lines that these make up (`report`), what is masked in them (`masks`).
+
+/// Whether a character steers what shows it instead of being shown: controls (C0, DEL, C1), line and paragraph
+/// separators, those of bidirectional text, of zero width, of annotations, and tags.
+#[must_use]
+pub const fn steers(c: char) -> bool {
+    matches!(
+        c,
+        '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// A character as JSON writes those that are not to be shown: `\u001b`, beyond U+FFFF in two parts.
+pub fn escape_steering(c: char, mut push: impl FnMut(&str)) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let digits = [12, 8, 4, 0].map(|shift| HEX[usize::from(*unit >> shift & 15)]);
+        push("\\u");
+        push(std::str::from_utf8(&digits).expect("digits are ASCII"));
+    }
+}
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
@@ -57,17 +86,14 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
             '\n' => 'n',
             '\r' => 'r',
             '\t' => 't',
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => 'u',
+            c if steers(c) => 'u',
             _ => continue,
         };
         out.extend_from_slice(&bytes[shown..at]);
         shown = at + c.len_utf8();
-        out.push(b'\\');
-        out.push(short as u8);
-        if short == 'u' {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            let code = c as usize;
-            out.extend_from_slice(&[12, 8, 4, 0].map(|shift| HEX[code >> shift & 15]));
+        match short {
+            'u' => escape_steering(c, |part| out.extend_from_slice(part.as_bytes())),
+            short => out.extend_from_slice(&[b'\\', short as u8]),
         }
     }
     out.extend_from_slice(&bytes[shown..]);
@@ -93,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_character_goes_there_and_back_and_none_breaks_a_line() {
-        for code in (0..0x3000).chain([0xfffd, 0x1f600, 0x10ffff]) {
+        for code in (0..0x3000).chain([0xfeff, 0xfffa, 0xfffd, 0x1f600, 0xe0041, 0x10ffff]) {
             let Some(c) = char::from_u32(code) else {
                 continue;
             };
@@ -102,6 +128,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
             let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
             assert!(!json.contains(breaks), "{code:x}: {json:?}");
+            assert!(!json.contains(steers), "{code:x}: {json:?}");
         }
     }
 
@@ -114,6 +141,10 @@ mod tests {
             (
                 "\u{0}\u{1b}\u{7f}\u{9b}\u{a0}\u{2028}",
                 "\"\\u0000\\u001b\\u007f\\u009b\u{a0}\\u2028\"",
+            ),
+            (
+                "\u{200b}\u{202e}\u{2066}\u{feff}\u{e0041}\u{1f600}",
+                "\"\\u200b\\u202e\\u2066\\ufeff\\udb40\\udc41\u{1f600}\"",
             ),
         ] {
             assert_eq!(json_string(text), json);

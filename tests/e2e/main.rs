@@ -51,3 +51,4 @@ mod syscalls;
 mod systemd;
 mod tls;
 mod top;
+mod unread_log;

@@ -2,6 +2,7 @@
 //!
 //! Not here: what a page holds (`conduit::intake`), how it looks (`table`).
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use conduit::wire::ctl::LETTERS_MAX;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::commands::ctl::table;
 use crate::commands::peer::{Answer, Peer};
-use crate::commands::{complain, exit, help};
+use crate::commands::{complain, exit, help, printable_json};
 use crate::flags::{Choice, Deed};
 
 /// Asks for all pages and shows each.
@@ -96,7 +97,7 @@ impl Walk {
             Ok(data) => data,
             Err(message) => {
                 if self.json {
-                    let _refused_all_the_same = help::print(&answer.line);
+                    let _refused_all_the_same = help::print(&printable_json(&answer.line));
                 } else {
                     complain(&format!("refused: {message}"));
                 }
@@ -107,7 +108,7 @@ impl Walk {
         self.done += count;
         self.left = self.left.saturating_sub(count);
         let text = if self.json && self.deed != Deed::Export {
-            answer.line.clone()
+            printable_json(&answer.line)
         } else {
             text
         };
@@ -133,7 +134,12 @@ impl Walk {
             Deed::Export => {
                 let jobs = list("jobs");
                 let lines = jobs.iter().filter_map(Value::as_str);
-                let text = lines.map(|line| format!("{line}\n")).collect();
+                let text: String = lines.map(|line| format!("{line}\n")).collect();
+                // A file gets them byte for byte; who looks at them is not to be steered.
+                let text = match io::stdout().is_terminal() {
+                    true => printable_json(&text),
+                    false => text,
+                };
                 (jobs.len() as u64, text)
             }
             Deed::Replay => (count("replayed"), String::new()),

@@ -10,6 +10,7 @@ use conduit::wire::report::Outcome;
 use serde_json::Value;
 
 use crate::commands::columns::{GAP, columns, widths};
+use crate::io::log as logger;
 
 /// Columns of a wide terminal.
 const COLUMNS: usize = 120;
@@ -52,7 +53,7 @@ pub fn status(data: &Value) -> String {
         match value {
             _ if is_shown => {}
             Value::Object(_) => groups.push(rows(name, value)),
-            value => others.push((name.clone(), cell(name, value))),
+            value => others.push((printable(name), cell(name, value))),
         }
     }
     groups.push(others);
@@ -225,9 +226,7 @@ fn plain_text(value: &Value) -> String {
 }
 
 fn printable(text: &str) -> String {
-    let is_control =
-        |letter: &char| letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}');
-    text.chars().filter(|letter| !is_control(letter)).collect()
+    logger::printable(text, false)
 }
 
 /// Unix seconds as a date, to the second.
@@ -286,7 +285,7 @@ mod tests {
         let data = json!({
             "outcomes": {"delivered": 12, "rejected": 0},
             "pending": 3, "pendingBytes": 1536, "uptime": 7384, "draining": false, "clients": 1,
-            "new": "a\u{1b}b", "spool": {"letters": 4, "fileBytes": 100},
+            "n\u{1b}w": "a\u{1b}b", "spool": {"letters": 4, "fileBytes": 100},
         });
         let expected = "\
 uptime           2 h 3 min
@@ -302,7 +301,7 @@ rejected         0
 spool.fileBytes  100 B
 spool.letters    4
 
-new              ab
+n\\u001bw         a\\u001bb
 ";
         assert_eq!(status(&data), expected);
     }
@@ -330,8 +329,8 @@ new              ab
         let first = letters(&[letter("a"), letter("order-1")], true);
         let expected = "\
 ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
-2023-11-14T22:13:20Z  exhausted         4  a        https://a  http: the receiver answered 503
-2023-11-14T22:13:20Z  exhausted         4  order-1  https://a  http: the receiver answered 503
+2023-11-14T22:13:20Z  exhausted         4  a        https://a  http: the receiver\\n answered 503
+2023-11-14T22:13:20Z  exhausted         4  order-1  https://a  http: the receiver\\n answered 503
 ";
         assert_eq!(first, expected);
         assert_eq!(letters(&[letter("a")], false).lines().count(), 1);

@@ -44,7 +44,7 @@ impl Front {
             Ok(()) => log::info!("the configuration was read again"),
             Err(reasons) => {
                 for reason in reasons {
-                    log::error!("the configuration stays as it was: {reason}");
+                    log::error!(target: logger::EACH, "the configuration stays as it was: {reason}");
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Front {
         }
         logger::install(change.log_level, change.log_format);
         for warning in &change.warnings {
-            log::warn!("{warning}");
+            log::warn!(target: logger::EACH, "{warning}");
         }
         let loops = self.workers.len() + 1;
         let loops = u16::try_from(loops).expect("there are at most 65,535 workers");

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use conduit::base::time::Wall;
 use conduit::wire::dates::write_rfc3339_millis;
+use conduit::wire::text::{escape_steering, steers};
 use log::kv::{self, VisitSource, VisitValue};
 use log::{Level, Record};
 
@@ -56,10 +57,19 @@ pub fn of_panic(
     line.finish()
 }
 
-/// Writes `text` behind `into`, escaped as in JSON: quotes, backslashes, C0, DEL, C1, line and paragraph
-/// separator and the controls of bidirectional text.
+/// Writes `text` behind `into`, escaped as in JSON: quotes, backslashes, and whatever steers what shows it.
 pub fn escape(text: &str, into: &mut String) {
     escape_but(text, into, |_| false);
+}
+
+/// A foreign text as a person reads it: nothing in it steers the terminal; line ends stay if `has_lines`.
+#[must_use]
+pub fn printable(text: &str, has_lines: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_but(text, &mut out, |letter| {
+        matches!(letter, '"' | '\\') || (letter == '\n' && has_lines)
+    });
+    out
 }
 
 /// A foreign text as it may stand in a message: quoted, escaped, cut after 64 bytes.
@@ -236,14 +246,7 @@ fn escape_but(text: &str, into: &mut String, spared: impl Fn(char) -> bool) {
             '\n' => into.push_str("\\n"),
             '\r' => into.push_str("\\r"),
             '\t' => into.push_str("\\t"),
-            '\0'..='\x1f'
-            | '\x7f'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => write!(into, "\\u{:04x}", u32::from(letter))
-                .expect("a String takes what is written"),
+            _ if steers(letter) => escape_steering(letter, |part| into.push_str(part)),
             _ => into.push(letter),
         }
     }

@@ -46,7 +46,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// All families, in the order of the page.
-pub(super) static FAMILIES: [Family; 39] = [
+pub(super) static FAMILIES: [Family; 40] = [
     Family {
         name: "conduit_webhook_requests_total",
         help: "Attempts that ended, by the status of the answer, timeout or error; a resend is none.",
@@ -269,6 +269,12 @@ pub(super) static FAMILIES: [Family; 39] = [
         help: "Event loops that did not answer within a second: what they last said stands here.",
         kind: Gauge,
         shape: Whole(|samples, facts, _| samples.number(&[], facts.loops_missing)),
+    },
+    Family {
+        name: "conduit_log_lines_dropped_total",
+        help: "Lines of the log that were dropped because nobody read standard error in time.",
+        kind: Counter,
+        shape: Whole(|samples, facts, _| samples.number(&[], facts.log_lines_dropped)),
     },
     Family {
         name: "conduit_build_info",
