@@ -537,6 +537,7 @@ impl Player {
             Output::Rows(rows) => render_rows(&rows),
             Output::Appetite(appetite) => render_appetite(&appetite),
             Output::Note(note) => render_note(&note),
+            Output::ConnectionClosed { reason, .. } => format!("note connection closed: {reason}"),
         }
     }
 
@@ -632,7 +633,6 @@ fn render_note(note: &Note) -> String {
             )
         }
         Note::Refused { id, rule, .. } => format!("note {id} refused: {rule}"),
-        Note::ConnectionClosed { reason, .. } => format!("note connection closed: {reason}"),
         Note::LocalTrouble {
             message, put_off, ..
         } => format!("note local trouble, {put_off} put off: {message}"),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use conduit::base::rng::Rng;
+use conduit::engine::policy::AllowNet;
 use conduit::intake;
 
 use crate::commands::exit;
@@ -136,6 +137,15 @@ pub fn announce(sources: &Sources, settings: &Settings) {
         workers = workers.ok();
         "conduit starts"
     );
+    // An entry wider than the whole of loopback does not open it (`engine/guard`).
+    let is_loopback = |allow: &&AllowNet| allow.net.is_loopback();
+    for allow in settings.allow_net.iter().filter(is_loopback) {
+        let (net, prefix) = (allow.net, allow.prefix);
+        log::info!(
+            target: logger::EACH,
+            "jobs may reach this machine's own services: --allow-net {net}/{prefix} opens loopback"
+        );
+    }
 }
 
 /// Says so where more connections are wanted than the system allows.

@@ -155,6 +155,8 @@ impl Engine {
                 status: job.progress.status,
                 elapsed: now.mono.since(attempt.started),
                 next,
+                is_dead: job.spooled.is_some()
+                    && matches!(next, Next::Ended(outcome) if outcome != Outcome::Cancelled),
             };
             self.outputs.push_back(Output::Note(Box::new(note)));
         }
@@ -613,13 +615,14 @@ impl Engine {
     }
 }
 
-/// Masks in what a receiver answered what it was sent: values of headers, and secrets. Of its endpoint those that hold
+/// Masks in what a receiver answered what it was sent: values of headers, secrets, the query. Of its endpoint those that hold
 /// now too, where it has others since.
 fn mask<'a>(failure: &mut Failure, job: &Job, endpoints: impl Iterator<Item = &'a Endpoint>) {
     if let Some(excerpt) = &failure.excerpt {
         let mut masks = Masks::default();
         masks.add_fields(&job.headers);
         masks.add_secrets(&job.secrets);
+        masks.add_query(&job.target);
         for endpoint in endpoints {
             masks.add_fields(&endpoint.headers.fields);
             masks.add_secrets(&endpoint.secrets);

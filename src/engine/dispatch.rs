@@ -15,7 +15,7 @@ use crate::engine::close_reason::CloseReason;
 use crate::engine::conclude::{excerpt_bytes, expires, ttl};
 use crate::engine::connection::{Then, Turn};
 use crate::engine::dial::{Dial, Spent};
-use crate::engine::event::{Cause, CauseKind, Note, Output};
+use crate::engine::event::{Cause, CauseKind, Output};
 use crate::engine::exchange::Exchange;
 use crate::engine::guard::Rule;
 use crate::engine::heading::{self, Heading};
@@ -361,11 +361,10 @@ impl Engine {
         // One that never came up is told of by the attempt that failed with it.
         if connection.dial().is_none() {
             entry.tally.closed.add(reason.name(), 1);
-            let note = Note::ConnectionClosed {
+            self.outputs.push_back(Output::ConnectionClosed {
                 origin: Arc::clone(&entry.name),
                 reason: reason.name(),
-            };
-            self.outputs.push_back(Output::Note(Box::new(note)));
+            });
         }
         self.enter_share(place.origin);
         self.look_if_unused(place.origin);

@@ -202,6 +202,13 @@ pub enum Output {
     Rows(Box<Rows>),
     /// Something worth a log line.
     Note(Box<Note>),
+    /// A connection was closed: so many are, that this is no [`Note`] of its own on the heap.
+    ConnectionClosed {
+        /// Of which origin.
+        origin: Arc<Origin>,
+        /// Why: the stable name that metrics use.
+        reason: &'static str,
+    },
 }
 
 /// How much work an engine could do, and has: what decides how far the feed is read ahead.
@@ -272,6 +279,8 @@ pub enum Note {
         elapsed: Duration,
         /// What happens next.
         next: Next,
+        /// It becomes a dead letter, which is told of as such.
+        is_dead: bool,
     },
     /// This machine's own trouble puts jobs off: told at once, then once a minute.
     LocalTrouble {
@@ -316,13 +325,6 @@ pub enum Note {
         addr: Option<IpAddr>,
         /// Which rule, and the flag that would allow it.
         rule: Box<str>,
-    },
-    /// A connection was closed.
-    ConnectionClosed {
-        /// Of which origin.
-        origin: Arc<Origin>,
-        /// Why: the stable name that metrics use.
-        reason: &'static str,
     },
 }
 

@@ -8,6 +8,7 @@
 //! - addresses that hand out a machine's credentials (metadata) need the exact entry;
 //! - ports are 80, 443 and from 1024 up, without those of servers that would take a request's body for
 //!   commands; `--allow-port` adds one everywhere, an entry with a port adds it there;
+//! - what no receiver can have is opened by nothing: multicast, broadcast, the unspecified address;
 //! - this machine on the port of our own listener is opened by nothing.
 //!
 //! Not here: what a result says of a refusal, the same for every rule (`outcome`), reading of the entries
@@ -32,6 +33,13 @@ pub enum Rule {
         class: &'static str,
         /// The port is forbidden too.
         port_too: bool,
+    },
+    /// No receiver can be at this address: no connection leads there, or it names none. No entry opens it.
+    Nowhere {
+        /// As it would have been connected to.
+        addr: SocketAddr,
+        /// What kind of address it is, and who says so.
+        class: &'static str,
     },
     /// The address is fine, the port is forbidden.
     Port {
@@ -84,6 +92,10 @@ pub fn check(policy: &Policy, addr: SocketAddr) -> Result<SocketAddr, Rule> {
         }
     }
     match forbidden {
+        Some(Forbidden { class, .. }) if is_nowhere(ip) => Err(Rule::Nowhere {
+            addr: canonical,
+            class,
+        }),
         Some(Forbidden { class, .. }) if !address_open => Err(Rule::Address {
             addr: canonical,
             class,
@@ -95,6 +107,12 @@ pub fn check(policy: &Policy, addr: SocketAddr) -> Result<SocketAddr, Rule> {
         }),
         _ => Ok(dialled),
     }
+}
+
+/// Whether no receiver can have this address.
+fn is_nowhere(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    ip.is_multicast() || ip.is_unspecified() || is_broadcast
 }
 
 /// The address that will be reached.
@@ -137,6 +155,10 @@ impl fmt::Display for Rule {
                 let flag = exactly(addr, port_too.then_some(addr.port()));
                 let ip = addr.ip();
                 write!(f, "{ip} is {class}; --allow-net {flag} would allow it")
+            }
+            Rule::Nowhere { addr, class } => {
+                let ip = addr.ip();
+                write!(f, "{ip} is {class}, and no receiver's; nothing allows it")
             }
             Rule::OwnListener { addr } => write!(
                 f,

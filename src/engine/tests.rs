@@ -190,6 +190,7 @@ impl World {
                 | Output::Origin { .. }
                 | Output::OriginRetired { .. }
                 | Output::Appetite(_)
+                | Output::ConnectionClosed { .. }
                 | Output::Note(_) => {}
                 Output::Rows(rows) => self.check_rows(&rows),
             }

@@ -242,6 +242,16 @@ pub enum Output {
         /// Which.
         key: JobKey,
     },
+    /// A job was delivered that an earlier process has accepted, or that was a dead letter: nobody may be left who is told
+    /// of it, so that is worth a log line.
+    Delivered {
+        /// Its id.
+        id: Box<str>,
+        /// Where it went.
+        origin: Arc<Origin>,
+        /// With which attempt.
+        attempts: u32,
+    },
     /// Dead letters were replayed or purged: that is worth a log line.
     LettersTaken(Box<LettersTaken>),
     /// Tell this engine what somebody wants of an origin's breaker.
@@ -252,6 +262,8 @@ pub enum Output {
         origin: Arc<Origin>,
         /// It is to be open until it is reset; else it is to close.
         isolates: bool,
+        /// Who that is.
+        client: ClientId,
     },
     /// Carry this out, and hand in at once what came of it ([`Input::Changed`]).
     Change(Box<Change>),

@@ -172,6 +172,8 @@ pub struct Intake {
     survey: Survey,
     /// Who is not read from.
     held: HeldClients,
+    /// Who has last ordered to drain, or not to.
+    drained_by: Option<ClientId>,
     phase: Phase,
     progress: Progress,
 }
@@ -211,6 +213,7 @@ impl Intake {
             feed: None,
             survey: Survey::new(settings.engines, seed),
             held: HeldClients::default(),
+            drained_by: None,
             phase: Phase::Open,
             progress: Progress::default(),
         }
@@ -426,6 +429,12 @@ impl Intake {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.phase == Phase::Draining
+    }
+
+    /// Who has asked for that, or called it off.
+    #[must_use]
+    pub const fn drained_by(&self) -> Option<ClientId> {
+        self.drained_by
     }
 
     /// Whether no more jobs can come, every job has its result, and every result is written. No more come when every

@@ -17,7 +17,8 @@ use crate::wire::url::Url;
 pub struct Change {
     /// What is to change.
     pub what: What,
-    client: ClientId,
+    /// Who wants it.
+    pub client: ClientId,
     line: u64,
     ctl: CtlLine,
 }
@@ -120,6 +121,7 @@ impl Intake {
             engine,
             origin,
             isolates,
+            client: id,
         });
         self.answer_ctl(id, line, &text);
     }

@@ -230,9 +230,13 @@ impl Intake {
             Order::Nothing => {}
             Order::Drain => {
                 self.phase = Phase::Draining;
+                self.drained_by = Some(id);
                 self.cancel_held(now);
             }
-            Order::Reopen => self.phase = Phase::Open,
+            Order::Reopen => {
+                self.phase = Phase::Open;
+                self.drained_by = Some(id);
+            }
             Order::Operate => self.order(id, ctl),
             Order::Letters => self.ask_letters(id, ctl),
             Order::Endpoints { limit } => self.ask_endpoints(now, id, ctl, limit),

@@ -416,6 +416,13 @@ impl Intake {
                 };
             } else {
                 let how = how(now, job, &ending);
+                if ending.outcome == Outcome::Delivered && job.source.line == 0 {
+                    self.outputs.push_back(Output::Delivered {
+                        id: job.id.clone(),
+                        origin: Arc::clone(&job.origin),
+                        attempts: job.progress.attempts,
+                    });
+                }
                 self.outputs.push_back(Output::Settle { key, how });
             }
             let report = Report::of_job(job, &ending, timings);

@@ -50,6 +50,8 @@ struct World {
     engines_asked: Vec<EngineId>,
     /// What is to be said in the log of dead letters.
     taken: Vec<(&'static str, usize)>,
+    /// What is to be said in the log of jobs whose client may be gone.
+    revived: Vec<String>,
     /// The journal, where there is one.
     pretend: pretend::Pretend,
 }
@@ -74,6 +76,7 @@ impl World {
             breakers: Vec::new(),
             engines_asked: Vec::new(),
             taken: Vec::new(),
+            revived: Vec::new(),
             pretend: pretend::Pretend::default(),
         }
     }
@@ -156,6 +159,7 @@ impl World {
                     self.intake.handle_input(self.now, found);
                 }
                 Some(Output::Forget { key }) => self.pretend.forget(key),
+                Some(Output::Delivered { id, .. }) => self.revived.push(id.into()),
                 Some(Output::LettersTaken(taken)) => self.taken.push((taken.deed, taken.count)),
                 None if self.intake.wants_found() => {
                     let found = self.pretend.next_pending(self.now);
@@ -168,6 +172,7 @@ impl World {
                     engine,
                     origin,
                     isolates,
+                    ..
                 }) => self
                     .breakers
                     .push((engine, origin.text.to_string(), isolates)),

@@ -27,7 +27,7 @@ use crate::io::files::NameFiles;
 use crate::io::mailbox::Mailbox;
 use crate::io::net::Upward;
 use crate::io::notify::Notify;
-use crate::io::progress::{Progress, Waits};
+use crate::io::progress::{Progress, Standing, Waits};
 use crate::io::results::Results;
 use crate::io::signal::{self, Signals};
 use crate::io::socket::Socket;
@@ -143,6 +143,7 @@ struct Front {
     stage: Stage,
     shutdown_timeout: Duration,
     progress: Progress,
+    standing: Standing,
     steering: Option<Steering>,
     rereads: bool,
     /// Intake may have more for this loop at once.
@@ -226,6 +227,7 @@ impl Front {
             stage: Stage::Running,
             shutdown_timeout: setup.shutdown_timeout,
             progress: Progress::new(now.mono, setup.progress),
+            standing: Standing::default(),
             steering: setup.steering,
             rereads: setup.rereads,
             has_work: true,
@@ -293,6 +295,7 @@ impl Front {
         let disk = disk.min(self.closing.unwrap_or(Instant::FAR_FUTURE));
         let own = [
             self.progress.next(),
+            self.standing.next(self.intake.held().next()),
             self.notify.poll_timeout(),
             names,
             disk,
@@ -329,6 +332,7 @@ impl Front {
                 .iter_mut()
                 .for_each(|orders| orders.push(ToWorker::Abort));
         }
+        self.tell_held(now.mono);
         let waits = self.waits();
         self.progress
             .update(now.mono, &self.intake.progress(), waits);
@@ -356,7 +360,7 @@ impl Front {
         while let Some(number) = self.signals.next()? {
             if number == signal::HANGUP && self.rereads {
                 // What came of it is in the log.
-                let _answered_to_nobody = self.reload();
+                let _answered_to_nobody = self.reload(None);
                 continue;
             }
             if self.stage != Stage::Running {
@@ -482,9 +486,17 @@ impl Front {
             return;
         }
         self.is_draining = is_draining;
+        let user = self
+            .intake
+            .drained_by()
+            .and_then(|client| self.user(client));
         match is_draining {
-            true => log::info!("draining: no more intake, the end follows the last result"),
-            false if self.stage == Stage::Running => log::info!("draining was called off"),
+            true => {
+                log::info!(user = user; "draining: no more intake, the end follows the last result");
+            }
+            false if self.stage == Stage::Running => {
+                log::info!(user = user; "draining was called off");
+            }
             false => {}
         }
     }
@@ -522,7 +534,9 @@ impl Front {
                 engine,
                 origin,
                 isolates,
+                client,
             } => {
+                self.tell_breaker(client, &origin, isolates);
                 let order = match isolates {
                     true => BreakerOrder::Isolate,
                     false => BreakerOrder::Reset,
@@ -539,7 +553,7 @@ impl Front {
                 }
             }
             Output::Change(change) => {
-                let result = self.change(&change.what);
+                let result = self.change(&change);
                 let changed = Input::Changed { change, result };
                 self.intake.handle_input(now, changed);
             }
@@ -574,6 +588,16 @@ impl Front {
             }
             Output::Forget { key } => self.spool().forget(now, key),
             Output::LettersTaken(taken) => self.tell_letters(&taken),
+            Output::Delivered {
+                id,
+                origin,
+                attempts,
+            } => log::info!(
+                origin = &*origin.text,
+                id = &*id,
+                attempts = attempts;
+                "delivered: a job of an earlier run, or a dead letter"
+            ),
         }
     }
 

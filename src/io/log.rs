@@ -130,8 +130,11 @@ fn note_to(logger: &dyn Log, note: &Note) {
             status,
             elapsed,
             next,
-        } => log::warn!(
+            is_dead,
+        } => log::log!(
             logger: logger,
+            // Of a dead letter there is a warning, and one is enough.
+            if *is_dead { Level::Info } else { Level::Warn },
             origin = &*origin.text,
             id = &**id,
             attempt = *attempt,
@@ -157,9 +160,6 @@ fn note_to(logger: &dyn Log, note: &Note) {
                 rule = &**rule;
                 "destination refused"
             );
-        }
-        Note::ConnectionClosed { origin, reason } => {
-            log::debug!(logger: logger, origin = &*origin.text, reason = *reason; "connection closed");
         }
         Note::LocalTrouble {
             origin,
@@ -369,6 +369,7 @@ mod tests {
             status: std::mem::take(&mut status),
             elapsed: Duration::from_micros(12_345),
             next: Next::Ended(Outcome::Exhausted),
+            is_dead: false,
         };
         assert_eq!(
             rendered_note(Format::Text, &failed()),
@@ -410,9 +411,7 @@ mod tests {
             ),
             (
                 Note::Isolated { origin: origin() },
-                format!(
-                    "{warn} isolated: the circuit breaker is open until it is reset {from}\n"
-                ),
+                format!("{warn} isolated: the circuit breaker is open until it is reset {from}\n"),
             ),
             (
                 breaker(None),
@@ -446,14 +445,6 @@ mod tests {
             ),
             (refused(local), format!("{start} address=127.0.0.1 {end}")),
             (refused(None), format!("{start} {end}")),
-            (
-                Note::ConnectionClosed {
-                    origin: origin(),
-                    reason: "idle",
-                },
-                "2026-11-24T04:35:01.123Z DEBUG connection closed origin=https://a.example reason=idle\n"
-                    .to_owned(),
-            ),
         ] {
             assert_eq!(rendered_note(Format::Text, &note), expected);
         }

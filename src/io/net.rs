@@ -330,6 +330,9 @@ impl Net {
             Output::Rows(rows) => self.upward.push(Upward::Rows(rows)),
             Output::Appetite(appetite) => self.appetite = Some(appetite),
             Output::Note(note) => (self.note)(&note),
+            Output::ConnectionClosed { origin, reason } => {
+                log::debug!(origin = &*origin.text, reason = reason; "connection closed");
+            }
         }
     }
 

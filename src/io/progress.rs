@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use conduit::base::time::Instant;
 use conduit::intake;
+use conduit::intake::held::{Held, STANDS_STILL_AFTER};
 use conduit::wire::report::Outcome;
 
 /// How often the line on the terminal is drawn.
@@ -38,6 +39,33 @@ pub struct Waits {
     pub held: u32,
     /// When something is due next.
     pub next: Option<Instant>,
+}
+
+/// When the log says who is not read from: once a minute, as long as somebody stands still.
+#[derive(Debug, Default)]
+pub struct Standing {
+    told: Option<Instant>,
+}
+
+impl Standing {
+    /// When there is next something to say; `oldest`: who has been held for longest.
+    #[must_use]
+    pub fn next(&self, oldest: Option<Held>) -> Instant {
+        let Some(oldest) = oldest else {
+            return Instant::FAR_FUTURE;
+        };
+        let due = oldest.since + STANDS_STILL_AFTER;
+        self.told.map_or(due, |told| due.max(told + LOG_EVERY))
+    }
+
+    /// Whether it is time, and it is said now.
+    pub fn is_due(&mut self, now: Instant, oldest: Option<Held>) -> bool {
+        let is_due = now >= self.next(oldest);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
 }
 
 impl Waits {
@@ -170,6 +198,28 @@ mod tests {
             "3 jobs wait, nothing else is left to do: 2 for their next attempt, 1 for a circuit breaker or \
              a receiver's Retry-After; the next is due in 12 s"
         );
+    }
+
+    #[test]
+    fn f159_who_stands_still_is_told_of_once_a_minute() {
+        let at = |seconds| Instant::default() + Duration::from_secs(seconds);
+        let held = |since| {
+            Some(Held {
+                client: intake::event::ClientId(conduit::base::slab::Key::from_bits(1)),
+                kind: intake::event::Kind::Feed,
+                by: intake::held::HeldBy::Unread(1),
+                since: at(since),
+            })
+        };
+        let mut standing = Standing::default();
+        assert_eq!(standing.next(None), Instant::FAR_FUTURE);
+        assert!(!standing.is_due(at(69), held(10)));
+        assert!(standing.is_due(at(70), held(10)));
+        assert_eq!(standing.next(held(10)), at(130), "and not at once again");
+        assert!(!standing.is_due(at(129), held(10)));
+        assert!(standing.is_due(at(130), held(10)));
+        assert_eq!(standing.next(held(200)), at(260), "another");
+        assert!(!standing.is_due(at(500), None));
     }
 
     #[test]

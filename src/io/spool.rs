@@ -344,6 +344,7 @@ fn tell_dead(letter: &Letter) {
         origin = &*letter.origin,
         outcome = letter.outcome.name(),
         attempts = letter.attempts,
+        status = Some(letter.status).filter(|status| *status != 0),
         kind = letter.kind.name(),
         error = &*letter.message;
         "job is dead"

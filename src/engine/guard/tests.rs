@@ -520,3 +520,36 @@ fn behind_a_nat64_prefix_the_address_inside_is_judged() {
         "10.0.0.1 is private (10.0.0.0/8, RFC 1918); --allow-net 10.0.0.1/32 would allow it"
     );
 }
+
+#[test]
+fn f158_no_flag_is_advised_where_none_helps() {
+    let nowhere = [
+        ("0.0.0.0", "0.0.0.0/32"),
+        ("255.255.255.255", "255.255.255.255/32"),
+        ("224.0.0.1", "224.0.0.0/4"),
+        ("::", "::/128"),
+        ("ff02::1", "ff00::/8"),
+    ];
+    for (ip, allow) in nowhere {
+        let policy = policy(&[allow], &[]);
+        let rule = check(&policy, SocketAddr::new(ip.parse().unwrap(), 443)).unwrap_err();
+        let words = rule.to_string();
+        assert!(matches!(rule, Rule::Nowhere { .. }), "{rule:?}");
+        assert!(words.ends_with("; nothing allows it"), "{words}");
+    }
+    // What is advised for anything else helps.
+    for ip in [
+        "0.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "240.0.0.1",
+        "::1",
+        "fd00:ec2::254",
+    ] {
+        let addr = SocketAddr::new(ip.parse().unwrap(), 25);
+        let words = check(&policy(&[], &[]), addr).unwrap_err().to_string();
+        let (_, flag) = words.split_once("--allow-net ").unwrap();
+        let flag = flag.strip_suffix(" would allow it").unwrap();
+        assert_eq!(check(&policy(&[flag], &[]), addr), Ok(addr), "{words}");
+    }
+}

@@ -539,3 +539,19 @@ fn a_job_of_high_priority_does_not_stand_behind_those_on_disk() {
     assert_eq!(last, Some("urgent"));
     assert_eq!(world.intake.progress().parked, 3, "the other stands behind");
 }
+
+#[test]
+fn f148_what_an_earlier_run_had_accepted_is_said_when_it_is_delivered() {
+    let mut world = world();
+    let client = world.connect(Access::Submit);
+    world.says(client, line("a", "1") + &line("a", "2"));
+    world.durable(2);
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    assert_eq!(world.revived, [""; 0], "its client was told");
+    let mut world = world.restart(SPOOLING);
+    world.read_disk();
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    assert_eq!(world.revived, ["2"]);
+}

@@ -3,23 +3,32 @@
 //!
 //! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
 
-use conduit::intake::event::{Input, LettersTaken};
-use conduit::intake::orders::What;
+use std::sync::Arc;
+
+use conduit::base::time::Instant;
+use conduit::intake::event::{ClientId, Input, Kind, LettersTaken};
+use conduit::intake::held::STANDS_STILL_AFTER;
+use conduit::intake::orders::{self, What};
+use conduit::wire::url::Origin;
 
 use crate::io::front::{Front, Stage, shares};
 use crate::io::log as logger;
 use crate::io::steering::{Change, Question};
 use crate::io::turn::{Orders, ToWorker};
 
+/// Who stands still is told of, up to so many: one is enough to look.
+const STANDING_TOLD_MAX: usize = 5;
+
 impl Front {
     /// Carries out what a client of the socket has ordered.
     ///
     /// # Errors
     /// All that is wrong with it, in one line.
-    pub(super) fn change(&mut self, what: &What) -> Result<(), Box<str>> {
-        let result = match what {
-            What::Reload => self.reload(),
-            What::Set { origin, setting } => self.set(origin, &setting.0, &setting.1),
+    pub(super) fn change(&mut self, change: &orders::Change) -> Result<(), Box<str>> {
+        let user = self.user(change.client);
+        let result = match &change.what {
+            What::Reload => self.reload(user),
+            What::Set { origin, setting } => self.set(user, origin, &setting.0, &setting.1),
         };
         result.map_err(|reasons| reasons.join("; ").into())
     }
@@ -28,7 +37,7 @@ impl Front {
     ///
     /// # Errors
     /// All that keeps it from that, a line each; it is in the log too.
-    pub(super) fn reload(&mut self) -> Result<(), Vec<String>> {
+    pub(super) fn reload(&mut self, user: Option<u32>) -> Result<(), Vec<String>> {
         if !self.rereads {
             return Err(vec![
                 "expected --config, found none: nothing to read again".into(),
@@ -41,10 +50,14 @@ impl Front {
         self.notify.reloading();
         let answer = self.ask(Question::Reload);
         match &answer {
-            Ok(()) => log::info!("the configuration was read again"),
+            Ok(()) => log::info!(user = user; "the configuration was read again"),
             Err(reasons) => {
                 for reason in reasons {
-                    log::error!(target: logger::EACH, "the configuration stays as it was: {reason}");
+                    log::error!(
+                        target: logger::EACH,
+                        user = user;
+                        "the configuration stays as it was: {reason}"
+                    );
                 }
             }
         }
@@ -56,18 +69,65 @@ impl Front {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
+    fn set(
+        &mut self,
+        user: Option<u32>,
+        origin: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<(), Vec<String>> {
         self.ask(Question::Set { origin, key, value })?;
-        log::info!(origin = origin, setting = key, value = value; "set until the end of this run");
+        log::info!(
+            user = user,
+            origin = origin,
+            setting = key,
+            value = value;
+            "set until the end of this run"
+        );
         Ok(())
+    }
+
+    /// Whose a client of the socket is, as long as it is connected.
+    pub(super) fn user(&self, client: ClientId) -> Option<u32> {
+        self.clients.as_ref()?.user(client)
+    }
+
+    /// Says what somebody wants of a breaker.
+    pub(super) fn tell_breaker(&self, client: ClientId, origin: &Origin, isolates: bool) {
+        let what = match isolates {
+            true => "isolated by order",
+            false => "circuit breaker reset by order",
+        };
+        log::info!(user = self.user(client), origin = &*origin.text; "{what}");
+    }
+
+    /// Says who stands still, once a minute.
+    pub(super) fn tell_held(&mut self, now: Instant) {
+        if !self.standing.is_due(now, self.intake.held().next()) {
+            return;
+        }
+        for held in self.intake.held().take(STANDING_TOLD_MAX) {
+            let time = now.since(held.since);
+            if time < STANDS_STILL_AFTER {
+                break;
+            }
+            let who = match held.kind {
+                Kind::Feed => "standard input",
+                Kind::Socket(_) => "a client of the socket",
+            };
+            log::warn!(
+                user = self.user(held.client),
+                seconds = time.as_secs();
+                "{who} is held: {}", held.by
+            );
+        }
     }
 
     /// Says what somebody has done to dead letters.
     pub(super) fn tell_letters(&self, taken: &LettersTaken) {
-        let clients = self.clients.as_ref();
         let which = &taken.which;
         log::info!(
-            user = clients.and_then(|clients| clients.user(taken.client)),
+            user = self.user(taken.client),
             count = taken.count,
             ids = which.ids.as_ref().map(Vec::len),
             origin = which.origin.as_deref(),

@@ -502,10 +502,6 @@ impl Model {
                 ("stood still ms", [late.as_millis() as u64, 0])
             }
             Note::Refused { id, .. } => ("refused", [number_of(id).into(), 0]),
-            Note::ConnectionClosed { reason, .. } => {
-                self.see("closed", reason);
-                ("closed because", [reason.len() as u64, 0])
-            }
         }
     }
 

@@ -332,6 +332,7 @@ impl World {
             | IntakeOutput::LettersTaken(_) => {
                 unreachable!("nobody asks for dead letters")
             }
+            IntakeOutput::Delivered { .. } => {}
             IntakeOutput::Breaker { .. } | IntakeOutput::Change(_) => {
                 unreachable!("there is no socket to order it")
             }
@@ -445,6 +446,12 @@ impl World {
                     busy: appetite.busy,
                 };
                 self.intake.handle_input(self.now(), input);
+            }
+            Output::ConnectionClosed { reason, .. } => {
+                self.model.see("closed", reason);
+                self.model.see("note", "closed because");
+                let numbers = [reason.len() as u64, 0];
+                self.trace.note(now, engine, "closed because", numbers);
             }
             Output::Note(note) => {
                 let (what, numbers) = self.model.on_note(now, &self.plan, &note);
