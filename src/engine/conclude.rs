@@ -615,8 +615,8 @@ impl Engine {
     }
 }
 
-/// Masks in what a receiver answered what it was sent: values of headers, secrets, the query. Of its endpoint those that hold
-/// now too, where it has others since.
+/// Masks in what a receiver answered what it was sent: values of headers, secrets, the query. Of its endpoint those
+/// that hold now too, where it has others since.
 fn mask<'a>(failure: &mut Failure, job: &Job, endpoints: impl Iterator<Item = &'a Endpoint>) {
     if let Some(excerpt) = &failure.excerpt {
         let mut masks = Masks::default();

@@ -242,8 +242,8 @@ pub enum Output {
         /// Which.
         key: JobKey,
     },
-    /// A job was delivered that an earlier process has accepted, or that was a dead letter: nobody may be left who is told
-    /// of it, so that is worth a log line.
+    /// A job was delivered that an earlier process has accepted, or that was a dead letter: nobody may be left who is
+    /// told of it, so that is worth a log line.
     Delivered {
         /// Its id.
         id: Box<str>,

@@ -46,6 +46,7 @@ mod signatures;
 mod sink;
 mod socket;
 mod spool;
+mod streams;
 mod submit;
 mod syscalls;
 mod systemd;
