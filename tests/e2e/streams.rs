@@ -10,7 +10,7 @@ use std::thread;
 
 use crate::harness::conduit::{CONDUIT, ask};
 use crate::harness::feed::plain;
-use crate::harness::{Process, TempDir};
+use crate::harness::{Process, TempDir, wait_for};
 
 /// The exit status and standard error of `conduit` with these words, as a shell starts it.
 fn by_shell(words: &str) -> (Option<i32>, String) {
@@ -65,6 +65,19 @@ fn f147_a_slow_non_blocking_standard_output_gets_all() {
     let mut process = Process::spawn(&mut command);
     // The command holds the other end too, until it goes.
     drop(command);
+    // Nobody reads until it stands still, or has given up.
+    let stat = format!("/proc/{}/stat", process.id());
+    let mut still = 0;
+    wait_for("the command to stand still", || {
+        let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map_or("Z", |(_, state)| &state[..1]);
+        still = if matches!(state, "S" | "Z") {
+            still + 1
+        } else {
+            0
+        };
+        (still > 20).then_some(())
+    });
     let mut read = String::new();
     theirs.read_to_string(&mut read).expect("text");
     assert_eq!(process.wait().code(), status);
