@@ -3,8 +3,6 @@
 //!
 //! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
 
-use std::sync::Arc;
-
 use conduit::base::time::Instant;
 use conduit::intake::event::{ClientId, Input, Kind, LettersTaken};
 use conduit::intake::held::STANDS_STILL_AFTER;
