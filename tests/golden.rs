@@ -374,8 +374,8 @@ impl Player {
         let origin = Arc::new(parsed.url.to_origin());
         self.line += 1;
         let source = Source {
-            client: 0,
             line: self.line,
+            ..Source::default()
         };
         parsed.into_job(id, source, origin, self.now())
     }

@@ -51,6 +51,7 @@ fn check_letter(data: &[u8], job: &JobLine<'_>) {
     let fetched = Fetched {
         accepted: Wall::default(),
         source: SourceKind::Socket,
+        user: conduit::wire::job::User::default(),
         generated_id: None,
         attempt: None,
         letter: None,

@@ -8,6 +8,7 @@ use conduit::journal::event::{
 };
 use conduit::journal::recovery::Recovery;
 use conduit::journal::{Journal, Settings};
+use conduit::wire::job::User;
 
 const NAMES: [&str; 3] = [
     "dead-0000000001.log",
@@ -186,6 +187,7 @@ fn settings() -> Settings {
 fn submission() -> Submission<'static> {
     Submission {
         id: "another",
+        user: User::Own,
         is_generated: false,
         payload: [1, 2],
         source: SourceKind::Stdin,

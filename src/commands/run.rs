@@ -229,6 +229,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             max_client_pending: limits.max_client_pending,
             serves: settings.socket.is_some(),
             spools: settings.spool.is_some(),
+            uid: sys::user_id(),
             engines: settings.workers(&machine),
             timings: settings.timings,
         },

@@ -557,7 +557,10 @@ mod tests {
         let origin = Url::parse("https://example.com/").unwrap().to_origin();
         let job = Job {
             id: "a".into(),
-            source: Source { client: 0, line },
+            source: Source {
+                line,
+                ..Source::default()
+            },
             origin: Arc::new(origin),
             target: "/".into(),
             method: Method::Post,

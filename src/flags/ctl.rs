@@ -95,6 +95,8 @@ pub struct Choice {
     pub origin: Option<Box<str>>,
     /// So much time has passed since they ended.
     pub older_than: Option<Duration>,
+    /// Whose they are (uid).
+    pub uid: Option<u32>,
     /// All of them.
     pub all: bool,
     /// At most so many, the oldest first.
@@ -102,7 +104,7 @@ pub struct Choice {
 }
 
 /// The flags of `conduit ctl`.
-pub const CTL_FLAGS: [Flag; 8] = [
+pub const CTL_FLAGS: [Flag; 9] = [
     SOCKET,
     flag("json", "", "print answers as they came, instead of a table"),
     flag("cancel", "", "with drain: take jobs again"),
@@ -112,6 +114,11 @@ pub const CTL_FLAGS: [Flag; 8] = [
         "older-than",
         "AGE",
         "with dead: the letters that ended so long ago or longer; 90, 15m, 2h, 30d",
+    ),
+    flag(
+        "uid",
+        "UID",
+        "with dead: the letters of this user's jobs; without it --id means whoever's",
     ),
     flag(
         "all",
@@ -248,16 +255,18 @@ fn dead(words: &[&str], flags: &mut Typed) -> Result<Verb, UsageError> {
         None => return Err(missing("ctl dead", "list, export, replay or purge")),
     };
     let choice = std::mem::take(&mut flags.choice);
-    let is_chosen =
-        !choice.ids.is_empty() || choice.origin.is_some() || choice.older_than.is_some();
+    let is_chosen = !choice.ids.is_empty()
+        || choice.origin.is_some()
+        || choice.older_than.is_some()
+        || choice.uid.is_some();
     if choice.all && is_chosen {
-        let text = "--all: goes without --id, --origin and --older-than";
+        let text = "--all: goes without --id, --origin, --older-than and --uid";
         return Err(wrong(text.to_owned()));
     }
     if matches!(deed, Deed::Replay | Deed::Purge) && !choice.all && !is_chosen {
         let name = words[0];
         return Err(wrong(format!(
-            "ctl dead {name}: expected --id, --origin, --older-than or --all, found none of them"
+            "ctl dead {name}: expected --id, --origin, --older-than, --uid or --all, found none of them"
         )));
     }
     Ok(Verb::Dead { deed, choice })
@@ -284,6 +293,11 @@ impl Typed {
                 "id" => choice.ids.push(text(value)?),
                 "origin" => choice.origin = Some(read_origin("--origin", &text(value)?)?),
                 "older-than" => choice.older_than = Some(age(value)?),
+                "uid" => {
+                    let uid = value::count(value, 0, u64::from(u32::MAX));
+                    let uid = uid.map_err(|bad| bad_value(name, &bad))?;
+                    choice.uid = u32::try_from(uid).ok();
+                }
                 "all" => choice.all = switch(name, value)?,
                 "limit" => {
                     let limit = value::count(value, 1, LIMIT_MAX);
@@ -301,6 +315,7 @@ impl Typed {
             ids,
             origin,
             older_than,
+            uid,
             all,
             limit,
         } = &self.choice;
@@ -309,6 +324,7 @@ impl Typed {
             ("id", "dead", !ids.is_empty()),
             ("origin", "dead", origin.is_some()),
             ("older-than", "dead", older_than.is_some()),
+            ("uid", "dead", uid.is_some()),
             ("all", "dead", *all),
             ("limit", "endpoints and dead", limit.is_some()),
         ];
@@ -389,6 +405,7 @@ mod tests {
         let choice = Choice {
             ids: vec!["x".to_owned(), "y".to_owned()],
             origin: Some(a.clone()),
+            uid: Some(65_534),
             older_than: Some(Duration::from_secs(7200)),
             all: false,
             limit: Some(5),
@@ -398,7 +415,7 @@ mod tests {
             ..Choice::default()
         };
         let origin = || a.clone();
-        let typed = "dead list --id x --id=y --origin https://A.example/ --older-than 2h --limit 5";
+        let typed = "dead list --id x --id=y --origin https://A.example/ --older-than 2h --uid 65534 --limit 5";
         for (line, verb) in [
             ("status", Verb::Status),
             ("endpoints", Verb::Endpoints { limit: None }),

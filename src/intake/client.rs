@@ -13,6 +13,7 @@ use crate::intake::admission::Candidate;
 use crate::intake::answers::Answers;
 use crate::intake::event::Kind;
 use crate::intake::held::HeldBy;
+use crate::wire::job::User;
 use crate::wire::report;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
@@ -26,6 +27,8 @@ pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) kind: Kind,
+    /// Whose it is.
+    pub(super) user: User,
     lines: LineBuffer,
     chunks: Queue<Vec<u8>>,
     spare: Vec<Vec<u8>>,
@@ -86,9 +89,10 @@ impl Dropped {
 }
 
 impl Client {
-    pub(super) fn new(kind: Kind, max_job_bytes: usize) -> Client {
+    pub(super) fn new(kind: Kind, user: User, max_job_bytes: usize) -> Client {
         Client {
             kind,
+            user,
             lines: LineBuffer::new(max_job_bytes),
             chunks: Queue::new(CHUNKS_AHEAD),
             spare: Vec::new(),

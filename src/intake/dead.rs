@@ -15,6 +15,7 @@ use crate::base::time::Wall;
 use crate::intake::admission::Candidate;
 use crate::intake::event::{ClientId, LettersTaken};
 use crate::wire::ctl::{CtlLine, Cursor, LETTERS_MAX, Letters, Request};
+use crate::wire::job::User;
 use crate::wire::letter_line;
 use crate::wire::report::ErrorKind;
 use crate::wire::spool::{Fetched, FoundLetters, JobKey, Letter, LetterQuery};
@@ -32,6 +33,8 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// The questions, the first of them being worked on.
 #[derive(Debug, Default)]
 pub(super) struct Dead {
+    /// Conduit's own user.
+    own: u32,
     walks: VecDeque<Walk>,
     /// A replayed job that could not be stored yet.
     pub(super) held: Option<Candidate>,
@@ -63,6 +66,8 @@ pub(super) enum Step {
 struct Walk {
     client: ClientId,
     line: u64,
+    /// Conduit's own user.
+    own: u32,
     ctl: CtlLine,
     deed: Deed,
     letters: Letters,
@@ -116,6 +121,14 @@ struct Page {
 }
 
 impl Dead {
+    /// No question yet; `own` is conduit's own user.
+    pub(super) fn new(own: u32) -> Dead {
+        Dead {
+            own,
+            ..Dead::default()
+        }
+    }
+
     /// Takes a question in. False: it is none about dead letters, or there are too many.
     pub(super) fn ask(&mut self, client: ClientId, line: u64, ctl: &CtlLine) -> bool {
         let (deed, letters) = match &ctl.request {
@@ -131,6 +144,7 @@ impl Dead {
         self.walks.push_back(Walk {
             client,
             line,
+            own: self.own,
             ctl: ctl.clone(),
             deed,
             letters: letters.clone(),
@@ -341,7 +355,10 @@ impl Walk {
 
     fn query(&self) -> LetterQuery {
         match &self.letters.ids {
-            Some(ids) => LetterQuery::Ids(ids.clone()),
+            Some(ids) => LetterQuery::Ids {
+                ids: ids.clone(),
+                user: self.letters.uid.map(|uid| User::of(uid, self.own)),
+            },
             None => LetterQuery::After {
                 after: self.after,
                 max: LETTERS_MAX,
@@ -360,7 +377,14 @@ impl Walk {
 
     /// Whether a letter has to be read to know whether it is meant, or what it says.
     fn needs_bytes(&self) -> bool {
-        let has_filter = self.letters.origin.is_some() || self.letters.older_than.is_some();
+        let Letters {
+            origin,
+            older_than,
+            uid,
+            ids,
+            ..
+        } = &self.letters;
+        let has_filter = origin.is_some() || older_than.is_some() || uid.is_some() && ids.is_none();
         self.deed != Deed::Purge || has_filter
     }
 
@@ -375,14 +399,15 @@ impl Walk {
             self.on_looked(key, 0);
             return None;
         };
-        if !self.is_meant(now, &letter) {
+        if !self.is_meant(now, fetched.user, &letter) {
             self.on_looked(key, 0);
             return None;
         }
         match self.deed {
             Deed::List => {
+                let uid = fetched.user.uid(self.own);
                 self.page.add(|out| {
-                    letter_line::write_summary(out, &letter, fetched.accepted);
+                    letter_line::write_summary(out, &letter, uid, fetched.accepted);
                     true
                 });
                 self.on_looked(key, 1);
@@ -421,14 +446,18 @@ impl Walk {
         Step::Forget(key)
     }
 
-    fn is_meant(&self, now: Wall, letter: &Letter) -> bool {
+    fn is_meant(&self, now: Wall, user: User, letter: &Letter) -> bool {
         let Letters {
-            origin, older_than, ..
+            origin,
+            older_than,
+            uid,
+            ..
         } = &self.letters;
         let age = now.unix_nanos().saturating_sub(letter.ended.unix_nanos());
         origin
             .as_ref()
             .is_none_or(|origin| **origin == *letter.origin)
+            && uid.is_none_or(|uid| user.uid(self.own) == uid)
             && older_than.is_none_or(|least| u128::from(age) >= least.as_nanos())
     }
 

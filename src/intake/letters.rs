@@ -148,7 +148,7 @@ impl Intake {
         }
         parsed.ttl.get_or_insert(at_origin.ttl);
         parsed.endpoint_head_bytes = at_origin.head_bytes;
-        let source = self.source_of(SourceKind::Socket);
+        let source = self.source_of(SourceKind::Socket, fetched.user);
         Served::Output(store(Candidate {
             job: parsed.into_job(id, source, origin, now),
             line: fetched.line.clone(),

@@ -53,7 +53,7 @@ use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
 use crate::wire::health::Check;
-use crate::wire::job::{Job, Source};
+use crate::wire::job::{Job, Source, User};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
 
 use self::admission::{Admission, Candidate};
@@ -93,6 +93,8 @@ pub struct Settings {
     pub serves: bool,
     /// There is a journal: jobs are accepted when it has them safe.
     pub spools: bool,
+    /// Conduit's own user.
+    pub uid: u32,
     /// Engines, at least one; [`event::EngineId`] counts from 0.
     pub engines: u16,
     /// Results tell where their time went.
@@ -208,7 +210,7 @@ impl Intake {
             admission: Admission::new(settings.max_job_bytes, rng),
             ledger: Ledger::new(Limits::of(&settings), settings.engines, seed),
             spool: (settings.spools).then(|| Box::new(Spooled::new(seed))),
-            dead: Dead::default(),
+            dead: Dead::new(settings.uid),
             asked: Asked::default(),
             feed: None,
             survey: Survey::new(settings.engines, seed),
@@ -219,9 +221,14 @@ impl Intake {
         }
     }
 
-    /// A new client. Its first [`Output::Read`] is there to be pulled.
+    /// A new client of conduit's own user. Its first [`Output::Read`] is there to be pulled.
     pub fn open(&mut self, kind: Kind) -> ClientId {
-        let mut client = Client::new(kind, self.settings.max_job_bytes);
+        self.open_for(User::Own, kind)
+    }
+
+    /// A new client of this user.
+    pub fn open_for(&mut self, user: User, kind: Kind) -> ClientId {
+        let mut client = Client::new(kind, user, self.settings.max_job_bytes);
         if self.phase == Phase::Stopped {
             client.give_up();
         }

@@ -144,7 +144,7 @@ impl Intake {
         } = self;
         let client = clients.get_mut(id.0)?;
         let before = client.unwritten();
-        let kind = client.kind;
+        let (kind, user) = (client.kind, client.user);
         let was_refused = client.is_half_refused;
         let half_limit = was_refused.then_some(Limit::HalfLines(half_max));
         let admitted = client.next_line(|number, line, results| {
@@ -152,6 +152,7 @@ impl Intake {
                 source: Source {
                     client: id.0.to_bits(),
                     line: number,
+                    user,
                 },
                 kind,
                 bytes_beside,

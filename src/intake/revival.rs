@@ -16,7 +16,7 @@ use crate::intake::ledger::Room;
 use crate::intake::parking::{FETCHES_MAX, SOON, Stub};
 use crate::intake::reading::Served;
 use crate::intake::{Intake, Phase};
-use crate::wire::job::{Job, Priority, Progress, Source};
+use crate::wire::job::{Job, Priority, Progress, Source, User};
 use crate::wire::job_line::JobLine;
 use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
 use crate::wire::spool::{Fetched, How, JobKey, Letter, Pending, SourceKind};
@@ -137,7 +137,7 @@ impl Intake {
                 let wall = fetched.accepted.min(now.wall);
                 let age = now.wall.unix_nanos() - wall.unix_nanos();
                 let mono = now.mono;
-                let source = self.source_of(fetched.source);
+                let source = self.source_of(fetched.source, fetched.user);
                 let age = Duration::from_nanos(age);
                 (source, Now { mono, wall }, age)
             }
@@ -152,12 +152,16 @@ impl Intake {
     }
 
     /// Whom to tell of a job that no line of this process's has brought: it was found at start, or replayed.
-    pub(super) fn source_of(&self, kind: SourceKind) -> Source {
+    pub(super) fn source_of(&self, kind: SourceKind, user: User) -> Source {
         let client = match kind {
             SourceKind::Stdin => self.feed.map_or(0, |feed| feed.0.to_bits()),
             SourceKind::Socket => 0,
         };
-        Source { client, line: 0 }
+        Source {
+            client,
+            line: 0,
+            user,
+        }
     }
 
     /// A job on disk has ended without an engine: its line is none that this version takes.
@@ -178,7 +182,7 @@ impl Intake {
         let how = How::Dead(Box::new(letter));
         let key = stub.key;
         self.outputs.push_back(Output::Settle { key, how });
-        let source = self.source_of(fetched.source);
+        let source = self.source_of(fetched.source, fetched.user);
         let source = stub.owner.as_ref().map_or(source, |owner| owner.source);
         let report = Report::of_line(id.as_deref(), source.line, Outcome::Invalid, &failure);
         self.end(key, source, &report);

@@ -22,6 +22,7 @@ const SETTINGS: Settings = Settings {
     max_client_pending: 10_000,
     serves: false,
     spools: false,
+    uid: 0,
     engines: 2,
     timings: false,
 };

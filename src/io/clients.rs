@@ -16,6 +16,7 @@ use std::net::Shutdown;
 use conduit::base::time::{Instant, Now};
 use conduit::intake::Intake;
 use conduit::intake::event::{Access, ClientId, Input, Kind};
+use conduit::wire::job::User;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
@@ -215,6 +216,11 @@ impl Clients {
         self.accepting.poll_timeout()
     }
 
+    fn user_of(&self, uid: u32) -> User {
+        let own = self.socket.as_ref().map(Socket::own);
+        own.map_or(User::Other(uid), |own| User::of(uid, own))
+    }
+
     fn find(&mut self, client: ClientId) -> Option<&mut Connection> {
         let connection = self.connections.get_mut(client.0.index())?.as_mut()?;
         (connection.client == client).then_some(connection)
@@ -267,7 +273,7 @@ impl Clients {
         (uid, access): (u32, Access),
         intake: &mut Intake,
     ) {
-        let client = intake.open(Kind::Socket(access));
+        let client = intake.open_for(self.user_of(uid), Kind::Socket(access));
         let index = client.0.index();
         let token = Token(LISTENER + 1 + index);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -416,6 +422,7 @@ mod tests {
             max_client_pending: 10,
             serves: true,
             spools: false,
+            uid: 0,
             engines: 1,
             timings: false,
         };

@@ -16,6 +16,7 @@ use conduit::journal::event::{
     How, Input, JobKey, Output, Performed, SourceKind, Submission, Verdict,
 };
 use conduit::journal::{Journal, Settings};
+use conduit::wire::job::User;
 
 use crate::io::clock;
 use crate::io::disk::{Directory, Disk, OpenError, Report};
@@ -113,6 +114,7 @@ impl Spool {
     fn submit(&mut self, now: Now, id: &str, line: &[u8]) -> Verdict {
         let submission = Submission {
             id,
+            user: User::Own,
             is_generated: false,
             payload: [1, 2],
             source: SourceKind::Stdin,

@@ -122,6 +122,12 @@ impl Socket {
         Ok((stream, uid, self.access(uid)))
     }
 
+    /// Conduit's own user.
+    #[must_use]
+    pub const fn own(&self) -> u32 {
+        self.own
+    }
+
     /// What this user may do; none: nothing.
     #[must_use]
     pub fn access(&self, uid: u32) -> Option<Access> {

@@ -123,6 +123,7 @@ impl Spool {
     ) -> Verdict {
         let submission = Submission {
             id: &job.id,
+            user: job.source.user,
             is_generated,
             payload: self.journal.seeds().of_payload(job),
             source,

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use crate::base::map::SipHasher13;
 use crate::base::rng::Rng;
 use crate::journal::event::Identity;
-use crate::wire::job::Job;
+use crate::wire::job::{Job, User};
 
 /// The seeds of one spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +51,23 @@ impl Seeds {
         }
     }
 
-    /// The hash of an id.
+    /// The hash of an id of this user: the first half is of the id alone, the second tells users apart. That of the own
+    /// user is what every id had before users were told apart.
     #[must_use]
-    pub fn of_id(&self, id: &str) -> Identity {
+    pub fn of_id(&self, user: User, id: &str) -> Identity {
         let mut hasher = SipHasher13::new_128(self.id);
         hasher.write(id.as_bytes());
-        hasher.finish_128()
+        let [of_all, own] = hasher.finish_128();
+        let User::Other(uid) = user else {
+            return [of_all, own];
+        };
+        let mut hasher = SipHasher13::new_128(self.id);
+        // No id has a byte 0.
+        hasher.write_u8(0);
+        hasher.write_u32(uid);
+        hasher.write(id.as_bytes());
+        let [_, of_user] = hasher.finish_128();
+        [of_all, of_user]
     }
 
     /// The hash of what a job sends and where: method, URL and body bytes.
@@ -113,6 +124,23 @@ mod tests {
         ] {
             assert_ne!(of(&seeds, other), first, "{other}");
         }
-        assert_ne!(seeds.of_id("a"), seeds.of_id("b"));
+        assert_ne!(seeds.of_id(User::Own, "a"), seeds.of_id(User::Own, "b"));
+    }
+
+    #[test]
+    fn f118_an_id_is_another_for_each_user_and_found_for_all_by_its_first_half() {
+        let seeds = Seeds::generate(&mut Rng::from_seed([1; 32]));
+        let users = [
+            User::Own,
+            User::Other(0),
+            User::Other(1000),
+            User::Other(1001),
+        ];
+        let ids = users.map(|user| seeds.of_id(user, "order-1"));
+        for (at, id) in ids.iter().enumerate() {
+            assert_eq!(id[0], ids[0][0], "found for all");
+            assert!(!ids[..at].contains(id), "{:?}", users[at]);
+        }
+        assert_ne!(seeds.of_id(User::Own, "order-2")[0], ids[0][0]);
     }
 }

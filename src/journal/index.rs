@@ -11,7 +11,8 @@ use crate::base::finder::Finder;
 use crate::base::map::Map;
 use crate::base::time::Wall;
 use crate::journal::event::{Attempt, Identity, JobKey, SourceKind};
-use crate::journal::record::{Accepted, cut};
+use crate::journal::record::{self, Accepted, cut};
+use crate::wire::job::User;
 
 /// Different messages that are kept; the others are told by their kind alone.
 pub const MESSAGES_MAX: usize = 4_096;
@@ -50,6 +51,8 @@ const SOCKET: u64 = 1 << 48;
 const DYING: u64 = 1 << 49;
 /// Its attempt is not written down yet.
 const DIRTY: u64 = 1 << 50;
+/// Its record has a uid.
+const OF_ANOTHER: u64 = 1 << 51;
 const GENERATED_SHIFT: u32 = 56;
 
 /// The jobs that have not ended.
@@ -71,6 +74,10 @@ impl Entry {
             SourceKind::Stdin => 0,
             SourceKind::Socket => SOCKET,
         };
+        let user = match job.user {
+            User::Own => 0,
+            User::Other(_) => OF_ANOTHER,
+        };
         let generated = job.generated_id.map_or(0, str::len) as u64;
         Entry {
             key: job.key,
@@ -78,7 +85,7 @@ impl Entry {
             payload: job.payload,
             place,
             attempt: NO_ATTEMPT,
-            packed: millis | socket | generated << GENERATED_SHIFT,
+            packed: millis | socket | user | generated << GENERATED_SHIFT,
         }
     }
 
@@ -104,8 +111,14 @@ impl Entry {
         self.packed & DYING != 0
     }
 
-    pub(super) const fn generated_bytes(&self) -> u32 {
-        (self.packed >> GENERATED_SHIFT) as u32
+    /// Bytes of its record that are not its line.
+    pub(super) const fn bytes_beside_line(&self) -> u32 {
+        let generated_id = (self.packed >> GENERATED_SHIFT) as u32;
+        let uid = match self.packed & OF_ANOTHER {
+            0 => 0,
+            _ => record::UID_BYTES as u32,
+        };
+        record::ACCEPTED_BYTES as u32 + generated_id + uid
     }
 }
 
@@ -265,6 +278,7 @@ mod tests {
             key: JobKey(key),
             accepted: Wall::from_unix_nanos(1_700_000_000_123_456_789),
             source: SourceKind::Socket,
+            user: User::Other(7),
             id: [id, 1],
             payload: [id, 2],
             generated_id: Some("0123"),
@@ -289,7 +303,8 @@ mod tests {
         let entry = entry(7, 8);
         assert_eq!(entry.accepted().unix_nanos(), 1_700_000_000_123_000_000);
         assert_eq!(entry.source(), SourceKind::Socket);
-        assert_eq!(entry.generated_bytes(), 4);
+        let beside = record::ACCEPTED_BYTES + record::UID_BYTES + 4;
+        assert_eq!(entry.bytes_beside_line(), beside as u32);
         assert!(!entry.is_dying());
     }
 

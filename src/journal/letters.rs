@@ -4,15 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::map::Map;
 use crate::journal::event::{Identity, JobKey};
 use crate::journal::index::Place;
 
 /// The dead letters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Letters {
     by_key: BTreeMap<JobKey, Dead>,
-    by_id: Map<Identity, JobKey>,
+    by_id: BTreeMap<Identity, JobKey>,
     /// The letters that each segment was given, by their keys; those that have gone are still named.
     by_segment: BTreeMap<u32, Vec<JobKey>>,
 }
@@ -25,14 +24,6 @@ pub(super) struct Dead {
 }
 
 impl Letters {
-    pub(super) fn new(seed: [u64; 2]) -> Letters {
-        Letters {
-            by_key: BTreeMap::new(),
-            by_id: Map::new(seed),
-            by_segment: BTreeMap::new(),
-        }
-    }
-
     /// Puts one in. Of two with the same id the later key stays findable by it.
     pub(super) fn insert(&mut self, key: JobKey, dead: Dead) {
         if self
@@ -77,6 +68,12 @@ impl Letters {
         self.by_id.get(&id).copied()
     }
 
+    /// Those of this id, whoever's.
+    pub(super) fn of_all(&self, id: Identity) -> impl Iterator<Item = JobKey> {
+        let range = self.by_id.range([id[0], 0]..=[id[0], u64::MAX]);
+        range.map(|(_, key)| *key)
+    }
+
     /// Those after `key`, the oldest first.
     pub(super) fn after(&self, key: JobKey) -> impl Iterator<Item = (JobKey, Dead)> {
         let beyond = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
@@ -99,7 +96,7 @@ mod tests {
 
     #[test]
     fn letters_are_found_by_key_id_and_segment() {
-        let mut letters = Letters::new([1, 2]);
+        let mut letters = Letters::default();
         let dead = |id, segment| Dead {
             id: [id, 0],
             place: Place {

@@ -27,6 +27,7 @@ pub mod scan;
 
 mod cleaner;
 mod delivered;
+mod dying;
 mod index;
 mod landing;
 mod letters;
@@ -42,15 +43,16 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::map::Map;
 use crate::base::time::{Instant, Now, Wall};
+use crate::wire::job::User;
 
 use self::appender::{Appender, Haste, Purpose};
 use self::cleaner::Cleaner;
 use self::delivered::Memory;
+use self::dying::Dying;
 use self::event::{
-    Action, Attempt, DiskError, DiskErrorKind, FoundLetters, How, Identity, Input, JobKey, Known,
-    Letter, LetterQuery, OpId, Output, Pending, Performed, Refusal, Stream, Submission, Verdict,
+    Action, Attempt, DiskError, DiskErrorKind, FoundLetters, How, Input, JobKey, Known,
+    LetterQuery, OpId, Output, Pending, Performed, Refusal, Stream, Submission, Verdict,
 };
 use self::identity::Seeds;
 use self::index::{Entry, Index, Place, Slot};
@@ -169,9 +171,8 @@ pub struct Journal {
     reads: Reads,
     /// Jobs whose attempt is to be written down.
     dirty: VecDeque<JobKey>,
-    /// Jobs that become dead letters: by id, and what is to be said of them.
-    dying: Map<Identity, JobKey>,
-    obituaries: Map<JobKey, Box<Letter>>,
+    /// Jobs that become dead letters.
+    dying: Dying,
     /// Jobs found at start that were not handed out, the oldest last, and the greatest key of them.
     found: Vec<Slot>,
     found_to: JobKey,
@@ -204,7 +205,7 @@ impl Journal {
     /// Takes a job in, or says why not. It is safe when [`Output::Durable`] says so.
     pub fn submit(&mut self, now: Now, submission: &Submission<'_>) -> Verdict {
         self.now = now.mono;
-        let id = self.seeds.of_id(submission.id);
+        let id = self.seeds.of_id(submission.user, submission.id);
         if let Some(slot) = self.index.by_id(id) {
             let entry = self.index.get(slot);
             return Verdict::Duplicate {
@@ -221,7 +222,7 @@ impl Journal {
         if let Some(refusal) = self.refusal(submission.line.len()) {
             return Verdict::Refused(refusal);
         }
-        if let Some(old) = self.dying.get(&id).copied() {
+        if let Some(old) = self.dying.by_id(id) {
             // It is submitted again before its letter was safe: the letter is not wanted any more.
             self.end_dying(old);
         }
@@ -328,7 +329,6 @@ impl Journal {
             let attempt = self.index.attempt(slot);
             let due = attempt.map_or(now.wall, |attempt| attempt.due);
             let wait = since(due, now.wall).min(self.settings.max_wait);
-            let beside = record::ACCEPTED_BYTES as u32 + entry.generated_bytes();
             return Some(Pending {
                 key: entry.key,
                 accepted: entry.accepted().min(now.wall),
@@ -336,7 +336,7 @@ impl Journal {
                 source: entry.source(),
                 attempts: attempt.map_or(0, |attempt| attempt.attempts),
                 due: now.mono + wait,
-                line_bytes: entry.place.bytes.saturating_sub(beside),
+                line_bytes: entry.place.bytes.saturating_sub(entry.bytes_beside_line()),
             });
         }
     }
@@ -354,24 +354,29 @@ impl Journal {
         letters.map(|(key, _)| key).collect()
     }
 
-    /// Which dead letters are meant.
+    /// Which dead letters are meant, of all that were told: those too that are not safe yet.
     #[must_use]
     pub fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
+        let last = self.letters.last().max(self.dying.last());
         let mut found = FoundLetters {
-            last: self.letters.last().unwrap_or_default(),
+            last: last.unwrap_or_default(),
             ..FoundLetters::default()
         };
         match query {
             LetterQuery::After { after, max } => {
-                let mut letters = self.letters.after(*after).map(|(key, _)| key);
-                found.keys = letters.by_ref().take(*max).collect();
-                found.has_more = letters.next().is_some();
+                let letters = self.letters.after(*after).map(|(key, _)| key);
+                let keys = letters.take(max + 1);
+                found.keys = keys.chain(self.dying.after(*after).take(max + 1)).collect();
+                found.keys.sort_unstable();
+                found.has_more = found.keys.len() > *max;
+                found.keys.truncate(*max);
             }
-            LetterQuery::Ids(ids) => {
+            LetterQuery::Ids { ids, user } => {
                 for id in ids {
-                    match self.letters.by_id(self.seeds.of_id(id)) {
-                        Some(key) => found.keys.push(key),
-                        None => found.missing.push(id.clone()),
+                    let before = found.keys.len();
+                    self.find_id(id, *user, &mut found.keys);
+                    if found.keys.len() == before {
+                        found.missing.push(id.clone());
                     }
                 }
                 found.keys.sort_unstable();
@@ -379,6 +384,21 @@ impl Journal {
             }
         }
         found
+    }
+
+    /// Appends the letters of this id: this user's, or all.
+    fn find_id(&self, id: &str, user: Option<User>, keys: &mut Vec<JobKey>) {
+        let identity = self.seeds.of_id(user.unwrap_or_default(), id);
+        match user {
+            Some(_) => {
+                keys.extend(self.letters.by_id(identity));
+                keys.extend(self.dying.by_id(identity));
+            }
+            None => {
+                keys.extend(self.letters.of_all(identity));
+                keys.extend(self.dying.of_all(identity));
+            }
+        }
     }
 
     /// What ids and payloads are hashed with.
@@ -405,7 +425,7 @@ impl Journal {
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.dirty.is_empty()
-            && self.obituaries.is_empty()
+            && self.dying.is_empty()
             && self.jobs.appender.unsynced_bytes() == 0
             && self.dead.appender.unsynced_bytes() == 0
     }
@@ -492,8 +512,7 @@ impl Journal {
             How::Dead(_) if self.settings.max_dead_bytes == 0 => self.end(slot, None),
             How::Dead(letter) => {
                 self.index.set_dying(slot);
-                self.dying.insert(entry.id, key);
-                self.obituaries.insert(key, letter);
+                self.dying.insert(key, entry.id, letter);
                 self.reads.mourn(key);
             }
         }
@@ -521,15 +540,17 @@ impl Journal {
         if !entry.is_dying() {
             return None;
         }
-        self.obituaries.remove(&key);
-        self.dying.remove(&entry.id);
+        self.dying.remove(key);
         self.end(slot, None);
         Some(entry)
     }
 
     fn forget(&mut self, key: JobKey) {
         let Some(dead) = self.letters.remove(key) else {
-            self.status.stale_inputs += 1;
+            // Its letter may be on its way: it is forgotten again where it arrives.
+            if self.end_dying(key).is_none() {
+                self.status.stale_inputs += 1;
+            }
             return;
         };
         let Place { segment, bytes, .. } = dead.place;

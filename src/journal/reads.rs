@@ -81,7 +81,7 @@ impl Journal {
             let Some(key) = self.reads.dying.front().copied() else {
                 break;
             };
-            if self.obituaries.contains_key(&key)
+            if self.dying.get(key).is_some()
                 && let Some((file, place)) = self.whereabouts(key)
             {
                 if place.segment == 0 {
@@ -119,7 +119,7 @@ impl Journal {
 
     /// The job's letter is written, unless its id was submitted again meanwhile.
     fn bury(&mut self, key: JobKey, record: Option<Record<'_>>) {
-        let Some(letter) = self.obituaries.remove(&key) else {
+        let Some(letter) = self.dying.get(key).cloned() else {
             return;
         };
         let Some(Record::Accepted(job)) = record else {
@@ -127,7 +127,6 @@ impl Journal {
             self.end_dying(key);
             return;
         };
-        let letter = *letter;
         let record = Record::Letter { letter, job };
         let purpose = Some(Purpose::Letter(key));
         let log = &mut self.dead.appender;
@@ -138,8 +137,13 @@ impl Journal {
         let fetched = match record {
             Some(Record::Accepted(job)) if job.key == key => {
                 let slot = self.index.by_key(key);
+                if slot.is_none() && self.letters.get(key).is_some() {
+                    // It became a letter while it was read.
+                    return self.reads.want(key);
+                }
                 let attempt = slot.and_then(|slot| self.index.attempt(slot));
-                Some(job.to_fetched(attempt.cloned(), None))
+                let letter = self.dying.get(key);
+                Some(job.to_fetched(attempt.cloned(), letter.cloned()))
             }
             Some(Record::Letter { letter, job }) if job.key == key => {
                 Some(job.to_fetched(None, Some(letter)))

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::base::time::Wall;
 use crate::journal::event::{Attempt, Fetched, Identity, JobKey, Letter, SourceKind, Submission};
+use crate::wire::job::User;
 use crate::wire::report::{ErrorKind, Outcome};
 
 /// Bytes of an error's message that are kept.
@@ -20,8 +21,11 @@ pub const MESSAGE_BYTES_MAX: usize = 200;
 /// Bytes in front of a record's kind.
 pub(super) const PREFIX_BYTES: usize = 8;
 
-/// Bytes of a [`Record::Accepted`] beside its generated id and its line.
+/// Bytes of a [`Record::Accepted`] of the own user beside its generated id and its line.
 pub(super) const ACCEPTED_BYTES: usize = PREFIX_BYTES + 1 + 8 + 8 + 1 + 1 + 32;
+
+/// More bytes of one of another user.
+pub(super) const UID_BYTES: usize = 4;
 
 /// Bytes of a [`Record::Done`].
 pub(super) const DONE_BYTES: usize = PREFIX_BYTES + 1 + 8 + 1 + 8;
@@ -61,6 +65,7 @@ pub(super) struct Accepted<'a> {
     pub(super) key: JobKey,
     pub(super) accepted: Wall,
     pub(super) source: SourceKind,
+    pub(super) user: User,
     pub(super) id: Identity,
     pub(super) payload: Identity,
     /// The id itself, where the line brings none.
@@ -102,6 +107,9 @@ const ERROR_KINDS: [ErrorKind; 17] = [
 /// ours, and adding to one never overflows.
 pub(super) const COUNT_LIMIT: u64 = 1 << 56;
 
+/// Beside the source of a job: a uid follows.
+const OF_ANOTHER: u8 = 0x80;
+
 const ACCEPTED: u8 = 1;
 const ATTEMPTED: u8 = 2;
 const DONE: u8 = 3;
@@ -128,6 +136,7 @@ impl<'a> Accepted<'a> {
             key,
             accepted,
             source: submission.source,
+            user: submission.user,
             id,
             payload: submission.payload,
             generated_id: submission.is_generated.then_some(submission.id),
@@ -140,6 +149,7 @@ impl<'a> Accepted<'a> {
         Fetched {
             accepted: self.accepted,
             source: self.source,
+            user: self.user,
             generated_id: self.generated_id.map(Box::from),
             attempt,
             letter: letter.map(Box::new),
@@ -273,7 +283,13 @@ fn push_fields(out: &mut Vec<u8>, record: &Record<'_>) {
 fn push_accepted(out: &mut Vec<u8>, job: &Accepted<'_>) {
     out.extend_from_slice(&job.key.0.to_le_bytes());
     out.extend_from_slice(&job.accepted.unix_nanos().to_le_bytes());
-    out.push(job.source as u8);
+    match job.user {
+        User::Own => out.push(job.source as u8),
+        User::Other(uid) => {
+            out.push(job.source as u8 | OF_ANOTHER);
+            out.extend_from_slice(&uid.to_le_bytes());
+        }
+    }
     push_identity(out, job.id);
     push_identity(out, job.payload);
     // A generated id is 36 bytes long; a longer one than fits is no id (wire/job_line).
@@ -369,9 +385,14 @@ impl<'a> Fields<'a> {
     fn accepted(&mut self) -> Option<Accepted<'a>> {
         let key = self.key()?;
         let accepted = self.wall()?;
-        let source = match self.array::<1>()? {
-            [0] => SourceKind::Stdin,
-            [1] => SourceKind::Socket,
+        let [source] = *self.array::<1>()?;
+        let user = match source & OF_ANOTHER {
+            0 => User::Own,
+            _ => User::Other(self.u32()?),
+        };
+        let source = match source & !OF_ANOTHER {
+            0 => SourceKind::Stdin,
+            1 => SourceKind::Socket,
             _ => return None,
         };
         let id = [self.u64()?, self.u64()?];
@@ -382,6 +403,7 @@ impl<'a> Fields<'a> {
             key,
             accepted,
             source,
+            user,
             id,
             payload,
             generated_id: (!generated_id.is_empty()).then_some(generated_id),
@@ -446,6 +468,7 @@ mod tests {
             key: JobKey(7),
             accepted: Wall::from_unix_seconds(1_700_000_000),
             source: SourceKind::Socket,
+            user: User::Own,
             id: [1, 2],
             payload: [3, u64::MAX],
             generated_id,
@@ -487,6 +510,10 @@ mod tests {
         for record in [
             Record::Accepted(job(None)),
             Record::Accepted(job(Some("0190"))),
+            Record::Accepted(Accepted {
+                user: User::Other(65_534),
+                ..job(Some("0190"))
+            }),
             Record::Attempted { key, attempt },
             Record::Done { key, order: None },
             Record::Done {
@@ -536,6 +563,12 @@ mod tests {
         let job = job(None);
         let length = Writer::new(0).push(&mut bytes, &Record::Accepted(job));
         assert_eq!(length as usize, ACCEPTED_BYTES + job.line.len());
+        let others = Accepted {
+            user: User::Other(7),
+            ..job
+        };
+        let more = Writer::new(0).push(&mut bytes, &Record::Accepted(others));
+        assert_eq!((more - length) as usize, UID_BYTES);
         let done = Record::Done {
             key: job.key,
             order: Some(1),

@@ -16,12 +16,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use crate::base::map::Map;
 use crate::base::rng::Rng;
 use crate::base::time::Now;
 use crate::journal::appender::{Appender, Setup};
 use crate::journal::cleaner::Cleaner;
 use crate::journal::delivered::{Memory, keep_last};
+use crate::journal::dying::Dying;
 use crate::journal::event::{
     Action, Corruption, DiskError, FileId, JobKey, OpId, Output, Performed, Stream,
 };
@@ -31,7 +31,7 @@ use crate::journal::letters::{Dead, Letters};
 use crate::journal::reads::Reads;
 use crate::journal::record::{self, Accepted, Delivered, Record};
 use crate::journal::scan::{Found, Scanner};
-use crate::journal::segment::{HEADER_BYTES, Header, HeaderRead};
+use crate::journal::segment::{HEADER_BYTES, Header, HeaderRead, VERSION, VERSION_MIN};
 use crate::journal::shelf::Shelf;
 use crate::journal::{Journal, Log, Settings, Status};
 
@@ -328,7 +328,7 @@ impl Books {
             index: Index::new(seed),
             jobs: Shelf::default(),
             dead: Shelf::default(),
-            letters: Letters::new(seed),
+            letters: Letters::default(),
             forgotten: Vec::new(),
             delivered: Vec::new(),
             order: 0,
@@ -514,8 +514,7 @@ impl Books {
             cleaner: Cleaner::default(),
             reads: Reads::default(),
             dirty: VecDeque::new(),
-            dying: Map::new(seeds.of_id("dying")),
-            obituaries: Map::new(seeds.of_id("obituaries")),
+            dying: Dying::default(),
             found: Vec::new(),
             found_to: JobKey(self.next_key - 1),
             index: self.index,
@@ -603,8 +602,7 @@ impl fmt::Display for Unusable {
         match self {
             Unusable::Version { file, version } => write!(
                 f,
-                "{file} is of version {version}: expected version {}; nothing was touched",
-                super::segment::VERSION
+                "{file} is of version {version}: expected version {VERSION_MIN} to {VERSION}; nothing was touched"
             ),
             Unusable::Unsafe { file, error } => {
                 write!(f, "{file} can't be synced (error {})", error.code)

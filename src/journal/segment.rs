@@ -14,8 +14,11 @@ use crate::journal::event::{FileId, Stream};
 use crate::journal::identity::Seeds;
 use crate::journal::record::COUNT_LIMIT;
 
-/// The one version of this layout.
-pub(super) const VERSION: u32 = 1;
+/// The version of this layout that is written. Version 1 is read too: in it no job is of another user.
+pub(super) const VERSION: u32 = 2;
+
+/// The oldest version that is read.
+pub(super) const VERSION_MIN: u32 = 1;
 
 /// Bytes of a segment's header.
 pub(super) const HEADER_BYTES: usize = 96;
@@ -74,7 +77,7 @@ impl Header {
         if bytes[..8] != MAGIC || version == 0 {
             return HeaderRead::Bad;
         }
-        if version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&version) {
             return HeaderRead::Unknown { version };
         }
         let is_this = bytes[12] == file.stream as u8 && u32_at(16) == file.number;

@@ -49,6 +49,39 @@ pub struct Source {
     pub client: u64,
     /// The line's number on that client's stream, from 1.
     pub line: u64,
+    /// Whose job it is.
+    pub user: User,
+}
+
+/// Who submitted a job, as far as ids go: nobody's are anybody else's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum User {
+    /// Conduit's own user, and standard input.
+    #[default]
+    Own,
+    /// Another one, by number (uid).
+    Other(u32),
+}
+
+impl User {
+    /// The user of this number, where `own` is conduit's.
+    #[must_use]
+    pub const fn of(uid: u32, own: u32) -> User {
+        if uid == own {
+            User::Own
+        } else {
+            User::Other(uid)
+        }
+    }
+
+    /// Its number, where `own` is conduit's.
+    #[must_use]
+    pub const fn uid(self, own: u32) -> u32 {
+        match self {
+            User::Own => own,
+            User::Other(uid) => uid,
+        }
+    }
 }
 
 /// A job's bytes: the body, with room in front of it for the head that each attempt writes anew, so that

@@ -12,10 +12,12 @@ use crate::wire::json::{self, Member, Members};
 use crate::wire::spool::{Fetched, Letter};
 use crate::wire::text::{push_json_string, push_number};
 
-/// Appends what a list says of a letter, as one JSON value.
-pub fn write_summary(out: &mut Vec<u8>, letter: &Letter, accepted: Wall) {
+/// Appends what a list says of a letter, as one JSON value; `uid` is whose id it has.
+pub fn write_summary(out: &mut Vec<u8>, letter: &Letter, uid: u32, accepted: Wall) {
     out.extend_from_slice(b"{\"id\":");
     push_json_string(out, &letter.id);
+    out.extend_from_slice(b",\"uid\":");
+    push_number(out, u64::from(uid));
     out.push(b',');
     write_fate(out, letter, accepted);
     out.push(b'}');
@@ -103,6 +105,7 @@ fn push_seconds(out: &mut Vec<u8>, time: Wall) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::job::User;
     use crate::wire::job_line::{Body, JobLine};
     use crate::wire::report::{ErrorKind, Outcome};
     use crate::wire::spool::SourceKind;
@@ -124,6 +127,7 @@ mod tests {
         let fetched = Fetched {
             accepted: Wall::from_unix_seconds(1_700_000_000),
             source: SourceKind::Socket,
+            user: User::Own,
             generated_id: None,
             attempt: None,
             letter: None,
@@ -146,9 +150,10 @@ mod tests {
     #[test]
     fn a_list_says_what_became_of_it_and_nothing_of_what_it_holds() {
         let mut out = Vec::new();
-        write_summary(&mut out, &letter(), Wall::from_unix_seconds(1_700_000_000));
+        let accepted = Wall::from_unix_seconds(1_700_000_000);
+        write_summary(&mut out, &letter(), 65_534, accepted);
         let text = String::from_utf8(out).expect("UTF-8");
-        assert_eq!(text, format!(r#"{{"id":"order-1",{FATE}}}"#));
+        assert_eq!(text, format!(r#"{{"id":"order-1","uid":65534,{FATE}}}"#));
         assert!(json::check(&text).is_ok());
     }
 

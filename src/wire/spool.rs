@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::{Instant, Wall};
+use crate::wire::job::User;
 use crate::wire::report::{ErrorKind, Outcome};
 
 /// A job's name in the spool: grows with each submission, never used twice in one spool.
@@ -31,6 +32,8 @@ pub enum SourceKind {
 pub struct Submission<'a> {
     /// Its id.
     pub id: &'a str,
+    /// Whose id that is: others may use the same.
+    pub user: User,
     /// The id is not in the line, so it must be kept beside it.
     pub is_generated: bool,
     /// What the journal's seeds make of its method, URL and body.
@@ -131,6 +134,8 @@ pub struct Fetched {
     pub accepted: Wall,
     /// Where it came from.
     pub source: SourceKind,
+    /// Whose it is.
+    pub user: User,
     /// Its id, where the line brings none.
     pub generated_id: Option<Box<str>>,
     /// How far it was at the last attempt.
@@ -171,7 +176,12 @@ pub enum LetterQuery {
         max: usize,
     },
     /// Those of these jobs.
-    Ids(Vec<Box<str>>),
+    Ids {
+        /// The ids, which several users may have used.
+        ids: Vec<Box<str>>,
+        /// Whose they are; none: whoever's.
+        user: Option<User>,
+    },
 }
 
 /// The dead letters that were meant.

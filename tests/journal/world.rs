@@ -11,6 +11,7 @@ use conduit::journal::event::{
 };
 use conduit::journal::recovery::{Recovery, Summary};
 use conduit::journal::{Journal, Settings};
+use conduit::wire::job::User;
 use conduit::wire::report::{ErrorKind, Outcome};
 
 use crate::disk::{Disk, Faults};
@@ -310,6 +311,7 @@ impl World {
             self.now,
             &Submission {
                 id,
+                user: User::Own,
                 is_generated,
                 payload,
                 source: SourceKind::Socket,

@@ -79,6 +79,9 @@ impl Walk {
         if let Some(age) = choice.older_than {
             put("olderThan", json!(age.as_secs_f64()));
         }
+        if let Some(uid) = choice.uid {
+            put("uid", json!(uid));
+        }
         if choice.all && matches!(self.deed, Deed::Replay | Deed::Purge) {
             put("all", json!(true));
         }

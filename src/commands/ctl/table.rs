@@ -83,7 +83,9 @@ pub fn plain(data: &Value) -> String {
 /// Some dead letters, below a head or without one.
 #[must_use]
 pub fn letters(letters: &[Value], has_head: bool) -> String {
-    const HEAD: [&str; 6] = ["ENDED", "OUTCOME", "ATTEMPTS", "ID", "ORIGIN", "ERROR"];
+    const HEAD: [&str; 7] = [
+        "ENDED", "OUTCOME", "ATTEMPTS", "UID", "ID", "ORIGIN", "ERROR",
+    ];
     if letters.is_empty() {
         return String::new();
     }
@@ -94,6 +96,7 @@ pub fn letters(letters: &[Value], has_head: bool) -> String {
             date(&letter["ended"]),
             plain_text(&letter["outcome"]),
             plain_text(&letter["attempts"]),
+            plain_text(&letter["uid"]),
             plain_text(&letter["id"]),
             plain_text(&letter["origin"]),
             format!(
@@ -103,7 +106,7 @@ pub fn letters(letters: &[Value], has_head: bool) -> String {
             ),
         ]
     }));
-    columns(&rows, &[2], usize::from(!has_head))
+    columns(&rows, &[2, 3], usize::from(!has_head))
 }
 
 /// The answer to `endpoints`, at most 120 columns wide: names have what the figures leave.
@@ -322,15 +325,15 @@ n\\u001bw         a\\u001bb
     #[test]
     fn letters_stand_in_columns_below_one_head() {
         let letter = |id: &str| {
-            json!({"id": id, "origin": "https://a", "outcome": "exhausted", "attempts": 4,
+            json!({"id": id, "uid": 1000, "origin": "https://a", "outcome": "exhausted", "attempts": 4,
                    "error": {"kind": "http", "message": "the receiver\n answered 503"},
                    "ended": 1_700_000_000.25})
         };
         let first = letters(&[letter("a"), letter("order-1")], true);
         let expected = "\
-ENDED                 OUTCOME    ATTEMPTS  ID       ORIGIN     ERROR
-2023-11-14T22:13:20Z  exhausted         4  a        https://a  http: the receiver\\n answered 503
-2023-11-14T22:13:20Z  exhausted         4  order-1  https://a  http: the receiver\\n answered 503
+ENDED                 OUTCOME    ATTEMPTS   UID  ID       ORIGIN     ERROR
+2023-11-14T22:13:20Z  exhausted         4  1000  a        https://a  http: the receiver\\n answered 503
+2023-11-14T22:13:20Z  exhausted         4  1000  order-1  https://a  http: the receiver\\n answered 503
 ";
         assert_eq!(first, expected);
         assert_eq!(letters(&[letter("a")], false).lines().count(), 1);

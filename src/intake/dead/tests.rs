@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::slab::Slab;
+use crate::wire::job::User;
 use crate::wire::report::Outcome;
 use crate::wire::spool::SourceKind;
 
@@ -52,6 +53,7 @@ impl World {
             let fetched = Fetched {
                 accepted: Wall::from_unix_seconds(NOW - 10_000),
                 source: SourceKind::Socket,
+                user: User::Own,
                 generated_id: Some(letter.id.clone()),
                 attempt: None,
                 letter: Some(Box::new(letter)),
@@ -70,7 +72,7 @@ impl World {
                 let keys = all.filter(|key| key > after).take(*max).collect();
                 (keys, Vec::new())
             }
-            LetterQuery::Ids(ids) => {
+            LetterQuery::Ids { ids, .. } => {
                 let key = |id: &str| id.strip_prefix("id-")?.parse().ok();
                 let is_known = |key: &u64| self.letters.contains_key(key);
                 let known: Vec<u64> = ids
@@ -86,7 +88,7 @@ impl World {
         };
         let has_more = match query {
             LetterQuery::After { max, .. } => keys.len() == *max,
-            LetterQuery::Ids(_) => false,
+            LetterQuery::Ids { .. } => false,
         };
         FoundLetters {
             keys,

@@ -1,6 +1,7 @@
 //! A journal made of a list: what a real one says, without a disk.
 
 use super::*;
+use crate::wire::job::User;
 use crate::wire::spool::{
     Attempt, Fetched, FoundLetters, How, JobKey, Known, Letter, LetterQuery, Pending, Refusal,
     SourceKind, Verdict,
@@ -96,7 +97,7 @@ impl Pretend {
             LetterQuery::After { after, .. } => {
                 found.keys = keys.filter(|key| key > after).collect();
             }
-            LetterQuery::Ids(ids) => {
+            LetterQuery::Ids { ids, .. } => {
                 for id in ids {
                     let letter = self.letters.iter().find(|(entry, _)| *entry.id == **id);
                     match letter {
@@ -139,6 +140,7 @@ impl Pretend {
         Some(Box::new(Fetched {
             accepted: entry.accepted,
             source: entry.source,
+            user: User::Own,
             generated_id: entry.is_generated.then(|| entry.id.as_str().into()),
             attempt: entry.attempt.clone(),
             letter: letter.map(|(_, letter)| Box::new(letter.clone())),

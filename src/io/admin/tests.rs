@@ -44,6 +44,7 @@ impl World {
             max_client_pending: 10,
             serves: true,
             spools: false,
+            uid: 0,
             engines: 1,
             timings: false,
         };

@@ -129,6 +129,7 @@ impl Front {
             count = taken.count,
             ids = which.ids.as_ref().map(Vec::len),
             origin = which.origin.as_deref(),
+            uid = which.uid,
             older_than = which.older_than.map(|age| age.as_secs_f64());
             "dead letters were {}", taken.deed
         );

@@ -91,6 +91,8 @@ pub struct Letters {
     pub origin: Option<Box<str>>,
     /// So much time has passed since they ended.
     pub older_than: Option<Duration>,
+    /// They are this user's.
+    pub uid: Option<u32>,
     /// Where to go on.
     pub after: Option<Cursor>,
     /// At most so many in one answer.
@@ -289,11 +291,12 @@ impl<'a> Fields<'a> {
     fn demand_choice(&mut self) -> Result<(), String> {
         let is_all = self.switch("all")?.unwrap_or(false);
         let mut names = self.fields.iter().map(|(key, _)| &**key);
-        let is_choice = |key: &str| matches!(key, "ids" | "origin" | "olderThan");
+        let is_choice = |key: &str| matches!(key, "ids" | "origin" | "olderThan" | "uid");
         match (is_all, names.any(is_choice)) {
             (true, true) => Err("all: expected alone, found beside a choice of letters".to_owned()),
             (false, false) => Err(
-                "expected ids, origin, olderThan or \"all\":true, found none of them".to_owned(),
+                "expected ids, origin, olderThan, uid or \"all\":true, found none of them"
+                    .to_owned(),
             ),
             (true, false) | (false, true) => Ok(()),
         }
@@ -312,9 +315,20 @@ impl<'a> Fields<'a> {
             ids: self.ids()?,
             origin: self.origin()?,
             older_than: self.seconds("olderThan")?,
+            uid: self.uid()?,
             after,
             limit: self.count("limit")?,
         })
+    }
+
+    fn uid(&mut self) -> Result<Option<u32>, String> {
+        let Some(value) = self.take("uid")? else {
+            return Ok(None);
+        };
+        match value.parse() {
+            Ok(uid) => Ok(Some(uid)),
+            Err(_) => Err(unexpected("uid", "a user's number", value)),
+        }
     }
 
     fn ids(&mut self) -> Result<Option<Vec<Box<str>>>, String> {
@@ -374,13 +388,14 @@ mod tests {
             ids: Some(vec!["1".into(), "x\ny".into()]),
             origin: Some(origin()),
             older_than: Some(Duration::from_millis(1500)),
+            uid: Some(65_534),
             after: Some(Cursor {
                 after: JobKey(7),
                 last: JobKey(9),
             }),
             limit: Some(5),
         };
-        let all = r#""ids":["1","x\ny"],"origin":"HTTPS://a.example:443/","olderThan":1.5,"after":"7-9","limit":5"#;
+        let all = r#""ids":["1","x\ny"],"origin":"HTTPS://a.example:443/","olderThan":1.5,"uid":65534,"after":"7-9","limit":5"#;
         for (fields, expected) in [
             (r#""ctl":"status""#, Request::Status),
             (r#""ctl":"endpoints""#, Request::Endpoints { limit: None }),
@@ -510,6 +525,10 @@ mod tests {
                 "olderThan: expected a number",
             ),
             (
+                r#""ctl":"dead list","uid":-1"#,
+                "uid: expected a user's number",
+            ),
+            (
                 r#""ctl":"dead list","olderThan":"2h""#,
                 "olderThan: expected a number",
             ),
@@ -519,11 +538,11 @@ mod tests {
             ),
             (
                 r#""ctl":"dead purge""#,
-                "expected ids, origin, olderThan or",
+                "expected ids, origin, olderThan, uid or",
             ),
             (
                 r#""ctl":"dead replay","all":false"#,
-                "expected ids, origin, olderThan or",
+                "expected ids, origin, olderThan, uid or",
             ),
             (
                 r#""ctl":"dead purge","all":true,"ids":["x"]"#,

@@ -175,6 +175,7 @@ impl World {
             } => {
                 let submission = Submission {
                     id: &job.id,
+                    user: job.source.user,
                     is_generated,
                     payload: spool.journal.seeds().of_payload(&job),
                     source,

@@ -582,6 +582,7 @@ fn intake(plan: &Scenario, dice: &mut Dice, now: Now) -> (Intake, ClientId) {
         max_client_pending: usize::MAX,
         serves: false,
         spools: spool.is_some(),
+        uid: 0,
         engines: plan.engines,
         timings: false,
     };
