@@ -6,9 +6,10 @@
 //!
 //! Not here: what goes on at the connections (`clients`).
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use conduit::intake::event::Access;
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use crate::io::log::quoted;
 use crate::io::sys;
 
 /// What a mode of 0600 leaves out of 0777 but for the owner's right to run, which means nothing here.
@@ -57,11 +59,29 @@ impl Socket {
     /// The system's, where the file's mode can't be changed; then all is as before.
     pub fn set_users(&mut self, users: Users) -> io::Result<()> {
         if users.umask() != self.users.umask() {
-            let mode = fs::Permissions::from_mode(0o666 & !users.umask());
-            fs::set_permissions(&self.path, mode)?;
+            self.set_mode(0o666 & !users.umask())?;
         }
         self.users = users;
         Ok(())
+    }
+
+    /// Whatever stands at the path by now, only our own file's mode is changed: the file is opened, looked at, and
+    /// changed as what was opened.
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&self.path)?;
+        let meta = file.metadata()?;
+        if (meta.dev(), meta.ino()) != self.identity {
+            return Err(io::Error::other(format!(
+                "{} is not the socket any more: something else was put there",
+                quoted(&self.path.to_string_lossy())
+            )));
+        }
+        // fchmod(2) takes no descriptor of O_PATH, and fchmodat2(2) is newer than many kernels.
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::set_permissions(opened, fs::Permissions::from_mode(mode))
     }
 }
 
@@ -216,6 +236,47 @@ mod tests {
         assert!(path.exists());
         drop(socket);
         fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn f138_only_the_own_files_mode_changes_whatever_stands_at_the_path() {
+        let directory = std::env::temp_dir().join(format!("conduit-mode-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (path, other) = (directory.join("socket"), directory.join("other"));
+        let users = |submit: &[u32]| Users {
+            submit: submit.to_vec(),
+            control: vec![],
+        };
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
+        let mut socket = Socket::bind(&path, users(&[])).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        socket.set_users(users(&[7])).unwrap();
+        assert_eq!(mode(&path), 0o666);
+        socket.set_users(users(&[])).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        let private = || fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&other, "somebody's").unwrap();
+        private();
+        fs::rename(&path, directory.join("moved")).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let error = socket.set_users(users(&[7])).unwrap_err();
+        assert!(
+            error.to_string().contains("not the socket any more"),
+            "{error}"
+        );
+        assert_eq!(
+            (mode(&other), socket.access(7)),
+            (0o600, None),
+            "all is as before"
+        );
+        // A file of its own in its place is no more ours than a link.
+        fs::remove_file(&path).unwrap();
+        fs::rename(&other, &path).unwrap();
+        socket.set_users(users(&[7])).unwrap_err();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
+        assert!(path.exists(), "what is not ours stays");
+        fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
