@@ -132,6 +132,7 @@ impl Engine {
             Happened::Answered { sent_with, .. } => sent_with.take(),
             _ => None,
         };
+        let is_abandoned = matches!(happened, Happened::Abandoned);
         let mut failure = Box::new(happened.into_failure());
         let present = self.endpoint(origin);
         let endpoints = sent_with.as_deref().into_iter().chain([present]);
@@ -166,7 +167,7 @@ impl Engine {
                 self.keep_failure(&mut job, failure);
                 self.wait_for(now, origin, job, wait);
             }
-            Next::Ended(Outcome::Cancelled) => {
+            Next::Ended(Outcome::Cancelled) if !is_abandoned => {
                 let failure = Happened::Cancelled.into_failure();
                 self.done(now, job, Outcome::Cancelled, Some(Box::new(failure)));
             }

@@ -344,8 +344,12 @@ impl Connection {
     /// Gives up the job, if it has one: the process ends.
     pub fn on_abort(&mut self) -> Turn {
         match &self.state {
-            State::Exchanging { .. } => {
-                self.end_attempt(Happened::Cancelled, Then::Close(CloseReason::Shutdown))
+            State::Exchanging { exchange, .. } => {
+                let happened = match exchange.has_sent() {
+                    true => Happened::Abandoned,
+                    false => Happened::Cancelled,
+                };
+                self.end_attempt(happened, Then::Close(CloseReason::Shutdown))
             }
             State::Dialing(_) | State::Idle { .. } | State::Draining { .. } | State::Closing => {
                 Turn::only(Then::Close(CloseReason::Shutdown))

@@ -70,6 +70,8 @@ pub enum Happened {
     Malformed(Box<str>),
     /// Shut down.
     Cancelled,
+    /// Shut down when some of the request had been sent, and no answer had come.
+    Abandoned,
 }
 
 /// The clocks that can end an attempt, and what they were waiting for.
@@ -223,6 +225,8 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         Happened::CircuitOpen => (GivenUp, Neutral, Close, None),
         Happened::Expired { .. } => (Expired, Neutral, Close, None),
         Happened::Cancelled => (Cancelled, Neutral, Close, None),
+        // F156.
+        Happened::Abandoned => (Cancelled, Neutral, Close, Counted),
     };
     Judgement {
         verdict,
@@ -389,6 +393,10 @@ impl Happened {
             ),
             Happened::Malformed(message) => (ErrorKind::Protocol, String::from(message).into()),
             Happened::Cancelled => (ErrorKind::Cancelled, "shut down before it was done".into()),
+            Happened::Abandoned => (
+                ErrorKind::Cancelled,
+                "shut down when it was sent, without waiting for the answer".into(),
+            ),
         };
         Failure {
             kind,

@@ -410,10 +410,7 @@ impl Intake {
         let timings = self.settings.timings;
         if let Some(key) = job.spooled {
             if ending.outcome == Outcome::Cancelled {
-                ending = Ending {
-                    outcome: Outcome::Kept,
-                    failure: Some(Box::new(shut_down())),
-                };
+                ending.outcome = Outcome::Kept;
             } else {
                 let how = how(now, job, &ending);
                 if ending.outcome == Outcome::Delivered && job.source.line == 0 {

@@ -190,6 +190,12 @@ fn failures() {
             Accounting::None,
         ),
         (
+            Happened::Abandoned, // F156
+            Verdict::Cancelled,
+            Neutral,
+            Counted,
+        ),
+        (
             Happened::Paused, // F87
             Verdict::Deferred,
             Neutral,
