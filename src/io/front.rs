@@ -29,7 +29,7 @@ use crate::io::net::Upward;
 use crate::io::notify::Notify;
 use crate::io::progress::{Progress, Standing, Waits};
 use crate::io::results::Results;
-use crate::io::signal::{self, Signals};
+use crate::io::signal::{self, Asked, Meaning, Signals};
 use crate::io::socket::Socket;
 use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
@@ -99,7 +99,7 @@ pub enum Ended {
     },
     /// Nobody takes results any more: they stop at some job.
     SinkGone,
-    /// A second signal: everything was dropped as it was.
+    /// A second signal: what was in flight was cut, and has its result.
     Killed {
         /// Its number.
         signal: i32,
@@ -138,6 +138,9 @@ struct Front {
     /// What each engine last said of itself.
     appetites: Vec<Appetite>,
     signals: Signals,
+    /// What they have asked for, and the one that has ended it at once.
+    asked: Asked,
+    killed_by: Option<i32>,
     notify: Notify,
     names: NameFiles,
     stage: Stage,
@@ -222,6 +225,8 @@ impl Front {
             appetites: vec![Appetite::default(); usize::from(setup.workers)],
             workers,
             signals: setup.signals,
+            asked: Asked::default(),
+            killed_by: None,
             notify: setup.notify,
             names,
             stage: Stage::Running,
@@ -247,10 +252,8 @@ impl Front {
             self.turn.run_timers();
             self.turn.run_network();
             let now = self.turn.now();
-            if self.turn.take_signal()
-                && let Some(signal) = self.handle_signals(now)?
-            {
-                return Ok(Ended::Killed { signal });
+            if self.turn.take_signal() {
+                self.handle_signals(now)?;
             }
             self.run_own_timers(now);
             self.read_mail(now, &mut mail)?;
@@ -323,14 +326,7 @@ impl Front {
             && now.mono >= abort_at
         {
             log::warn!("shutdown timeout: what is left is cut");
-            self.stage = Stage::Aborted {
-                give_up_at: now.mono + GIVE_UP_AFTER,
-            };
-            self.intake.handle_input(now, Input::Abort);
-            self.turn.net.handle_input(now, EngineInput::Abort);
-            self.orders
-                .iter_mut()
-                .for_each(|orders| orders.push(ToWorker::Abort));
+            self.abort(now);
         }
         self.tell_held(now.mono);
         let waits = self.waits();
@@ -355,27 +351,47 @@ impl Front {
         })
     }
 
-    /// The signal that ends everything at once, if it is the second.
-    fn handle_signals(&mut self, now: Now) -> io::Result<Option<i32>> {
+    /// The first ends it in order, a second at once: what is in flight is cut, and still has its result.
+    fn handle_signals(&mut self, now: Now) -> io::Result<()> {
         while let Some(number) = self.signals.next()? {
             if number == signal::HANGUP && self.rereads {
                 // What came of it is in the log.
                 let _answered_to_nobody = self.reload(None);
                 continue;
             }
-            if self.stage != Stage::Running {
-                log::warn!("second {}: stopped at once", signal::name(number));
-                self.progress.clear();
-                return Ok(Some(number));
+            let name = signal::name(number);
+            match self.asked.judge(now.mono) {
+                Meaning::First => {
+                    log::info!(
+                        "{name}: no more intake, requests in flight get {} s",
+                        self.shutdown_timeout.as_secs_f64()
+                    );
+                    self.stop(now);
+                }
+                Meaning::Echo => log::debug!("{name}: the end was asked for just now"),
+                Meaning::Second => {
+                    log::warn!("second {name}: what is left is cut");
+                    self.killed_by = Some(number);
+                    self.abort(now);
+                }
             }
-            log::info!(
-                "{}: no more intake, requests in flight get {} s",
-                signal::name(number),
-                self.shutdown_timeout.as_secs_f64()
-            );
-            self.stop(now);
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// What is in flight is cut; its results are written, if somebody reads them in time.
+    fn abort(&mut self, now: Now) {
+        if let Stage::Aborted { .. } = self.stage {
+            return;
+        }
+        self.stage = Stage::Aborted {
+            give_up_at: now.mono + GIVE_UP_AFTER,
+        };
+        self.intake.handle_input(now, Input::Abort);
+        self.turn.net.handle_input(now, EngineInput::Abort);
+        self.orders
+            .iter_mut()
+            .for_each(|orders| orders.push(ToWorker::Abort));
     }
 
     /// No more intake; what is in flight is finished.
@@ -732,6 +748,9 @@ impl Front {
         {
             let pending = spool.pending();
             log::info!("spool: {pending} jobs stay for the next start");
+        }
+        if let Some(signal) = self.killed_by {
+            return Ended::Killed { signal };
         }
         if self.results.is_gone() {
             return Ended::SinkGone;

@@ -9,7 +9,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
+use conduit::base::time::Instant;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
@@ -88,6 +90,40 @@ impl Signals {
     }
 }
 
+/// A signal so soon after the first is its echo: wrappers such as timeout(1) signal the process, and then its group.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// The signals that have asked for the end so far.
+#[derive(Debug, Default)]
+pub struct Asked {
+    first: Option<Instant>,
+}
+
+/// What another one means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The end, in order.
+    First,
+    /// Nothing more than the first has said.
+    Echo,
+    /// The end at once.
+    Second,
+}
+
+impl Asked {
+    /// One has come.
+    pub fn judge(&mut self, now: Instant) -> Meaning {
+        match self.first {
+            None => {
+                self.first = Some(now);
+                Meaning::First
+            }
+            Some(first) if now.since(first) < ECHO => Meaning::Echo,
+            Some(_) => Meaning::Second,
+        }
+    }
+}
+
 /// The signal's usual name.
 #[must_use]
 pub const fn name(signal: i32) -> &'static str {
@@ -123,6 +159,19 @@ mod tests {
         let mut signals = Signals::block(false).unwrap();
         sys::Thread::this().signal(libc::SIGXFSZ);
         assert_eq!(signals.next().unwrap(), None);
+    }
+
+    #[test]
+    fn f119_the_second_signal_counts_from_one_second_after_the_first() {
+        let after = |millis| Instant::default() + Duration::from_millis(millis);
+        let mut asked = Asked::default();
+        assert_eq!(asked.judge(after(5_000)), Meaning::First);
+        for millis in [5_000, 5_001, 5_999] {
+            assert_eq!(asked.judge(after(millis)), Meaning::Echo, "{millis}");
+        }
+        for millis in [6_000, 9_000] {
+            assert_eq!(asked.judge(after(millis)), Meaning::Second, "{millis}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::conduit::{Run, ask};
 use crate::harness::feed::{line, plain};
@@ -120,15 +120,72 @@ fn f88_at_sigterm_clients_get_what_becomes_of_their_jobs_before_they_are_closed(
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_file_goes_too() {
     let gate = Gate::start();
-    let daemon = Daemon::start::<&str>(&[]);
+    let mut daemon = Daemon::start::<&str>(&[]);
     let mut client = daemon.connect();
     client.send(plain("a", &gate.url()));
     gate.wait_for_requests(1);
     daemon.run.process().signal("TERM");
     let path = daemon.path();
     wait_for("the file to go", || (!path.exists()).then_some(()));
-    daemon.run.process().signal("INT");
+    // It counts from one second after the first on; what was in flight has its result.
+    wait_for("the second signal to count", || {
+        daemon.run.process().signal("INT");
+        daemon.run.has_ended().then_some(())
+    });
+    let heard: Vec<Value> = std::iter::from_fn(|| client.line()).collect();
+    let [accepted, cut] = &heard[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(
+        (&accepted["outcome"], &cut["outcome"]),
+        (&json!("accepted"), &json!("cancelled"))
+    );
+    assert_eq!(cut["attempts"], 1, "it was sent: {cut}");
     assert_eq!(daemon.run.finish().status, Some(130));
+}
+
+#[test]
+fn f119_two_signals_at_once_are_one() {
+    let gate = Gate::start();
+    let daemon = Daemon::start::<&str>(&[]);
+    let mut client = daemon.connect();
+    client.send(plain("a", &gate.url()));
+    gate.wait_for_requests(1);
+    for _ in 0..2 {
+        daemon.run.process().signal("TERM");
+    }
+    let path = daemon.path();
+    wait_for("the file to go", || (!path.exists()).then_some(()));
+    gate.open();
+    assert_eq!(client.rest(), ["a 1 accepted", "a 1 delivered"]);
+    assert_eq!(daemon.run.finish().status, Some(0));
+}
+
+#[test]
+fn f156_what_was_sent_and_not_waited_for_counts_as_an_attempt() {
+    let gate = Gate::start();
+    let daemon = Daemon::start(&["--shutdown-timeout", "0.2"]);
+    let mut client = daemon.connect();
+    for n in 0..20 {
+        client.send(plain(&n.to_string(), &gate.url()));
+    }
+    gate.wait_for_requests(20);
+    daemon.run.process().signal("TERM");
+    let lines: Vec<Value> = std::iter::from_fn(|| client.line()).collect();
+    let cut: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["outcome"] == "cancelled")
+        .collect();
+    assert_eq!(cut.len(), 20, "{lines:?}");
+    for line in cut {
+        assert_eq!(line["attempts"], 1, "{line}");
+        let message = line["error"]["message"].as_str().expect("a message");
+        assert!(
+            message.contains("without waiting for the answer"),
+            "{message}"
+        );
+    }
+    assert_eq!(daemon.run.finish().status, Some(0));
 }
 
 #[test]
