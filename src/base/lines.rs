@@ -158,6 +158,12 @@ impl LineBuffer {
         self.chunk.len() - self.pos + carried
     }
 
+    /// Whether a line has begun and its end has not come, once all whole lines were given out.
+    #[must_use]
+    pub fn is_within_line(&self) -> bool {
+        self.buffered() > 0 || self.discarded.is_some()
+    }
+
     /// One byte beyond the maximum: it may be the `\r` of the line's end.
     fn carry_max(&self) -> usize {
         self.max_line_bytes.saturating_add(1)

@@ -26,6 +26,9 @@ use crate::io::{clock, log as logger, stdio};
 /// Bytes that are read from the source at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of half a line that are kept until its other half has come: as many as a line may have by default.
+const HALF_BYTES_MAX: usize = 1024 * 1024;
+
 /// Answers on their way from the thread that reads them.
 const ANSWERS_AHEAD: usize = 1024;
 
@@ -137,13 +140,15 @@ fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &Sync
     let mut ready = Vec::with_capacity(CHUNK_BYTES);
     let event = loop {
         match source.read(&mut buffer) {
+            Ok(0) if stream.write_all(&ready).is_err() => break Event::Refused,
             Ok(0) => break Event::Sent(lines.finish()),
             Ok(count) => {
-                ready.clear();
                 lines.feed(&buffer[..count], &mut ready);
-                if stream.write_all(&ready).is_err() {
+                let whole = whole_lines(&ready);
+                if stream.write_all(&ready[..whole]).is_err() {
                     break Event::Refused;
                 }
+                ready.drain(..whole);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break Event::BadSource(error),
@@ -152,6 +157,16 @@ fn send(mut source: Box<dyn Read + Send>, mut stream: &UnixStream, events: &Sync
     // First this, then the end of the stream: conduit may close the connection as soon as it sees that.
     let _nobody_waits = events.send(event);
     let _closed_already = stream.shutdown(Shutdown::Write);
+}
+
+/// How much of this to send now: conduit does not wait long for the other half of a line, and whoever writes the lines
+/// may pause within one.
+fn whole_lines(ready: &[u8]) -> usize {
+    let end = ready.iter().rposition(|byte| *byte == b'\n');
+    match end.map_or(0, |at| at + 1) {
+        whole if ready.len() - whole <= HALF_BYTES_MAX => whole,
+        _ => ready.len(),
+    }
 }
 
 fn read(stream: UnixStream, events: &SyncSender<Event>) {

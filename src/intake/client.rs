@@ -50,6 +50,10 @@ pub(super) struct Client {
     pub(super) is_half_refused: bool,
     /// Since when it is not read from, if so (`held`).
     pub(super) held_since: Option<Instant>,
+    /// Since when half a line has waited for its other half.
+    pub(super) half_since: Option<Instant>,
+    /// Whether somebody looks whether that is too long.
+    pub(super) is_watched: bool,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
     /// Whether the shell was told to fetch its results.
@@ -107,6 +111,8 @@ impl Client {
             half_bytes: 0,
             is_half_refused: false,
             held_since: None,
+            half_since: None,
+            is_watched: false,
             is_queued: false,
             is_announced: false,
             is_deaf: false,
@@ -280,6 +286,12 @@ impl Client {
         }
         let has_many = matches!(self.kind, Kind::Socket(_)) && self.pending >= pending_max;
         has_many.then_some(HeldBy::OwnJobs(self.pending))
+    }
+
+    /// Whether a line has begun, and it is up to the client to end it.
+    pub(super) fn awaits_half(&self) -> bool {
+        let is_dry = self.chunks.len() == 0 && self.held.is_none();
+        self.stream == Stream::Open && is_dry && self.lines.is_within_line()
     }
 
     /// Whether all of its lines were read (or given up).

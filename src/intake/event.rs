@@ -21,7 +21,7 @@ use crate::wire::tally::Tally;
 use crate::wire::url::Origin;
 
 /// A client's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub Key);
 
 /// An engine's number, from 0.

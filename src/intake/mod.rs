@@ -46,7 +46,7 @@ pub use asked::QUESTIONS_MAX as ENDPOINT_QUESTIONS_MAX;
 pub use dead::QUESTIONS_MAX as LETTER_QUESTIONS_MAX;
 pub use reading::HALF_LINE_KEPT;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::rng::Rng;
@@ -71,6 +71,9 @@ use self::survey::Survey;
 
 /// Lines that one [`Intake::poll_output`] reads at most when none of them yields an output.
 pub const LINES_PER_POLL: u32 = 64;
+
+/// How long half a line of a client of the socket may wait for its other half.
+pub const HALF_LINE_MAX: Duration = Duration::from_secs(30);
 
 /// What intake obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +168,8 @@ pub struct Intake {
     admission: Admission,
     ledger: Ledger,
     spool: Option<Box<Spooled>>,
+    /// Clients that have sent half a line, by when it began. Lazily: each stands here once, and may have gone on.
+    halves: BTreeSet<(Instant, ClientId)>,
     /// What is asked about dead letters.
     dead: Dead,
     /// What is asked about endpoints.
@@ -210,6 +215,7 @@ impl Intake {
             admission: Admission::new(settings.max_job_bytes, rng),
             ledger: Ledger::new(Limits::of(&settings), settings.engines, seed),
             spool: (settings.spools).then(|| Box::new(Spooled::new(seed))),
+            halves: BTreeSet::new(),
             dead: Dead::new(settings.uid),
             asked: Asked::default(),
             feed: None,
@@ -322,8 +328,9 @@ impl Intake {
         if self.serve_asked() {
             return self.outputs.pop_front();
         }
+        self.end_halves(now);
         if self.phase == Phase::Stopped && self.spool.is_none() {
-            return None;
+            return self.outputs.pop_front();
         }
         self.ledger.keep_pace(now.mono);
         let mut budget = LINES_PER_POLL;
@@ -395,7 +402,9 @@ impl Intake {
         let spool = self.spool.as_ref().filter(|_| self.phase != Phase::Stopped);
         let due = spool.and_then(|spool| spool.parking.poll_timeout());
         let survey = self.survey.poll_timeout();
-        [pace, due, survey].into_iter().flatten().min()
+        let half = self.halves.first();
+        let half = half.map(|(since, _)| *since + HALF_LINE_MAX);
+        [pace, due, survey, half].into_iter().flatten().min()
     }
 
     /// How all origins stand: asked of the engines, a few rows at a time.
@@ -624,9 +633,7 @@ impl Intake {
         match access {
             Some(access) => client.kind = Kind::Socket(access),
             None => {
-                self.progress.unread_bytes += client.give_up() as u64;
-                self.count_half(id);
-                self.release(id);
+                self.give_up(id);
                 self.close_if_over(id);
             }
         }
@@ -736,9 +743,7 @@ impl Intake {
         }
         let keys: Vec<Key> = self.clients.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.progress.unread_bytes += self.clients[key].give_up() as u64;
-            self.count_half(ClientId(key));
-            self.release(ClientId(key));
+            self.give_up(ClientId(key));
             self.close_if_over(ClientId(key));
         }
     }

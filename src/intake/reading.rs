@@ -11,10 +11,10 @@ use crate::intake::held::{Held, HeldBy};
 use crate::intake::ledger::Feed;
 use crate::intake::limits::Limit;
 use crate::intake::spooled::Spooled;
-use crate::intake::{FEED, Intake, Phase};
+use crate::intake::{FEED, HALF_LINE_MAX, Intake, Phase};
 use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
-use crate::wire::report;
+use crate::wire::report::{self, ErrorKind};
 
 /// So much of a line is kept until its end comes whatever others have: the number of clients bounds all of it.
 pub const HALF_LINE_KEPT: usize = 16 * 1024;
@@ -66,9 +66,11 @@ impl Intake {
                     return Served::Output(Output::Read { client: id, buffer });
                 }
                 self.dequeue(queue, id);
+                self.watch_half(now, id);
                 self.close_if_over(id);
                 continue;
             };
+            self.clients[id.0].half_since = None;
             self.queues[queue].rotate_left(1);
             return match admitted {
                 Admitted::Job(candidate)
@@ -126,6 +128,61 @@ impl Intake {
         {
             self.held.release(id, since);
         }
+    }
+
+    /// The client has nothing more to be read now: if that is half a line, the other half is not waited for for ever.
+    fn watch_half(&mut self, now: Now, id: ClientId) {
+        let client = &mut self.clients[id.0];
+        if client.kind == Kind::Feed || !client.awaits_half() {
+            return;
+        }
+        let since = *client.half_since.get_or_insert(now.mono);
+        if !client.is_watched {
+            client.is_watched = true;
+            self.halves.insert((since, id));
+        }
+    }
+
+    /// Gives up the clients whose half a line has waited for too long, and tells them.
+    pub(super) fn end_halves(&mut self, now: Now) {
+        while let Some((since, id)) = self.halves.first().copied()
+            && since + HALF_LINE_MAX <= now.mono
+        {
+            self.halves.pop_first();
+            let Some(client) = self.clients.get_mut(id.0) else {
+                continue;
+            };
+            client.is_watched = false;
+            let half_since = client.half_since.filter(|_| client.awaits_half());
+            client.half_since = half_since;
+            match half_since {
+                None => {}
+                Some(begun) if begun == since => self.end_half(id),
+                Some(_) => self.watch_half(now, id),
+            }
+        }
+    }
+
+    fn end_half(&mut self, id: ClientId) {
+        let client = &mut self.clients[id.0];
+        let seconds = HALF_LINE_MAX.as_secs();
+        let message = format!(
+            "the other half of a line did not come for {seconds} s: the connection is closed"
+        );
+        let before = client.unwritten();
+        client.answer(client.line() + 1, |out| {
+            report::write_error(out, ErrorKind::Limit, &message);
+        });
+        self.on_results(id, before);
+        self.give_up(id);
+        self.close_if_over(id);
+    }
+
+    /// Nothing more is read of what a client sends, or has sent.
+    pub(super) fn give_up(&mut self, id: ClientId) {
+        self.progress.unread_bytes += self.clients[id.0].give_up() as u64;
+        self.count_half(id);
+        self.release(id);
     }
 
     fn read_line(&mut self, now: Now, id: ClientId) -> Option<Admitted> {

@@ -34,6 +34,7 @@ mod orders;
 mod pretend;
 mod sockets;
 mod spool;
+mod users;
 
 struct World {
     intake: Intake,
@@ -139,9 +140,13 @@ impl World {
                     line,
                 }) => {
                     let now = self.now;
-                    let verdict = self
-                        .pretend
-                        .store(now, &job.id, is_generated, source, &line);
+                    let verdict = self.pretend.store(
+                        now,
+                        (&job.id, job.source.user),
+                        is_generated,
+                        source,
+                        &line,
+                    );
                     self.intake.handle_input(
                         self.now,
                         Input::Stored {

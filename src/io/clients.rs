@@ -17,10 +17,12 @@ use conduit::base::time::{Instant, Now};
 use conduit::intake::Intake;
 use conduit::intake::event::{Access, ClientId, Input, Kind};
 use conduit::wire::job::User;
+use conduit::wire::report::{self, ErrorKind as ErrorKindOfLine};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
 use crate::io::accepting::{Accepting, Failed};
+use crate::io::places::Places;
 use crate::io::socket::{Socket, Users};
 use crate::io::stdio::CHUNK_BYTES;
 use crate::io::turn::Nudge;
@@ -46,8 +48,7 @@ pub struct Clients {
     registry: Registry,
     /// By the index of the client's key.
     connections: Vec<Option<Connection>>,
-    count: usize,
-    most: usize,
+    places: Places,
     /// Those that can be read and are wanted to be; those that can be written to and may have to be.
     readers: VecDeque<usize>,
     writers: VecDeque<usize>,
@@ -91,8 +92,7 @@ impl Clients {
             socket: Some(socket),
             registry,
             connections: Vec::new(),
-            count: 0,
-            most,
+            places: Places::new(most),
             readers: VecDeque::new(),
             writers: VecDeque::new(),
             accepting: Accepting::new(),
@@ -108,7 +108,7 @@ impl Clients {
 
     /// So many connections at the same time from now on; those that are there stay.
     pub const fn set_most(&mut self, most: usize) {
-        self.most = most;
+        self.places.set_most(most);
     }
 
     /// These users may do something from now on; who is connected is judged anew.
@@ -168,9 +168,10 @@ impl Clients {
 
     /// The client has got everything, or has left.
     pub fn close(&mut self, client: ClientId) {
-        if self.find(client).is_some() {
+        if let Some(connection) = self.find(client) {
+            let uid = connection.uid;
             self.connections[client.0.index()] = None;
-            self.count -= 1;
+            self.places.give_back(uid);
         }
     }
 
@@ -251,13 +252,13 @@ impl Clients {
                 return;
             };
             match socket.accept() {
-                Ok((stream, uid, None)) => turn_away(stream, "policy", &stranger(uid)),
-                Ok((stream, _, Some(_))) if self.count >= self.most => {
-                    turn_away(stream, "limit", &crowd(self.count));
+                Ok((stream, uid, None)) => {
+                    turn_away(stream, ErrorKindOfLine::Policy, &stranger(uid));
                 }
-                Ok((stream, uid, Some(access))) => {
-                    self.welcome(now, stream, (uid, access), intake);
-                }
+                Ok((stream, uid, Some(access))) => match self.places.take(uid, socket.own()) {
+                    Ok(()) => self.welcome(now, stream, (uid, access), intake),
+                    Err(full) => turn_away(stream, ErrorKindOfLine::Limit, &full.to_string()),
+                },
                 Err(error) => match self.accepting.handle_error(now.mono, "the socket", &error) {
                     Failed::Again => {}
                     Failed::Dry | Failed::Exhausted => return,
@@ -283,6 +284,7 @@ impl Clients {
                 client,
                 error: None,
             };
+            self.places.give_back(uid);
             intake.handle_input(now, end);
             return intake.handle_input(now, Input::Gone { client });
         }
@@ -307,8 +309,9 @@ impl Clients {
             in_writers: false,
         };
         // Intake may have given it the place of one that is over, but is to be closed only later in this turn.
-        let before = self.connections[index].replace(connection);
-        self.count += usize::from(before.is_none());
+        if let Some(before) = self.connections[index].replace(connection) {
+            self.places.give_back(before.uid);
+        }
     }
 }
 
@@ -383,18 +386,15 @@ impl Connection {
 }
 
 /// Says why, and closes. The line fits into a new connection's buffer; a peer that left already misses nothing.
-fn turn_away(mut stream: UnixStream, kind: &str, message: &str) {
+fn turn_away(mut stream: UnixStream, kind: ErrorKindOfLine, message: &str) {
     log::debug!("a connection to the socket was turned away: {message}");
-    let line = format!("{{\"error\":{{\"kind\":\"{kind}\",\"message\":\"{message}\"}}}}\n");
-    let _left_already = stream.write_all(line.as_bytes());
+    let mut line = Vec::new();
+    report::write_error(&mut line, kind, message);
+    let _left_already = stream.write_all(&line);
 }
 
 fn stranger(uid: u32) -> String {
     format!("user {uid} may not use this socket (--allow-uid, --control-uid)")
-}
-
-fn crowd(count: usize) -> String {
-    format!("{count} clients are connected already")
 }
 
 #[cfg(test)]
@@ -475,7 +475,7 @@ mod tests {
         let _third = Peer::connect(&path).unwrap();
         accept(&mut clients, &mut intake);
         perform(&mut clients, &mut intake, 10);
-        assert_eq!((intake.progress().clients, clients.count), (2, 2));
+        assert_eq!((intake.progress().clients, clients.places.taken()), (2, 2));
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
         let done = set(users(&[], &[USER]), reopen);
         assert!(done.contains("\"ok\":true"), "{done}");
         assert_eq!(set(users(&[], &[USER + 1]), ""), "", "it is closed");
-        assert_eq!((intake.progress().clients, clients.count), (1, 1));
+        assert_eq!((intake.progress().clients, clients.places.taken()), (1, 1));
         drop(other);
     }
 

@@ -19,6 +19,7 @@ pub mod mailbox;
 pub mod net;
 pub mod notify;
 pub mod own;
+pub mod places;
 pub mod process;
 pub mod progress;
 pub mod results;

@@ -309,6 +309,15 @@ pub fn is_result(line: &[u8]) -> bool {
     !line.ends_with(b",\"outcome\":\"accepted\"}") && !line.starts_with(b"{\"ctl\":")
 }
 
+/// Appends a line about no job: why a connection to the socket is closed.
+pub fn write_error(out: &mut Vec<u8>, kind: ErrorKind, message: &str) {
+    out.extend_from_slice(b"{\"error\":{\"kind\":\"");
+    out.extend_from_slice(kind.name().as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    push_json_string(out, message);
+    out.extend_from_slice(b"}}\n");
+}
+
 fn write_timings(out: &mut Vec<u8>, progress: &Progress) {
     let timings = &progress.timings;
     push_millis(out, b",\"timings\":{\"queued\":", timings.queued);

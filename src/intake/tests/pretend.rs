@@ -25,6 +25,7 @@ pub(super) struct Pretend {
 pub(super) struct Entry {
     pub(super) key: JobKey,
     pub(super) id: String,
+    pub(super) user: User,
     pub(super) is_generated: bool,
     pub(super) source: SourceKind,
     pub(super) line: Box<[u8]>,
@@ -43,12 +44,12 @@ impl Pretend {
     pub(super) fn store(
         &mut self,
         now: Now,
-        id: &str,
+        (id, user): (&str, User),
         is_generated: bool,
         source: SourceKind,
         line: &[u8],
     ) -> Verdict {
-        let same = |entry: &&Entry| entry.id == id;
+        let same = |entry: &&Entry| entry.id == id && entry.user == user;
         if let Some(entry) = self.entries.iter().find(same) {
             return Verdict::Duplicate {
                 known: Known::Pending(entry.key),
@@ -69,6 +70,7 @@ impl Pretend {
         self.entries.push(Entry {
             key,
             id: id.to_owned(),
+            user,
             is_generated,
             source,
             line: line.into(),
@@ -82,9 +84,9 @@ impl Pretend {
     /// Up to this key all is safe: who was a letter and is a job again is no letter any more.
     pub(super) fn durable(&mut self, up_to: JobKey) {
         let safe = self.entries.iter().filter(|entry| entry.key <= up_to);
-        let safe: Vec<&str> = safe.map(|entry| entry.id.as_str()).collect();
+        let safe: Vec<(&str, User)> = safe.map(|entry| (entry.id.as_str(), entry.user)).collect();
         self.letters
-            .retain(|(entry, _)| !safe.contains(&entry.id.as_str()));
+            .retain(|(entry, _)| !safe.contains(&(entry.id.as_str(), entry.user)));
     }
 
     pub(super) fn find_letters(&self, query: &LetterQuery) -> FoundLetters {
@@ -97,12 +99,16 @@ impl Pretend {
             LetterQuery::After { after, .. } => {
                 found.keys = keys.filter(|key| key > after).collect();
             }
-            LetterQuery::Ids { ids, .. } => {
+            LetterQuery::Ids { ids, user } => {
                 for id in ids {
-                    let letter = self.letters.iter().find(|(entry, _)| *entry.id == **id);
-                    match letter {
-                        Some((entry, _)) => found.keys.push(entry.key),
-                        None => found.missing.push(id.clone()),
+                    let is_meant = |entry: &Entry| {
+                        *entry.id == **id && user.is_none_or(|user| entry.user == user)
+                    };
+                    let before = found.keys.len();
+                    let meant = self.letters.iter().filter(|(entry, _)| is_meant(entry));
+                    found.keys.extend(meant.map(|(entry, _)| entry.key));
+                    if found.keys.len() == before {
+                        found.missing.push(id.clone());
                     }
                 }
             }
@@ -140,7 +146,7 @@ impl Pretend {
         Some(Box::new(Fetched {
             accepted: entry.accepted,
             source: entry.source,
-            user: User::Own,
+            user: entry.user,
             generated_id: entry.is_generated.then(|| entry.id.as_str().into()),
             attempt: entry.attempt.clone(),
             letter: letter.map(|(_, letter)| Box::new(letter.clone())),
