@@ -290,7 +290,7 @@ impl Client {
 
     /// Whether a line has begun, and it is up to the client to end it.
     pub(super) fn awaits_half(&self) -> bool {
-        let is_dry = self.chunks.len() == 0 && self.held.is_none();
+        let is_dry = self.chunks.is_empty() && self.held.is_none();
         self.stream == Stream::Open && is_dry && self.lines.is_within_line()
     }
 

@@ -268,14 +268,16 @@ pub fn check_field(name: &str, value: &str) -> Result<(), FieldError> {
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err(FieldError::Name);
     }
+    // CGI and what descends from it read `Content_Length` as `Content-Length`.
+    let read_as = name.replace('_', "-");
     if FRAMING
         .iter()
-        .any(|framing| name.eq_ignore_ascii_case(framing))
-        || has_prefix(name, "Proxy-")
+        .any(|framing| read_as.eq_ignore_ascii_case(framing))
+        || has_prefix(&read_as, "Proxy-")
     {
         return Err(FieldError::Framing);
     }
-    if has_prefix(name, "webhook-") || has_prefix(name, "X-Webhook-") {
+    if has_prefix(&read_as, "webhook-") || has_prefix(&read_as, "X-Webhook-") {
         return Err(FieldError::Reserved);
     }
     check_value(value)
@@ -519,7 +521,8 @@ mod tests {
         ];
         for (expected, names) in table {
             for name in names.split_whitespace() {
-                for name in [name.to_owned(), name.to_uppercase()] {
+                let with_underscores = name.replace('-', "_");
+                for name in [name.to_owned(), name.to_uppercase(), with_underscores] {
                     assert_eq!(check_field(&name, "x"), Err(expected), "{name}");
                 }
             }

@@ -41,6 +41,34 @@ fn origin(sink: &Sink) -> &str {
     sink.urls[0].trim_end_matches('/')
 }
 
+#[test]
+fn f120_who_has_read_a_result_finds_its_letter() {
+    let (sink, dir) = (Sink::start(1, &["--status", "400"]), TempDir::new());
+    let daemon = start(&dir.join("spool"), &[]);
+    let mut client = daemon.connect();
+    for n in 1..=20 {
+        let id = format!("order-{n}");
+        client.send(plain(&id, &sink.urls[0]));
+        let told = client.take(2);
+        assert_eq!(
+            told,
+            [format!("{id} {n} accepted"), format!("{id} {n} rejected")]
+        );
+        // At once, over another connection, each way of asking.
+        assert_eq!(ids(&daemon, &["--id", &id]), [&*id]);
+        assert_eq!(letters(&daemon), n);
+        let (status, exported, _) = ctl(&daemon, &["dead", "export", "--id", &id]);
+        assert_eq!(
+            (status, exported.lines().count()),
+            (Some(0), 1),
+            "{exported}"
+        );
+    }
+    let (_, replayed, _) = ctl(&daemon, &["dead", "replay", "--id", "order-20"]);
+    assert_eq!(replayed, "replayed  1\n");
+    daemon.stop();
+}
+
 /// How many dead letters there are.
 fn letters(daemon: &Daemon) -> usize {
     ids(daemon, &[]).len()

@@ -53,3 +53,4 @@ mod systemd;
 mod tls;
 mod top;
 mod unread_log;
+mod users;

@@ -7,6 +7,7 @@ use crate::harness::conduit::{CONDUIT, Finished, LOCAL, Run};
 use crate::harness::feed::plain;
 use crate::harness::gate::Gate;
 use crate::harness::servers::Sink;
+use crate::harness::wait_for;
 
 const JOBS: u64 = 40;
 const CONNECTIONS: usize = 5;
@@ -73,8 +74,15 @@ fn a_second_signal_ends_it_at_once() {
         run.process().signal("TERM");
         run.next_result()
             .assert_failed("cancelled", "cancelled", &[]);
-        run.process().signal(signal);
-        assert_eq!(run.finish().status, Some(status));
+        // It counts from one second after the first on.
+        wait_for("the second signal to count", || {
+            run.process().signal(signal);
+            run.has_ended().then_some(())
+        });
+        let run = run.finish();
+        assert_eq!(run.status, Some(status));
+        assert_eq!(run.count("cancelled"), run.results.len(), "{run:?}");
+        assert_a_result_for_each_line_read(&run);
     }
 }
 
