@@ -261,6 +261,7 @@ impl World {
                     sock,
                     bytes: &bytes,
                     end,
+                    more: false,
                 });
             }
             Break(kind) => {
@@ -699,6 +700,7 @@ fn f53_a_job_is_held_by_retry_after_of_another_with_429_and_503_only() {
             sock,
             bytes: &expand(&answer),
             end: false,
+            more: false,
         });
         world.job();
         let has_begun = !world.engine.transmit(sock).concat().is_empty();
@@ -725,6 +727,7 @@ fn f15_a_hint_never_raises_our_own_limit() {
                 sock,
                 bytes: &expand(&answer),
                 end: false,
+                more: false,
             });
         }
         world.pass(gone_after - 1);
@@ -794,6 +797,7 @@ fn f48_bytes_on_an_idle_connection_close_it_and_harm_no_job() {
             sock,
             bytes: &bytes,
             end,
+            more: false,
         });
         assert!(world.closed, "{text:?}");
         world.delivery();
@@ -830,4 +834,53 @@ fn f17_f49_a_connection_carries_one_request_at_a_time_first_in_first_out() {
         world.step(Got(OK));
         assert_eq!(world.done.last().map(String::as_str), Some(id));
     }
+}
+
+/// A connection whose response is over, while more may have come than was read. Its socket, and a second job behind.
+fn f115_over_but_unread() -> (World, SockId) {
+    let mut world = World::new();
+    world.job();
+    let sock = world.sock();
+    world.input(Input::Connected { sock });
+    world.sent(usize::MAX);
+    world.input(Input::Received {
+        sock,
+        bytes: &expand("HTTP/1.1 200 OK|Content-Length: 0||"),
+        end: false,
+        more: true,
+    });
+    assert_eq!(world.verdict, Some(Delivered));
+    world.job();
+    let shown = world.engine.transmit(sock).concat();
+    assert!(shown.is_empty(), "a request on a connection not read out");
+    (world, sock)
+}
+
+#[test]
+fn f115_what_came_behind_a_response_is_no_answer_to_the_next_request() {
+    let (mut world, sock) = f115_over_but_unread();
+    world.input(Input::Received {
+        sock,
+        bytes: &expand("HTTP/1.1 418 Teapot|Content-Length: 0||"),
+        end: false,
+        more: false,
+    });
+    assert_ne!(world.sock(), sock, "surplus costs the connection");
+    assert_ne!(world.verdict, Some(Final), "the next job got the 418");
+}
+
+#[test]
+fn f115_a_connection_that_is_read_out_is_reused() {
+    let (mut world, sock) = f115_over_but_unread();
+    world.closed = false;
+    world.input(Input::Received {
+        sock,
+        bytes: b"",
+        end: false,
+        more: false,
+    });
+    assert!(!world.closed, "nothing is wrong with it");
+    world.job();
+    let shown = world.engine.transmit(sock).concat();
+    assert!(!shown.is_empty(), "it carries the next request");
 }

@@ -285,11 +285,13 @@ impl Player {
                 sock,
                 bytes: &unescape(rest),
                 end: false,
+                more: false,
             }),
             "end" => self.input(Input::Received {
                 sock,
                 bytes: &unescape(rest),
                 end: true,
+                more: false,
             }),
             "answer" => self.input(Input::Answer {
                 sock,
@@ -337,7 +339,12 @@ impl Player {
         let pieces = [length.as_slice(), &message].concat();
         for bytes in [&pieces[..1], &pieces[1..]] {
             let end = false;
-            self.input(Input::Received { sock, bytes, end });
+            self.input(Input::Received {
+                sock,
+                bytes,
+                end,
+                more: false,
+            });
         }
     }
 

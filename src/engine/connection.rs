@@ -3,9 +3,11 @@
 //!   Dialing --up--> Idle --request--> Exchanging --answered--> Draining --end of message--> Idle
 //!       \______________ any: closed, timeout, unfit for reuse ______________/--> gone
 //!
-//! Idle implies no unread bytes. Exchanging owns exactly one job, and gives it up as soon as its verdict is
-//! clear: at the end of the head for a 2xx, else when the excerpt is whole. Draining reads what is left of the
-//! response, and sends what is left of the request, for nobody.
+//! Idle implies no unread bytes: a connection whose message is over goes on draining until the shell has
+//! read all that had come (what else was there answers nothing, least of all the next request). Exchanging
+//! owns exactly one job, and gives it up as soon as its verdict is clear: at the end of the head for a 2xx,
+//! else when the excerpt is whole. Draining reads what is left of the response, and sends what is left of
+//! the request, for nobody.
 //!
 //! Methods take facts and return a [`Turn`]; they never call up. Not here: sockets (`io/stream`), which
 //! connection a job gets (`pool`), what becomes of the job (`outcome`).
@@ -45,6 +47,19 @@ pub struct Connection {
     uses_left: Option<u32>,
     /// How long it may stay idle.
     idle_max: Duration,
+    /// The shell may have bytes of it that this has not seen.
+    has_unread: bool,
+}
+
+/// What the shell has read.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// They are the last.
+    pub end: bool,
+    /// More may have come.
+    pub more: bool,
 }
 
 #[derive(Debug)]
@@ -117,6 +132,7 @@ impl Connection {
             requests: 0,
             uses_left: None,
             idle_max: Duration::MAX,
+            has_unread: false,
         }
     }
 
@@ -217,23 +233,21 @@ impl Connection {
         }
     }
 
-    /// Bytes came; `end`: and no more will.
-    pub fn on_received(
-        &mut self,
-        now: Instant,
-        endpoint: &Endpoint,
-        bytes: &[u8],
-        end: bool,
-    ) -> Turn {
+    /// Bytes came, or it is clear by now that no more had.
+    pub fn on_received(&mut self, now: Instant, endpoint: &Endpoint, came: Bytes<'_>) -> Turn {
+        let Bytes { bytes, end, more } = came;
+        self.has_unread = more;
         match &mut self.state {
             State::Dialing(_) | State::Closing => Turn::only(Then::Wait),
-            State::Idle { .. } if !bytes.is_empty() || end => {
+            // A part of a TLS record may become bytes, when it is too late to tell them from an answer.
+            State::Idle { .. } if came.is_any() => {
                 Turn::only(Then::Close(closed_while_idle(bytes)))
             }
             State::Idle { .. } => Turn::only(Then::Wait),
             State::Exchanging { exchange, .. } => {
                 // The look found bytes that answer nothing, or an end: the request has not begun.
-                if !exchange.has_sent() && exchange.reused && !exchange.has_heard() {
+                if !exchange.has_sent() && exchange.reused && !exchange.has_heard() && came.is_any()
+                {
                     let then = Then::Close(closed_while_idle(bytes));
                     return self.end_attempt(Happened::Stale { sent: false }, then);
                 }
@@ -457,6 +471,12 @@ impl Connection {
         }
     }
 
+    /// Panics if it could carry a request while bytes are unread: for tests.
+    pub fn check_invariants(&self) {
+        let is_idle = self.idle_since().is_some() && self.is_used();
+        assert!(!is_idle || !self.has_unread, "unread bytes while idle");
+    }
+
     /// Whether it has carried a request.
     #[must_use]
     pub const fn is_used(&self) -> bool {
@@ -523,6 +543,9 @@ impl Connection {
         }
         if exchange.answered_early() {
             return Then::Close(CloseReason::EarlyAnswer);
+        }
+        if self.has_unread {
+            return Then::Wait;
         }
         self.heed_hints(answer.idle_hint, answer.uses_left)
     }
@@ -610,6 +633,13 @@ impl Connection {
 
     fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Closing)
+    }
+}
+
+impl Bytes<'_> {
+    /// Something came, or may have.
+    const fn is_any(&self) -> bool {
+        !self.bytes.is_empty() || self.end || self.more
     }
 }
 

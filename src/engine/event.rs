@@ -72,6 +72,8 @@ pub enum Input<'a> {
         bytes: &'a [u8],
         /// These are the last: the peer has closed its side.
         end: bool,
+        /// More may have come than these: another of these inputs follows, if only to say that nothing had.
+        more: bool,
     },
     /// The connection broke. The shell has closed the socket and forgotten it.
     Closed {

@@ -68,6 +68,7 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Instant, Now};
 use crate::base::wheel::Wheel;
 use crate::engine::breaker::BreakerState;
+use crate::engine::connection::Bytes;
 use crate::engine::dial::Dial;
 use crate::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
 use crate::engine::origin::{Counted, Origin};
@@ -240,7 +241,12 @@ impl Engine {
             Input::ConnectFailed { sock, cause } => self.on_connect_failed(now, sock, cause),
             Input::Sent { sock, bytes } => self.on_sent(now, sock, bytes),
             Input::WriteFailed { sock, cause } => self.on_write_failed(now, sock, cause),
-            Input::Received { sock, bytes, end } => self.on_received(now, sock, bytes, end),
+            Input::Received {
+                sock,
+                bytes,
+                end,
+                more,
+            } => self.on_received(now, sock, Bytes { bytes, end, more }),
             Input::Closed { sock, cause } => self.on_closed(now, sock, cause),
             Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
@@ -387,6 +393,7 @@ impl Engine {
             excerpt_bytes += failures.map(Failure::excerpt_bytes).sum::<usize>();
             for (_, connection) in origin.pool.iter() {
                 attempts += u32::from(connection.is_exchanging());
+                connection.check_invariants();
                 jobs += usize::from(connection.is_exchanging());
                 socks += connection.socks().count();
                 racing += u32::from(connection.dial().is_some_and(Dial::is_racing));
@@ -499,12 +506,12 @@ impl Engine {
         self.apply(now, place, turn);
     }
 
-    fn on_received(&mut self, now: Now, sock: SockId, bytes: &[u8], end: bool) {
+    fn on_received(&mut self, now: Now, sock: SockId, came: Bytes<'_>) {
         let Some(place) = self.place_of(sock) else {
             return;
         };
         let Origin { pool, endpoint, .. } = &mut *self.origins[place.origin];
-        let turn = pool[place.connection].on_received(now.mono, endpoint, bytes, end);
+        let turn = pool[place.connection].on_received(now.mono, endpoint, came);
         self.apply(now, place, turn);
     }
 

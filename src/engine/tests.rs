@@ -339,7 +339,12 @@ impl World {
             _ => &stream[..],
         };
         let end = chance.is_multiple_of(9);
-        self.input(Input::Received { sock, bytes, end });
+        self.input(Input::Received {
+            sock,
+            bytes,
+            end,
+            more: false,
+        });
     }
 
     /// Some answer to what was asked: none, a cut one, a failure, an absence or an address.
@@ -398,12 +403,14 @@ impl World {
                     sock,
                     bytes,
                     end: chance.is_multiple_of(9),
+                    more: false,
                 });
             }
             90..94 => self.input(Input::Received {
                 sock,
                 bytes: b"",
                 end: true,
+                more: false,
             }),
             _ => {
                 self.socks.remove(&sock.to_bits());
@@ -524,7 +531,15 @@ fn excerpts_of_answers_to_jobs_that_wait_are_bounded() {
         let mut answer = b"HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n".to_vec();
         answer.resize(answer.len() + EXCERPT, b'x');
         let (bytes, end) = (&answer[..], true);
-        engine.handle_input(now, Input::Received { sock, bytes, end });
+        engine.handle_input(
+            now,
+            Input::Received {
+                sock,
+                bytes,
+                end,
+                more: false,
+            },
+        );
     }
     engine.check_invariants();
     // Nobody answers any more: what the jobs end with is what was kept.

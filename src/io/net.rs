@@ -100,8 +100,10 @@ pub struct Net {
 struct Entry {
     sock: SockId,
     socket: Socket,
-    /// Bytes were taken that the engine is about to be told of: until then it would show them again.
-    is_untold: bool,
+    /// An event says that there may be something to read.
+    is_ready: bool,
+    /// The engine has been told that there may be more to read.
+    has_unread: bool,
 }
 
 #[derive(Debug)]
@@ -119,11 +121,6 @@ enum Step {
         is_closing: bool,
     },
     Write(SockId),
-    Sent {
-        sock: SockId,
-        bytes: usize,
-        more: bool,
-    },
     Read {
         sock: SockId,
         is_closing: bool,
@@ -139,10 +136,6 @@ enum Step {
         sock: SockId,
         cause: Cause,
         is_query: bool,
-    },
-    WriteFailed {
-        sock: SockId,
-        cause: Cause,
     },
     Broken {
         sock: SockId,
@@ -202,6 +195,16 @@ impl Net {
     pub fn handle_timeout(&mut self, now: Now) {
         self.engine.handle_timeout(now);
         self.settle(now);
+    }
+
+    /// There is something to read, says an event whose turn comes later: no request is written to its socket before.
+    pub fn expect(&mut self, event: &Event) {
+        let sock = SockId::from_bits(event.token().0 as u64);
+        if event.is_readable()
+            && let Some(entry) = find_entry(&mut self.sockets, sock)
+        {
+            entry.is_ready = true;
+        }
     }
 
     /// Writes first, then reads what the event says can be.
@@ -294,18 +297,7 @@ impl Net {
                 origin,
                 profile,
             } => self.secure(sock, &origin, profile),
-            Output::Transmit { sock, look } => {
-                if look {
-                    self.steps.push_back(Step::Read {
-                        sock,
-                        is_closing: false,
-                        left: 1,
-                    });
-                    self.steps.push_back(Step::Write(sock));
-                } else {
-                    self.write(sock);
-                }
-            }
+            Output::Transmit { sock, look } => self.transmit(sock, look),
             Output::Close { sock } => {
                 if let Some(Socket::Stream(stream)) = self.remove(sock) {
                     stream.close();
@@ -343,25 +335,23 @@ impl Net {
                 is_readable,
                 is_closing,
             } => self.finish_connect(now, sock, is_readable, is_closing),
-            Step::Write(sock) => self.write(sock),
-            Step::Sent { sock, bytes, more } => {
-                if let Some(entry) = find_entry(&mut self.sockets, sock) {
-                    entry.is_untold = false;
-                }
-                self.engine.handle_input(now, Input::Sent { sock, bytes });
-                if more {
-                    self.steps.push_back(Step::Write(sock));
-                }
-            }
+            Step::Write(sock) => self.write(now, sock),
             Step::Read {
                 sock,
                 is_closing,
                 left,
             } => self.read(now, sock, is_closing, left),
             Step::Early { sock, bytes, end } => {
-                let bytes = &bytes;
-                self.engine
-                    .handle_input(now, Input::Received { sock, bytes, end });
+                let (bytes, more) = (&bytes, self.has_unread_of(sock));
+                self.engine.handle_input(
+                    now,
+                    Input::Received {
+                        sock,
+                        bytes,
+                        end,
+                        more,
+                    },
+                );
             }
             Step::Unopened {
                 sock,
@@ -375,12 +365,6 @@ impl Net {
                     Input::ConnectFailed { sock, cause }
                 },
             ),
-            Step::WriteFailed { sock, cause } => {
-                // The event that told of it may be gone already, and an answer may be there.
-                self.steps.push_back(read(sock, true));
-                self.engine
-                    .handle_input(now, Input::WriteFailed { sock, cause });
-            }
             Step::Broken {
                 sock,
                 cause,
@@ -401,7 +385,8 @@ impl Net {
         self.sockets[index] = Some(Entry {
             sock,
             socket,
-            is_untold: false,
+            is_ready: false,
+            has_unread: false,
         });
     }
 
@@ -435,7 +420,7 @@ impl Net {
         match Udp::open(server, &self.registry, Net::token(sock)) {
             Ok(udp) => {
                 self.open(sock, Socket::Udp(udp));
-                self.write(sock);
+                self.steps.push_back(Step::Write(sock));
             }
             Err(cause) => self.steps.push_back(Step::Unopened {
                 sock,
@@ -480,26 +465,37 @@ impl Net {
         }
     }
 
-    /// One write of what the engine has, and its consequence as a step.
-    fn write(&mut self, sock: SockId) {
+    /// Writes as soon as it is clear that nothing waits to be read: what came before a request does not answer it.
+    fn transmit(&mut self, sock: SockId, look: bool) {
+        let is_unclear = find_entry(&mut self.sockets, sock)
+            .is_some_and(|entry| entry.is_ready || entry.has_unread);
+        if look || is_unclear {
+            self.steps.push_back(Step::Read {
+                sock,
+                is_closing: false,
+                left: 1,
+            });
+        }
+        self.steps.push_back(Step::Write(sock));
+    }
+
+    /// One write of what the engine has. It hears at once of what was taken, before anything else that may end the
+    /// exchange or the connection: what was written counts as sent.
+    fn write(&mut self, now: Now, sock: SockId) {
         let Some(entry) = find_entry(&mut self.sockets, sock) else {
             return;
         };
-        let parts = if entry.is_untold {
-            [&[][..], &[]]
-        } else {
-            self.engine.transmit(sock)
-        };
+        let parts = self.engine.transmit(sock);
         let step = match &mut entry.socket {
             Socket::Stream(stream) => match stream.write(parts) {
                 Ok(Written { taken: 0, .. }) => return,
                 Ok(Written { taken, more }) => {
-                    entry.is_untold = true;
-                    Step::Sent {
-                        sock,
-                        bytes: taken,
-                        more,
+                    let bytes = taken;
+                    self.engine.handle_input(now, Input::Sent { sock, bytes });
+                    if more {
+                        self.steps.push_back(Step::Write(sock));
                     }
+                    return;
                 }
                 Err(cause) if stream.is_securing() => {
                     // The alert that says why may be there to be read; it goes first.
@@ -510,7 +506,13 @@ impl Net {
                         was_securing: true,
                     }
                 }
-                Err(cause) => Step::WriteFailed { sock, cause },
+                Err(cause) => {
+                    // The event that told of it may be gone already, and an answer may be there.
+                    self.steps.push_back(read(sock, true));
+                    return self
+                        .engine
+                        .handle_input(now, Input::WriteFailed { sock, cause });
+                }
             },
             Socket::Udp(udp) => {
                 let [datagram, rest] = parts;
@@ -562,11 +564,17 @@ impl Net {
 
     /// One read, and at most one input: what comes after it is a step.
     fn read_stream(&mut self, now: Now, sock: SockId, is_closing: bool, left: u8) {
-        let Some(Socket::Stream(stream)) = find(&mut self.sockets, sock) else {
+        let Some(entry) = find_entry(&mut self.sockets, sock) else {
+            return;
+        };
+        let Socket::Stream(stream) = &mut entry.socket else {
             return;
         };
         let was_securing = stream.is_securing();
         let got = stream.read(&mut self.buffers, is_closing);
+        entry.is_ready = got.more;
+        let more = (got.more || got.is_partial) && !got.end && got.broken.is_none();
+        let has_news = mem::replace(&mut entry.has_unread, more) != more;
         if got.flush {
             self.steps.push_back(Step::Write(sock));
         }
@@ -582,9 +590,16 @@ impl Net {
             }
             self.engine
                 .handle_input(now, Input::Secured { sock, resumed });
-        } else if has_data {
-            self.engine
-                .handle_input(now, Input::Received { sock, bytes, end });
+        } else if has_data || has_news {
+            self.engine.handle_input(
+                now,
+                Input::Received {
+                    sock,
+                    bytes,
+                    end,
+                    more,
+                },
+            );
         }
         let is_still_securing = was_securing && got.secured.is_none();
         match got.broken {
@@ -599,6 +614,10 @@ impl Net {
             None if got.more => self.read_on(sock, is_closing, left),
             None => {}
         }
+    }
+
+    fn has_unread_of(&mut self, sock: SockId) -> bool {
+        find_entry(&mut self.sockets, sock).is_some_and(|entry| entry.has_unread)
     }
 
     fn read_on(&mut self, sock: SockId, is_closing: bool, left: u8) {

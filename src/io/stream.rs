@@ -45,6 +45,8 @@ pub struct Stream {
     is_blocked: bool,
     /// Writing has failed; reading goes on.
     is_broken: bool,
+    /// It has failed behind bytes that went out, which are told of first.
+    failed: Option<io::Error>,
     /// The peer's last byte has been read.
     has_ended: bool,
 }
@@ -79,6 +81,8 @@ pub struct Got<'a> {
     pub broken: Option<Cause>,
     /// There may be more: read again.
     pub more: bool,
+    /// A part of a TLS record has come: what it says shows when the rest does.
+    pub is_partial: bool,
     /// The TLS handshake is done, and whether it resumed a session.
     pub secured: Option<bool>,
     /// TLS has something to say: write, even if the engine has nothing.
@@ -122,6 +126,7 @@ impl Stream {
             state: State::Connecting { addr, keep_alive },
             is_blocked: false,
             is_broken: false,
+            failed: None,
             has_ended: false,
         })
     }
@@ -189,16 +194,28 @@ impl Stream {
         if self.is_broken {
             return Ok(Written::default());
         }
+        if let Some(error) = self.failed.take() {
+            self.is_broken = true;
+            return Err(self.transfer_cause(&error));
+        }
         let result = match &mut self.state {
             State::Connecting { .. } => Ok((Written::default(), true)),
             State::Plain => write_plain(&mut self.socket, parts),
             State::Secure(session) => {
                 let taken = session.take(parts);
                 let all = parts.iter().map(|part| part.len()).sum::<usize>();
-                session.flush(&mut self.socket).map(|is_flushed| {
-                    let more = is_flushed && taken > 0 && taken < all;
-                    (Written { taken, more }, !is_flushed)
-                })
+                let mut socket = Counting::new(&mut self.socket);
+                match session.flush(&mut socket) {
+                    Ok(is_flushed) => {
+                        let more = is_flushed && taken > 0 && taken < all;
+                        Ok((Written { taken, more }, !is_flushed))
+                    }
+                    Err(error) if taken > 0 && socket.bytes > 0 => {
+                        self.failed = Some(error);
+                        Ok((Written { taken, more: true }, false))
+                    }
+                    Err(error) => Err(error),
+                }
             }
         };
         match result {
@@ -233,6 +250,7 @@ impl Stream {
                 end: filled.end,
                 broken,
                 more: filled.more,
+                is_partial: false,
                 secured: None,
                 flush: false,
             },
@@ -323,6 +341,36 @@ pub fn cause(place: &str, error: &io::Error) -> Cause {
     }
 }
 
+/// Counts what a socket takes.
+struct Counting<'a> {
+    socket: &'a mut dyn Write,
+    bytes: usize,
+}
+
+impl<'a> Counting<'a> {
+    fn new(socket: &'a mut dyn Write) -> Counting<'a> {
+        Counting { socket, bytes: 0 }
+    }
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.socket.write(bytes)?;
+        self.bytes += taken;
+        Ok(taken)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let taken = self.socket.write_vectored(parts)?;
+        self.bytes += taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
 struct Filled {
     bytes: usize,
     end: bool,
@@ -386,6 +434,7 @@ fn decrypt(
         end: broken.is_none() && (filled.end || fed == Ok(true)),
         broken,
         more: filled.more,
+        is_partial: session.is_within_record(),
         secured: is_secured.then(|| session.is_resumed()),
         flush: session.wants_write(),
     }

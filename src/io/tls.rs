@@ -66,6 +66,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Session {
     connection: ClientConnection,
+    records: Records,
 }
 
 /// The cryptography under rustls: chosen here and nowhere else.
@@ -157,6 +158,35 @@ impl Client {
     }
 }
 
+/// Where the records of a stream of bytes end (RFC 8446 section 5.1): type, version, length, and as many bytes.
+#[derive(Debug, Default)]
+struct Records {
+    header: [u8; 5],
+    header_bytes: usize,
+    /// Bytes that the record still has.
+    left: usize,
+}
+
+impl Records {
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let taken = self.left.min(bytes.len());
+                self.left -= taken;
+                bytes = &bytes[taken..];
+                continue;
+            }
+            self.header[self.header_bytes] = *first;
+            self.header_bytes += 1;
+            bytes = rest;
+            if self.header_bytes == self.header.len() {
+                self.header_bytes = 0;
+                self.left = u16::from_be_bytes([self.header[3], self.header[4]]).into();
+            }
+        }
+    }
+}
+
 impl Session {
     /// Begins a handshake with `host`, as this profile has it. The certificate must be valid for its name or address
     /// (RFC 9110 section 4.3.5). Its first bytes wait to be flushed.
@@ -173,7 +203,10 @@ impl Session {
         let mut connection =
             ClientConnection::new(config, name).map_err(|error| cause(describe(&error)))?;
         connection.set_buffer_limit(Some(UNSENT_BYTES_MAX));
-        Ok(Session { connection })
+        Ok(Session {
+            connection,
+            records: Records::default(),
+        })
     }
 
     /// Makes records of plaintext; returns of how many bytes. 0 while two records are unsent, and before the
@@ -223,6 +256,7 @@ impl Session {
     /// # Errors
     /// Kind `Tls`. What was decrypted before the error has been appended; an alert may wait to be flushed.
     pub fn feed(&mut self, mut records: &[u8], plain: &mut Vec<u8>) -> Result<bool, Cause> {
+        self.records.follow(records);
         while !records.is_empty() {
             let read = self
                 .connection
@@ -246,6 +280,12 @@ impl Session {
     /// Queues `close_notify`, to be flushed.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
+    }
+
+    /// Whether the bytes so far end within a record: rustls keeps these until the rest is there.
+    #[must_use]
+    pub const fn is_within_record(&self) -> bool {
+        self.records.header_bytes > 0 || self.records.left > 0
     }
 
     /// Whether the handshake goes on.

@@ -231,6 +231,12 @@ impl Turn {
 
     /// What the last turn left unread, then every event of this one.
     pub fn run_network(&mut self) {
+        // Before anything is written: a request must not follow bytes that an event of this turn tells of.
+        for event in &self.events {
+            if event.token().0 > FRONT_TOKEN_MAX {
+                self.net.expect(event);
+            }
+        }
         self.net.handle_unread(self.now);
         for event in &self.events {
             match event.token() {

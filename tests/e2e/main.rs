@@ -48,6 +48,7 @@ mod socket;
 mod spool;
 mod streams;
 mod submit;
+mod surplus;
 mod syscalls;
 mod systemd;
 mod tls;

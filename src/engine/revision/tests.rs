@@ -97,6 +97,7 @@ impl Shell {
             sock,
             bytes: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
             end: false,
+            more: false,
         });
         let mut outputs = self.outputs.iter();
         assert!(outputs.any(|output| matches!(output, Output::Done { .. })));
@@ -324,6 +325,7 @@ fn what_can_not_be_signed_does_not_go_out_again_though_its_origins_turn_has_not_
             sock,
             bytes: b"",
             end: true,
+            more: false,
         });
         // What has gone out may have arrived: that is a failed attempt, and its retry is not made.
         let ended = (!is_sent).then_some(Outcome::Rejected);

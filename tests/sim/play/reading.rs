@@ -54,6 +54,7 @@ impl World {
             sock: end.sock(),
             bytes: &read.bytes,
             end: read.end,
+            more: false,
         };
         self.input(end.engine(), input);
         if let Some((job, status)) = success {

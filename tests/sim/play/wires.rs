@@ -387,6 +387,7 @@ impl World {
                 sock,
                 bytes: b"HTTP/1.1 200 OK\r\n\r\n",
                 end: false,
+                more: false,
             },
         };
         self.input(end.engine(), input);
