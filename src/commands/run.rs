@@ -21,8 +21,8 @@ use crate::io::notify::Notify;
 use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::spool::Opened;
-use crate::io::tls::Credentials;
-use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys, tls};
+use crate::io::tls::{Credentials, Roots};
+use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys};
 
 /// Why a run could not start.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ fn bound(listener: &TcpListener, address: SocketAddr) -> SocketAddr {
 /// # Errors
 /// A setting that can't be followed, or a machine that can't be run on.
 pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
-    let roots = tls::roots(settings.ca_file.as_deref()).map_err(|reason| Refusal {
+    let roots = Roots::read(settings.ca_file.as_deref()).map_err(|reason| Refusal {
         status: exit::usage(),
         reason: format!("--ca-file: {reason}"),
     })?;
@@ -237,7 +237,7 @@ pub fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         workers: settings.workers(&machine),
         seed: entropy::seed().map_err(|error| cannot("get random bytes", &error))?,
         tls: Credentials {
-            roots: Arc::new(roots),
+            roots: Arc::new(roots.0),
             identities: settings.identities.clone().into(),
         },
         shutdown_timeout: settings.shutdown_timeout,

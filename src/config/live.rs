@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use conduit::engine::policy::{Policy, Trust};
 use conduit::wire::endpoints::Endpoints;
@@ -20,7 +19,7 @@ use crate::config::{Listen, Machine, Settings, value};
 use crate::io::log::quoted;
 use crate::io::socket::Users;
 use crate::io::steering::{Change, Follow, Question};
-use crate::io::tls::{self, Credentials};
+use crate::io::tls::Credentials;
 
 /// Origins that `ctl set` may have changed something of.
 pub const ORIGINS_SET_MAX: usize = 10_000;
@@ -117,20 +116,21 @@ impl Live {
     /// settings that can't change while it runs.
     fn read_again(&self) -> Result<(State, Vec<String>), Vec<Problem>> {
         let Loaded {
-            settings, warnings, ..
+            settings,
+            roots,
+            warnings,
+            ..
         } = self.sources.load()?;
         let names = self.need_a_restart(&settings);
         if !names.is_empty() {
             let what = "expected as they were until a restart, found changed";
             return Err(vec![Problem::new(names.join(", "), what)]);
         }
-        let roots = tls::roots(settings.ca_file.as_deref());
-        let roots = roots.map_err(|reason| vec![Problem::new("caFile", reason)])?;
         let tls = Credentials {
-            roots: Arc::new(roots),
+            roots,
             identities: settings.identities.clone().into(),
         };
-        let trusts_others = tls.roots.roots != self.state.tls.roots.roots;
+        let trusts_others = tls.roots != self.state.tls.roots;
         let next = State {
             settings,
             overlay: self.state.overlay.clone(),

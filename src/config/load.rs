@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::signature::Secrets;
@@ -22,7 +23,7 @@ use crate::config::source::{Given, Problem, Said, Source};
 use crate::config::table::Setting;
 use crate::config::{Listen, Settings, environment, file};
 use crate::io::log::quoted;
-use crate::io::tls::{self, Identity, IdentityError};
+use crate::io::tls::{self, Identity, IdentityError, Roots};
 
 /// Bytes of a file with secrets.
 const SECRETS_BYTES_MAX: usize = 64 << 10;
@@ -51,6 +52,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Who said what.
     pub values: Values,
+    /// Who is trusted.
+    pub roots: Arc<Roots>,
     /// What is no mistake, but should be known: one line each.
     pub warnings: Vec<String>,
 }
@@ -88,12 +91,14 @@ impl Sources {
             warnings,
             secrets: BTreeMap::new(),
             identities: BTreeMap::new(),
+            roots: Arc::default(),
         };
         let settings = loader.settle(&values, &contents.astray);
         match loader.problems.is_empty() {
             true => Ok(Loaded {
                 settings,
                 values,
+                roots: loader.roots,
                 warnings: loader.warnings,
             }),
             false => Err(loader.problems),
@@ -189,6 +194,8 @@ struct Loader {
     secrets: BTreeMap<PathBuf, Secrets>,
     /// By the files of certificate and key; likewise.
     identities: BTreeMap<(PathBuf, PathBuf), Identity>,
+    /// Of `caFile`.
+    roots: Arc<Roots>,
 }
 
 impl Loader {
@@ -232,10 +239,16 @@ impl Loader {
             let what = "expected --socket beside it, found none";
             self.problems.push(Problem::new(places.join(", "), what));
         }
-        if let Err(reason) = tls::roots(settings.ca_file.as_deref()) {
-            let place = general.last("caFile");
-            let place = place.map_or_else(String::new, Given::place);
-            self.problems.push(Problem::new(place, reason));
+        match Roots::read(settings.ca_file.as_deref()) {
+            Ok((roots, warnings)) => {
+                self.roots = Arc::new(roots);
+                self.warnings.extend(warnings);
+            }
+            Err(reason) => {
+                let place = general.last("caFile");
+                let place = place.map_or_else(String::new, Given::place);
+                self.problems.push(Problem::new(place, reason));
+            }
         }
     }
 
@@ -304,13 +317,17 @@ impl Loader {
         let chain = cert.and_then(|given| {
             let chain = read_file(Path::new(&given.text), IDENTITY_BYTES_MAX)
                 .and_then(|(bytes, _)| tls::certificates(&bytes));
-            self.right(given, chain)
+            let found = self.right(given, chain)?;
+            self.passed_over(given, &found.passed_over);
+            Some(found.items)
         });
         let private = key.and_then(|given| {
             let private = self
                 .read_private(given, IDENTITY_BYTES_MAX)
                 .and_then(|bytes| tls::private_key(&bytes));
-            self.right(given, private)
+            let (private, passed_over) = self.right(given, private)?;
+            self.passed_over(given, &passed_over);
+            Some(private)
         });
         let (Some(paths), Some(chain), Some(private)) = (paths, chain, private) else {
             return;
@@ -326,6 +343,13 @@ impl Loader {
         if let Some((given, what)) = wrong {
             self.wrong(given, &what);
         }
+    }
+
+    /// Blocks of a file that do not count.
+    fn passed_over(&mut self, given: &Given, blocks: &[String]) {
+        let name = quoted(&given.text.to_string_lossy());
+        let warnings = blocks.iter().map(|block| format!("{name}: {block}"));
+        self.warnings.extend(warnings);
     }
 
     /// What a file says, unless it is wrong.

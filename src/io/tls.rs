@@ -5,13 +5,17 @@
 //! no more plaintext while two records are unsent, so that the engine, which owns unsent bytes, can still stop
 //! an upload. No early data: a request must not be replayable.
 //!
-//! Not here: client certificates in files (`identity`), sockets (`stream`), when a connection is secured or closed
+//! Not here: files with certificates (`pem`), who is trusted (`trust`), client certificates (`identity`), sockets (`stream`), when a connection is secured or closed
 //! (the engine).
 
+mod der;
 mod identity;
+mod pem;
+mod trust;
+mod words;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,15 +25,15 @@ use conduit::engine::policy::TlsProfile;
 use conduit::wire::url::Host;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, HandshakeKind,
-    InvalidMessage, RootCertStore,
-};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 pub use identity::{Identity, IdentityError, certificates, private_key};
+pub use trust::Roots;
+
+use trust::Verifier;
+use words::describe;
 
 /// Names whose sessions are kept for resumption; rustls keeps at most 8 tickets for each.
 pub const SESSION_NAMES: usize = 1024;
@@ -41,14 +45,11 @@ const IDENTIFIED_NAMES: usize = 16;
 /// Bytes of records that may be unsent before no more plaintext is taken: two records (RFC 8446 section 5.1).
 pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
-/// Names that a message about a certificate for other names lists.
-const NAMES_SHOWN: usize = 3;
-
 /// Whose certificates are trusted, and which are shown.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Those who vouch for receivers.
-    pub roots: Arc<RootCertStore>,
+    pub roots: Arc<Roots>,
     /// Client certificates that the policy names.
     pub identities: Arc<[Identity]>,
 }
@@ -75,34 +76,17 @@ pub fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 
-/// Mozilla's root certificates, and those in `ca_file` (PEM).
-///
-/// # Errors
-/// In words, if the file can't be read, or holds a bad certificate or none.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let Some(path) = ca_file else {
-        return Ok(roots);
-    };
-    let shown = path.display();
-    let pem = fs::read(path).map_err(|error| format!("can't read {shown}: {error}"))?;
-    let before = roots.len();
-    for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let number = index + 1;
-        let bad = |error: &dyn std::fmt::Display| {
-            format!("{shown}: certificate {number} can't be used: {error}")
-        };
-        let certificate = certificate.map_err(|error| bad(&error))?;
-        roots.add(certificate).map_err(|error| bad(&error))?;
+/// The bytes of a file, which must be no more.
+fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > bytes_max {
+        true => Err(io::Error::other(format!(
+            "expected at most {bytes_max} bytes, found more"
+        ))),
+        false => Ok(bytes),
     }
-    if roots.len() == before {
-        return Err(format!(
-            "{shown}: found no certificate, expected at least one in PEM"
-        ));
-    }
-    Ok(roots)
 }
 
 impl Credentials {
@@ -112,7 +96,7 @@ impl Credentials {
         let profiles = |of: &Credentials| -> Vec<TlsProfile> {
             of.identities.iter().map(Identity::profile).collect()
         };
-        self.roots.roots == others.roots.roots && profiles(self) == profiles(others)
+        self.roots == others.roots && profiles(self) == profiles(others)
     }
 }
 
@@ -122,11 +106,13 @@ impl Client {
     pub fn new(credentials: &Credentials) -> Client {
         let Credentials { roots, identities } = credentials;
         let provider = Arc::new(provider());
+        let verifier = Arc::new(Verifier::new(roots, &provider));
         let builder = || {
             ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
                 .expect("the provider has cipher suites for both versions")
-                .with_root_certificates(Arc::clone(roots))
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>)
         };
         let complete = |mut config: ClientConfig, session_names: usize| {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -319,95 +305,6 @@ fn cause(message: String) -> Cause {
     Cause {
         kind: CauseKind::Tls,
         message: message.into(),
-    }
-}
-
-/// What went wrong, in words that say what to do about it.
-fn describe(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(error) => describe_certificate(error),
-        rustls::Error::AlertReceived(alert) => {
-            format!("the peer sent the alert '{}'", describe_alert(*alert))
-        }
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "the peer does not speak TLS".to_owned()
-        }
-        rustls::Error::PeerIncompatible(why) => {
-            format!("nothing in common with what the peer supports: {why:?}")
-        }
-        rustls::Error::NoApplicationProtocol => "the peer does not offer HTTP/1.1".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn describe_certificate(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired => "certificate has expired".to_owned(),
-        CertificateError::ExpiredContext { time, not_after } => {
-            format!("certificate expired {} ago", distance(*not_after, *time))
-        }
-        CertificateError::NotValidYet => "certificate is not valid yet".to_owned(),
-        CertificateError::NotValidYetContext { time, not_before } => format!(
-            "certificate is not valid yet, only in {}",
-            distance(*time, *not_before)
-        ),
-        CertificateError::NotValidForName => "certificate is not valid for this name".to_owned(),
-        CertificateError::NotValidForNameContext {
-            expected,
-            presented,
-        } => {
-            let mut names = presented
-                .iter()
-                .take(NAMES_SHOWN)
-                .map(|name| plain_name(name))
-                .collect::<Vec<_>>()
-                .join(", ");
-            if let Some(more @ 1..) = presented.len().checked_sub(NAMES_SHOWN) {
-                names.push_str(&format!(" and {more} more"));
-            }
-            if names.is_empty() {
-                names.push_str("no name");
-            }
-            let expected = expected.to_str();
-            format!("certificate is not valid for {expected}, but for {names}")
-        }
-        CertificateError::UnknownIssuer => {
-            "certificate's issuer is unknown: neither a public root nor in --ca-file".to_owned()
-        }
-        CertificateError::BadSignature => "certificate has a bad signature".to_owned(),
-        CertificateError::Revoked => "certificate is revoked".to_owned(),
-        CertificateError::BadEncoding => "certificate is malformed".to_owned(),
-        other => format!("certificate can't be used: {other}"),
-    }
-}
-
-/// `DnsName("a.example")`, as rustls presents a name, without the packing.
-fn plain_name(presented: &str) -> &str {
-    let inner = presented
-        .split_once('(')
-        .map_or(presented, |(_, inner)| inner);
-    inner.trim_end_matches(')').trim_matches('"')
-}
-
-/// `CertificateRequired` as `certificate required`, the wording of RFC 8446 section 6.
-fn describe_alert(alert: AlertDescription) -> String {
-    let mut words = String::new();
-    for letter in format!("{alert:?}").chars() {
-        if letter.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    words
-}
-
-fn distance(from: UnixTime, to: UnixTime) -> String {
-    let seconds = to.as_secs().saturating_sub(from.as_secs());
-    match seconds {
-        0..120 => format!("{seconds} seconds"),
-        120..7200 => format!("{} minutes", seconds / 60),
-        7200..172_800 => format!("{} hours", seconds / 3600),
-        172_800.. => format!("{} days", seconds / 86_400),
     }
 }
 

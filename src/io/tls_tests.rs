@@ -1,9 +1,12 @@
 //! TLS sessions against rustls' own server, in memory: no socket, no time.
 
 use super::*;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use std::fs;
 
 const CA: &[u8] = include_bytes!("testdata/ca.pem");
 const LEAF: &[u8] = include_bytes!("testdata/leaf.pem");
@@ -82,12 +85,14 @@ fn trusting_client() -> Client {
 }
 
 fn trusting_client_with(identities: &[Identity]) -> Client {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(CA).unwrap())
-        .unwrap();
+    client_trusting(CA, identities)
+}
+
+/// Trusts what stands in this file, and public authorities.
+fn client_trusting(file: &[u8], identities: &[Identity]) -> Client {
+    let found = pem::certificates(file, false).unwrap();
     Client::new(&Credentials {
-        roots: Arc::new(roots),
+        roots: Arc::new(Roots::default().and(found.items).unwrap()),
         identities: identities.into(),
     })
 }
@@ -97,8 +102,9 @@ fn server(
     versions: &[&'static rustls::SupportedProtocolVersion],
     wants_certificate: bool,
 ) -> Arc<ServerConfig> {
-    let chain = vec![CertificateDer::from_pem_slice(chain).unwrap()];
+    let chain = pem::certificates(chain, false).unwrap().items;
     let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
+    let signer = provider().key_provider.load_private_key(key).unwrap();
     let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)
         .unwrap();
@@ -113,7 +119,9 @@ fn server(
     } else {
         builder.with_no_client_auth()
     };
-    let mut config = builder.with_single_cert(chain, key).unwrap();
+    // Whatever the certificate: it is the client that judges it.
+    let shown = CertifiedKey::new(chain, signer);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Arc::new(config)
 }
@@ -169,7 +177,7 @@ fn f59_certificates_that_do_not_fit_are_told_apart() {
     );
     assert!(pair.heard.is_empty());
     let strict = Client::new(&Credentials {
-        roots: Arc::new(roots(None).unwrap()),
+        roots: Arc::default(),
         identities: [].into(),
     });
     let mut pair = Pair::new(&strict, &name("localhost"), &config);
@@ -243,7 +251,7 @@ fn what_is_no_identity_is_told_by_its_file() {
         (
             LEAF,
             broken,
-            key("expected a private key in PEM, not encrypted, found bad PEM"),
+            key("block 1 (line 1, \"PRIVATE KEY\"): found bad base64, or another key than it says"),
         ),
         (
             LEAF,
@@ -263,8 +271,8 @@ fn what_is_no_identity_is_told_by_its_file() {
 
 fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
     let chain = certificates(chain).map_err(IdentityError::Certificate)?;
-    let key = private_key(key).map_err(IdentityError::Key)?;
-    Identity::new(chain, key)
+    let (key, _) = private_key(key).map_err(IdentityError::Key)?;
+    Identity::new(chain.items, key)
 }
 
 /// A private key that is no certificate's.
@@ -367,7 +375,11 @@ fn a_ca_file_must_hold_certificates() {
     let dir = std::env::temp_dir().join(format!("conduit-ca-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     let path = dir.join("ca.pem");
-    assert!(roots(Some(&path)).unwrap_err().starts_with("can't read "));
+    assert!(
+        Roots::read(Some(&path))
+            .unwrap_err()
+            .starts_with("can't read ")
+    );
     for (contents, expected) in [
         (
             &b"no PEM here"[..],
@@ -375,17 +387,328 @@ fn a_ca_file_must_hold_certificates() {
         ),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "certificate 1 can't be used",
+            "block 1 (line 1, \"CERTIFICATE\"): found no certificate in DER",
         ),
     ] {
         fs::write(&path, contents).unwrap();
-        let message = roots(Some(&path)).unwrap_err();
+        let message = Roots::read(Some(&path)).unwrap_err();
         assert!(message.contains(expected), "{message}");
     }
     fs::write(&path, CA).unwrap();
-    let plain = roots(None).unwrap().len();
-    assert_eq!(roots(Some(&path)).unwrap().len(), plain + 1);
+    let (read, warnings) = Roots::read(Some(&path)).unwrap();
+    assert!(read != Roots::default() && warnings.is_empty());
     fs::remove_dir_all(dir).unwrap();
+}
+
+const ODD_ROOT: &[u8] = include_bytes!("testdata/odd-root.pem");
+const OWN: &[u8] = include_bytes!("testdata/odd-own.pem");
+const OWN_EXPIRED: &[u8] = include_bytes!("testdata/odd-own-expired.pem");
+const LEAF_CA: &[u8] = include_bytes!("testdata/odd-leaf-ca.pem");
+const V1: &[u8] = include_bytes!("testdata/odd-v1.pem");
+const CRITICAL: &[u8] = include_bytes!("testdata/odd-critical.pem");
+const CLIENT_ONLY: &[u8] = include_bytes!("testdata/odd-client-only.pem");
+const CONSTRAINED: &[u8] = include_bytes!("testdata/odd-constrained.pem");
+const NO_SIGN: &[u8] = include_bytes!("testdata/odd-nosign.pem");
+
+/// What comes of a handshake with who shows this chain.
+fn verdict(trusted: &[u8], shown: &[u8], host: &str) -> Result<(), String> {
+    let client = client_trusting(trusted, &[]);
+    let mut verdicts = both().map(|version| {
+        let config = server(shown, &[version], false);
+        let mut pair = Pair::new(&client, &name(host), &config);
+        let verdict = pair.drive().0;
+        verdict
+            .map(|_| ())
+            .map_err(|cause| String::from(cause.message))
+    });
+    assert_eq!(verdicts[0], verdicts[1]);
+    std::mem::replace(&mut verdicts[0], Ok(()))
+}
+
+#[test]
+fn f125_a_certificate_that_ca_file_holds_is_trusted_as_it_stands() {
+    for (what, trusted, shown) in [
+        ("signs itself, CA:TRUE", OWN, OWN),
+        ("a leaf as its own root", LEAF, LEAF),
+        ("an authority's by its words", LEAF_CA, LEAF_CA),
+        (
+            "the same beside its issuer",
+            &[ODD_ROOT, LEAF_CA].concat(),
+            LEAF_CA,
+        ),
+        ("for clients only", CLIENT_ONLY, CLIENT_ONLY),
+    ] {
+        assert_eq!(verdict(trusted, shown, "localhost"), Ok(()), "{what}");
+        // For its names, and no others.
+        let message = verdict(trusted, shown, "other.test").unwrap_err();
+        assert!(
+            message.starts_with("certificate is not valid for other.test, but for localhost"),
+            "{what}: {message}"
+        );
+    }
+    let message = verdict(OWN_EXPIRED, OWN_EXPIRED, "localhost").unwrap_err();
+    assert!(message.starts_with("certificate expired "), "{message}");
+    // One that only looks like it, with the same name and key, is another.
+    let message = verdict(OWN, OWN_EXPIRED, "localhost").unwrap_err();
+    assert!(
+        message.starts_with("certificate is an authority's")
+            || message.starts_with("certificate expired"),
+        "{message}"
+    );
+    let message = verdict(ODD_ROOT, LEAF_CA, "localhost").unwrap_err();
+    assert!(
+        message.starts_with("certificate is an authority's (CA:TRUE)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn f125_who_shows_a_named_certificate_must_have_its_key() {
+    // The authority's own certificate, without its key.
+    let message = verdict(CA, CA, "localhost").unwrap_err();
+    assert!(
+        message.contains("not valid for localhost"),
+        "no name: {message}"
+    );
+    let other = PrivateKeyDer::from_pem_slice(&rustls_other_key()).unwrap();
+    let signer = provider().key_provider.load_private_key(other).unwrap();
+    let shown = CertifiedKey::new(pem::certificates(OWN, false).unwrap().items, signer);
+    for version in both() {
+        let config = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown.clone())));
+        let client = client_trusting(OWN, &[]);
+        let mut pair = Pair::new(&client, &name("localhost"), &Arc::new(config));
+        let message = pair.failure();
+        assert!(message.contains("bad signature"), "{message}");
+    }
+}
+
+#[test]
+fn f125_a_leaf_in_ca_file_vouches_for_nobody_else() {
+    let plain = Roots::default().anchors.len();
+    for (file, anchors) in [
+        (CONSTRAINED, 1),
+        (NO_SIGN, 0),
+        (OWN, 1),
+        (ODD_ROOT, 1),
+        (V1, 1),
+    ] {
+        let found = pem::certificates(file, false).unwrap().items;
+        let roots = Roots::default().and(found).unwrap();
+        assert_eq!(roots.anchors.len(), plain + anchors);
+    }
+    let unknown = "certificate's issuer is unknown: neither a public root nor in --ca-file";
+    assert_eq!(verdict(OWN, LEAF, "localhost"), Err(unknown.to_owned()));
+}
+
+#[test]
+fn f127_what_is_refused_is_said_in_words() {
+    for (shown, expected) in [
+        (V1, "is not of X.509 version 3, which alone has names"),
+        (CRITICAL, "has a critical extension that is not known here"),
+        (
+            CONSTRAINED,
+            "is for names that its authority may not vouch for (name constraints)",
+        ),
+        (NO_SIGN, "was issued by one that may issue none"),
+        (
+            CLIENT_ONLY,
+            "is not for servers: its extended key usage lacks serverAuth",
+        ),
+        (LEAF_CA, "is an authority's (CA:TRUE), not a server's"),
+    ] {
+        let message = verdict(ODD_ROOT, shown, "localhost").unwrap_err();
+        let words = message.strip_prefix("certificate ").unwrap_or_default();
+        assert!(words.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn f127_no_error_shows_a_programmers_notation() {
+    use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+    for (error, expected) in [
+        (
+            Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare),
+            "the peer breaks the rules of TLS: invalid key share",
+        ),
+        (
+            Error::InvalidMessage(InvalidMessage::MissingData("ServerHelloPayload")),
+            "the peer sent a message that is no TLS: missing data",
+        ),
+        (
+            Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+            "nothing in common with what the peer supports: no cipher suite",
+        ),
+        (
+            Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+            "nothing in common with what the peer supports: tls12 not offered",
+        ),
+        (
+            CertificateError::UnknownRevocationStatus.into(),
+            "certificate can't be used: unknown revocation status",
+        ),
+        (Error::EncryptError, "TLS failed: encrypt error"),
+    ] {
+        assert_eq!(describe(&error), expected);
+    }
+}
+
+#[test]
+fn f126_a_client_certificate_is_the_receivers_to_judge() {
+    for chain in [V1, CRITICAL, LEAF_CA, OWN_EXPIRED] {
+        let own = identity(chain, KEY).unwrap();
+        assert_eq!(own.certified_key().cert.len(), 1);
+        let other = identity(chain, &rustls_other_key());
+        let words = "expected the certificate's own key, found another";
+        assert_eq!(other, Err(IdentityError::Key(words.into())));
+    }
+}
+
+#[test]
+fn f124_pem_is_taken_as_people_have_it() {
+    let leaf = pem::certificates(LEAF, false).unwrap().items.remove(0);
+    let ca = pem::certificates(CA, false).unwrap().items.remove(0);
+    let text = |pem: &[u8]| String::from_utf8(pem.to_vec()).unwrap();
+    let (leaf_text, ca_text) = (text(LEAF), text(CA));
+    let relabelled = |label: &str| leaf_text.replace(" CERTIFICATE-", &format!(" {label}-"));
+    let indented: String = leaf_text
+        .lines()
+        .map(|line| format!("\t  {line}  \n"))
+        .collect();
+    let mark = "\u{feff}";
+    for (what, file) in [
+        ("as it is", format!("{leaf_text}{ca_text}")),
+        ("a byte order mark", format!("{mark}{leaf_text}{ca_text}")),
+        (
+            "one between two files",
+            format!("{leaf_text}{mark}{ca_text}"),
+        ),
+        (
+            "END and BEGIN on a line",
+            format!("{}{ca_text}", leaf_text.trim_end()),
+        ),
+        (
+            "the same, a mark between",
+            format!("{}{mark}{ca_text}", leaf_text.trim_end()),
+        ),
+        (
+            "X509",
+            format!("{}{ca_text}", relabelled("X509 CERTIFICATE")),
+        ),
+        (
+            "TRUSTED",
+            format!("{}{ca_text}", relabelled("TRUSTED CERTIFICATE")),
+        ),
+        ("indented", format!("{indented}{ca_text}")),
+        (
+            "Windows",
+            format!("{leaf_text}{ca_text}").replace('\n', "\r\n"),
+        ),
+        (
+            "old Macintosh",
+            format!("{leaf_text}{ca_text}").replace('\n', "\r"),
+        ),
+        (
+            "text",
+            format!("Subject: x\n-----\n{leaf_text}\n# CA\n{ca_text} end"),
+        ),
+        (
+            "one line",
+            format!("{leaf_text}{ca_text}").replace("CERTIFICATE-----\n", "CERTIFICATE-----"),
+        ),
+    ] {
+        for with_key in [false, true] {
+            let found = pem::certificates(file.as_bytes(), with_key).expect(what);
+            assert_eq!(found.items, [leaf.clone(), ca.clone()], "{what}");
+            assert_eq!(found.passed_over, [""; 0], "{what}");
+        }
+    }
+    let trusted = pem::certificates(include_bytes!("testdata/odd-trusted.pem"), false);
+    let plain = pem::certificates(ODD_ROOT, false);
+    assert_eq!(trusted, plain, "what it is trusted for stands behind it");
+    let key = private_key(&[mark.as_bytes(), KEY].concat()).unwrap();
+    assert_eq!(key.0, private_key(KEY).unwrap().0);
+}
+
+#[test]
+fn f124_a_block_that_is_broken_or_passed_over_is_named() {
+    let text = |pem: &[u8]| String::from_utf8(pem.to_vec()).unwrap();
+    let (leaf, ca, key) = (text(LEAF), text(CA), text(KEY));
+    let lines = leaf.lines().count();
+    let open = leaf.lines().take(lines - 1).collect::<Vec<_>>().join("\n");
+    for (file, expected) in [
+        (
+            format!("{ca}{open}\n"),
+            "expected END behind BEGIN \"CERTIFICATE\", found none",
+        ),
+        (
+            format!("{open}\n{ca}"),
+            "block 1 (line 1): expected END behind BEGIN \"CERTIFICATE\", found another BEGIN",
+        ),
+        (
+            leaf.replace("END CERT", "END X509 CERT"),
+            "expected END of \"CERTIFICATE\", found \"X509 CERTIFICATE\"",
+        ),
+        (
+            leaf.replace("BEGIN CERTIFICATE-----", "BEGIN CERTIFICATE"),
+            "block 1 (line 1): ",
+        ),
+        (
+            leaf.replace("MII", "M!I"),
+            "block 1 (line 1, \"CERTIFICATE\"): found bad base64",
+        ),
+        (
+            format!("\u{feff}{leaf}")
+                .chars()
+                .map(|c| format!("{c}\0"))
+                .collect(),
+            "found none",
+        ),
+    ] {
+        let found = certificates(file.as_bytes()).unwrap_err();
+        assert!(found.contains(expected), "{found}");
+    }
+    let utf16: Vec<u8> = [0xfeff_u16]
+        .into_iter()
+        .chain(leaf.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert!(certificates(&utf16).unwrap_err().contains("UTF-16"));
+    assert!(
+        certificates(&pem::certificates(LEAF, false).unwrap().items[0])
+            .unwrap_err()
+            .contains("DER")
+    );
+    let commented: String = leaf.lines().map(|line| format!("# {line}\n")).collect();
+    let crl = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+    let found = certificates(format!("{commented}{ca}{crl}{key}").as_bytes()).unwrap();
+    assert_eq!(found.items.len(), 1);
+    assert_eq!(
+        found.passed_over.len(),
+        2,
+        "a key may stand there: {:?}",
+        found.passed_over
+    );
+    assert!(
+        found.passed_over[0]
+            .starts_with("block 1 (line 1) is passed over: something stands before")
+    );
+    assert!(
+        found.passed_over[1].contains("block 3 "),
+        "{:?}",
+        found.passed_over
+    );
+    let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    assert!(
+        private_key(locked.as_bytes())
+            .unwrap_err()
+            .contains("an encrypted private key")
+    );
+    let (_, passed_over) = private_key(format!("{leaf}{key}{key}").as_bytes()).unwrap();
+    assert!(passed_over[0].starts_with("block 3 "), "{passed_over:?}");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn tls_end_to_end_verifies_the_address_and_delivers() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/io/testdata");
     let chain = vec![CertificateDer::from_pem_file(data.join("leaf.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(data.join("leaf.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(tls::provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(crate::io::tls::provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

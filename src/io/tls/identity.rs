@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use conduit::engine::policy::TlsProfile;
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::io::tls::provider;
+use crate::io::tls::pem::{self, Found};
+use crate::io::tls::{der, provider};
 
 /// A client certificate and its key.
 #[derive(Clone)]
@@ -35,34 +35,30 @@ pub enum IdentityError {
 /// A certificate in PEM, with those that vouch for it behind it.
 ///
 /// # Errors
-/// There is none.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("expected certificates in PEM, found {error}"))?;
-    match chain.is_empty() {
+/// There is none, or a block is broken.
+pub fn certificates(file: &[u8]) -> Result<Found<CertificateDer<'static>>, String> {
+    let found = pem::certificates(file, true)?;
+    match found.items.is_empty() {
         true => Err("expected a certificate in PEM, found none".to_owned()),
-        false => Ok(chain),
+        false => Ok(found),
     }
 }
 
-/// A private key in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+/// A private key in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted; and what of the file is passed over.
 ///
 /// # Errors
-/// There is none.
-pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
-        // The other errors repeat lines of the file.
-        let found = match error {
-            pem::Error::NoItemsFound => "none",
-            _ => "bad PEM",
-        };
-        format!("expected a private key in PEM, not encrypted, found {found}")
-    })
+/// There is none, or a block is broken.
+pub fn private_key(file: &[u8]) -> Result<(PrivateKeyDer<'static>, Vec<String>), String> {
+    let found = pem::private_key(file)?;
+    let key = found.items.into_iter().next();
+    let key =
+        key.ok_or_else(|| "expected a private key in PEM, not encrypted, found none".to_owned())?;
+    Ok((key, found.passed_over))
 }
 
 impl Identity {
-    /// A chain with its own private key.
+    /// A chain with its own private key. Whether the certificate is any good is for the receiver to say: it may be of
+    /// X.509 version 1, or have extensions that nobody knows here.
     ///
     /// # Errors
     /// [`IdentityError`], also where the key is another certificate's.
@@ -70,17 +66,22 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Identity, IdentityError> {
+        let malformed = || IdentityError::Certificate("the certificate is malformed".to_owned());
+        let first = chain.first().ok_or_else(malformed)?;
+        let outline = der::outline(first).ok_or_else(malformed)?;
         let profile = profile(&chain, &key);
-        let certified = CertifiedKey::from_der(chain, key, &provider());
-        let certified = certified.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                IdentityError::Key("expected the certificate's own key, found another".to_owned())
-            }
-            rustls::Error::InvalidCertificate(error) => {
-                IdentityError::Certificate(format!("the certificate can't be used: {error:?}"))
-            }
-            other => IdentityError::Key(format!("the key can't be used: {other}")),
+        let signer = provider().key_provider.load_private_key(key);
+        let signer = signer.map_err(|_| {
+            let what =
+                "the key can't be used: expected RSA, ECDSA (P-256, P-384, P-521) or Ed25519";
+            IdentityError::Key(what.to_owned())
         })?;
+        let own = signer.public_key();
+        if own.is_some_and(|own| *own != *outline.public_key) {
+            let what = "expected the certificate's own key, found another";
+            return Err(IdentityError::Key(what.to_owned()));
+        }
+        let certified = CertifiedKey::new(chain, signer);
         Ok(Identity {
             profile,
             key: Arc::new(certified),
