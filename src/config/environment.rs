@@ -51,8 +51,15 @@ pub fn read(
     let names: Vec<String> = SETTINGS.iter().map(variable).collect();
     for (name, _) in variables {
         let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && !names.iter().any(|known| *known == name) {
-            warnings.push(unknown(&name, &names));
+        if name.starts_with(PREFIX) {
+            if !names.iter().any(|known| *known == name) {
+                warnings.push(unknown(&name, &names));
+            }
+        } else if let Some(meant) = near_miss(&name) {
+            warnings.push(format!(
+                "environment: {} is not read: did you mean {meant}?",
+                quoted(&name)
+            ));
         }
     }
     let mut said = Said::default();
@@ -81,6 +88,44 @@ pub fn read_one(
     named
         .map(|(_, text)| value_of(setting, text, &name))
         .transpose()
+}
+
+/// The variable that was meant by one without the prefix: with other separators or letters, one underscore, or with
+/// the program's own name before the setting's. `CONDUIT_SOCKET` is no mistake: the clients read it.
+fn near_miss(name: &str) -> Option<String> {
+    /// Nobody means a setting by so long a name.
+    const NAME_BYTES_MAX: usize = 100;
+    if name.len() > NAME_BYTES_MAX || name == "CONDUIT_SOCKET" {
+        return None;
+    }
+    let plain = plain(name);
+    let rest = [
+        "CONDUITLLMWEBHOOKS",
+        "CONDUITWEBHOOKS",
+        "CONDUITLLMWEBHOOK",
+        "CONDUITLLM",
+        "CONDUIT",
+    ];
+    let rests = rest.iter().filter_map(|prefix| plain.strip_prefix(prefix));
+    let rests: Vec<&str> = rests.collect();
+    let setting = SETTINGS.iter().find(|setting| {
+        let own =
+            [rest_of_name(setting).0, upper_snake(setting.name)].map(|name| self::plain(&name));
+        rests.iter().any(|rest| own.iter().any(|name| name == rest))
+    });
+    match setting {
+        Some(setting) => Some(variable(setting)),
+        None => {
+            let is_ours = plain.starts_with("CONDUITLLMWEBHOOKS");
+            is_ours.then(|| format!("a name that begins with {PREFIX}"))
+        }
+    }
+}
+
+/// A name's letters and digits.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
 fn unknown<'a>(name: &'a str, names: &'a [String]) -> String {
@@ -210,6 +255,42 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SETTINGS.len());
+    }
+
+    #[test]
+    fn f142_a_name_that_is_nearly_right_is_told_with_the_right_one() {
+        for (name, expected) in [
+            ("CONDUITLLM_WEBHOOKS_SPOOL", Some("SPOOL")),
+            ("CONDUITLLM_WEBHOOKS__MAX_PENDING", Some("MAX_PENDING")),
+            ("CONDUITLLM__WEBHOOKS_MAX_PENDING", Some("MAX_PENDING")),
+            ("conduitllm__webhooks__spool", Some("SPOOL")),
+            ("CONDUITLLM__WEBHOOK__SPOOL", Some("SPOOL")),
+            ("CONDUITLLM:WEBHOOKS:MaxPending", Some("MAX_PENDING")),
+            ("CONDUIT_WEBHOOKS_TIMEOUT", Some("DEFAULT_TIMEOUT")),
+            ("CONDUIT__SPOOL", Some("SPOOL")),
+            ("CONDUIT_SPOOL", Some("SPOOL")),
+            ("CONDUITLLM_WEBHOOKS_NONE_SUCH", Some("")),
+            ("CONDUIT_SOCKET", None),
+            ("CONDUIT_PORT", None),
+            ("CONDUIT_SERVICE_HOST", None),
+            ("CONDUITLLM__OTHER__MAX_PENDING", None),
+            ("SPOOL", None),
+            ("PATH", None),
+        ] {
+            let (given, problems, warnings) = read_all(&[(name, "1")]);
+            assert_eq!((given.len(), problems.len()), (0, 0));
+            let found = warnings.first().map(String::as_str);
+            match expected {
+                Some(expected) => {
+                    let hint = format!("{PREFIX}{expected}?");
+                    assert!(
+                        found.is_some_and(|found| found.ends_with(&hint)),
+                        "{name}: {found:?}"
+                    );
+                }
+                None => assert_eq!(found, None, "{name}"),
+            }
+        }
     }
 
     #[test]

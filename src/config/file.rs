@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use conduit::wire::endpoints::{Endpoints, KeyError};
 use conduit::wire::job_line::Headers;
 use conduit::wire::json::{self, Elements, Kind as Shape, Member, Members};
+use conduit::wire::shape::Mistaken;
 
 use crate::config::source::{Given, Place, Problem, Said, Source};
 use crate::config::spelling::nearest;
@@ -101,6 +102,13 @@ pub fn read_one(name: &str, bytes: &[u8], setting: &str) -> Result<Option<Given>
 /// The bytes of the file `name` as JSON.
 fn json_text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Problem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let first = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = first
+        .into_iter()
+        .find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    if let Some(mistaken @ (Mistaken::Utf16 | Mistaken::Yaml)) = first.and_then(Mistaken::of) {
+        return Err(Problem::new(format!("{name}:1:1"), mistaken.to_string()));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = &bytes[..error.valid_up_to()];
         let valid = std::str::from_utf8(valid).expect("so far it is valid");

@@ -286,6 +286,9 @@ impl Loader {
         let secrets = self
             .read_private(given, SECRETS_BYTES_MAX)
             .and_then(|bytes| {
+                if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = *bytes {
+                    return Err("expected UTF-8, found UTF-16".to_owned());
+                }
                 let text = std::str::from_utf8(&bytes)
                     .map_err(|_| "expected UTF-8, found bytes that are none".to_owned())?;
                 Secrets::parse_file(text).map_err(|(line, error)| match line {

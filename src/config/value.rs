@@ -123,10 +123,20 @@ pub fn switch(text: &OsStr) -> Result<bool, BadValue> {
 /// # Errors
 /// What was expected instead.
 pub fn path(text: &OsStr) -> Result<PathBuf, BadValue> {
-    match text.is_empty() || text.as_encoded_bytes().contains(&0) {
-        true => Err(bad(text, "a file's name".to_owned())),
-        false => Ok(PathBuf::from(text)),
-    }
+    let bytes = text.as_encoded_bytes();
+    let is_quoted = |quote: u8| bytes.len() > 1 && bytes[0] == quote && bytes.ends_with(&[quote]);
+    let expected = if bytes.is_empty() || bytes.contains(&0) {
+        "a file's name"
+    } else if bytes.ends_with(b"\r") {
+        "a file's name without a carriage return at its end (it comes from a text with Windows line ends)"
+    } else if bytes.iter().any(u8::is_ascii_control) {
+        "a file's name without control characters"
+    } else if is_quoted(b'"') || is_quoted(b'\'') {
+        "a file's name without quotes around it (whoever set it did not take them off)"
+    } else {
+        return Ok(PathBuf::from(text));
+    };
+    Err(bad(text, expected.to_owned()))
 }
 
 /// One of `words`, by its index.
@@ -405,6 +415,35 @@ mod tests {
         }
         let error = minutes(os("x"), least, most).unwrap_err();
         assert_eq!(error.expected, "minutes from 0.1 to 1440");
+    }
+
+    #[test]
+    fn f142_a_file_s_name_has_no_quotes_and_no_line_end() {
+        for (text, expected) in [
+            ("sp", ""),
+            ("/tmp/it's \"sp\"", ""),
+            ("\"", ""),
+            ("", "a file's name, found \"\""),
+            (
+                "\"sp\"",
+                "without quotes around it (whoever set it did not take them off), found \"\\\"sp\\\"\"",
+            ),
+            ("'sp'", "without quotes around it"),
+            (
+                "sp\r",
+                "without a carriage return at its end (it comes from a text with Windows line ends), found \"sp\\r\"",
+            ),
+            ("s\np", "without control characters, found \"s\\np\""),
+        ] {
+            let message = path(os(text)).err().map(|bad| bad.to_string());
+            let message = message.unwrap_or_default();
+            assert_eq!(
+                message.is_empty(),
+                expected.is_empty(),
+                "{text:?}: {message}"
+            );
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Not here: how a command line is cut (`flags`), what the command does (`commands/health`).
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::Listen;
 use crate::config::load::Sources;
@@ -77,9 +77,8 @@ impl HealthPlace {
     /// Where conduit listens by its settings; none: nowhere.
     #[must_use]
     pub fn of(listen: Listen) -> Option<HealthPlace> {
-        let address = reachable(listen.address()?);
         Some(HealthPlace {
-            addresses: vec![address],
+            addresses: reachable(listen.address()?),
             prefix: String::new(),
         })
     }
@@ -98,7 +97,7 @@ fn url(text: &str) -> Option<HealthPlace> {
         _ => (authority, 80),
     };
     let ips: Vec<IpAddr> = if host.eq_ignore_ascii_case("localhost") {
-        vec![[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()]
+        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
     } else {
         let bare = host
             .strip_prefix('[')
@@ -107,21 +106,24 @@ fn url(text: &str) -> Option<HealthPlace> {
     };
     let addresses = ips
         .into_iter()
-        .map(|ip| reachable(SocketAddr::new(ip, port)));
+        .flat_map(|ip| reachable(SocketAddr::new(ip, port)));
     Some(HealthPlace {
         addresses: addresses.collect(),
         prefix,
     })
 }
 
-/// Who listens everywhere is reached on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => [127, 0, 0, 1].into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => [0, 0, 0, 0, 0, 0, 0, 1].into(),
-        ip => ip,
+/// Who listens everywhere is reached on loopback: on the one of its family, or on the other where that one is switched
+/// off or filtered.
+fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
+    let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    let ips: Vec<IpAddr> = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![v4, v6],
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
+        ip => vec![ip],
     };
-    SocketAddr::new(ip, address.port())
+    let ips = ips.into_iter();
+    ips.map(|ip| SocketAddr::new(ip, address.port())).collect()
 }
 
 fn bad_url(found: &OsStr) -> UsageError {
@@ -143,7 +145,8 @@ mod tests {
             ("http://localhost:7/", &["127.0.0.1:7", "[::1]:7"], ""),
             ("http://[::1]:5000/a/b/", &["[::1]:5000"], "/a/b"),
             ("http://[::1]", &["[::1]:80"], ""),
-            ("http://0.0.0.0:5000", &["127.0.0.1:5000"], ""),
+            ("http://0.0.0.0:5000", &["127.0.0.1:5000", "[::1]:5000"], ""),
+            ("http://[::]:5000", &["[::1]:5000", "127.0.0.1:5000"], ""),
         ] {
             let addresses = addresses.iter().map(|address| address.parse().unwrap());
             let place = HealthPlace {
@@ -167,15 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_url_what_is_listened_at_counts() {
+    fn f129_without_a_url_what_is_listened_at_counts_and_both_loopbacks_where_that_is_everywhere() {
         let asked = |listen| HealthPlace::of(listen).map(|place| place.addresses);
         let local: SocketAddr = "127.0.0.1:5000".parse().unwrap();
         assert_eq!(asked(Listen::Default), Some(vec![local]));
-        let everywhere = "[::]:80".parse().unwrap();
-        assert_eq!(
-            asked(Listen::At(everywhere)),
-            Some(vec!["[::1]:80".parse().unwrap()])
-        );
+        let (v4, v6): (SocketAddr, SocketAddr) =
+            ("127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap());
+        for (everywhere, expected) in [("[::]:80", [v6, v4]), ("0.0.0.0:80", [v4, v6])] {
+            let everywhere = Listen::At(everywhere.parse().unwrap());
+            assert_eq!(asked(everywhere), Some(expected.to_vec()));
+        }
         assert_eq!(asked(Listen::Nowhere), None);
     }
 }

@@ -15,6 +15,7 @@ use crate::wire::job::{Job, Source};
 use crate::wire::job_error::JobError;
 use crate::wire::job_line::JobLine;
 use crate::wire::report::{ErrorKind, Failure, Outcome, Report};
+use crate::wire::shape::Mistaken;
 use crate::wire::spool::Refusal;
 
 /// What a line was.
@@ -60,6 +61,8 @@ pub(super) struct Situation {
     pub(super) half_limit: Option<Limit>,
     pub(super) is_draining: bool,
     pub(super) storage: Storage,
+    /// The lines before say that it is no line by itself.
+    pub(super) is_part: bool,
 }
 
 /// The gate.
@@ -104,6 +107,12 @@ impl Admission {
             }
         };
         let mut parsed = match JobLine::parse(line) {
+            Ok(parsed) if situation.is_part => {
+                let message = "line: expected a line by itself, found a part of what the lines before began: \
+                               conduit takes one object a line (jq -c . or jq -c '.[]' makes it)";
+                let id = parsed.id.as_deref();
+                return invalid(id, source, message.to_owned(), results);
+            }
             Ok(parsed) => parsed,
             Err(bad) => {
                 // No job line has a `ctl`, so only what is no job has to be looked at again.
@@ -112,7 +121,11 @@ impl Admission {
                 {
                     return Admitted::Control(ctl);
                 }
-                return invalid(bad.id.as_deref(), source, bad.error.to_string(), results);
+                let mut message = bad.error.to_string();
+                if let Some(mistaken) = Mistaken::of(line) {
+                    message = format!("{message}: {mistaken}");
+                }
+                return invalid(bad.id.as_deref(), source, message, results);
             }
         };
         let bytes_beside = situation.bytes_beside;

@@ -15,6 +15,7 @@ use crate::intake::event::Kind;
 use crate::intake::held::HeldBy;
 use crate::wire::job::User;
 use crate::wire::report;
+use crate::wire::shape::Shape;
 
 /// Chunks asked for or not yet cut into lines: reading goes on while lines are parsed.
 pub const CHUNKS_AHEAD: usize = 4;
@@ -54,6 +55,8 @@ pub(super) struct Client {
     pub(super) half_since: Option<Instant>,
     /// Whether somebody looks whether that is too long.
     pub(super) is_watched: bool,
+    /// What its lines so far say of the next.
+    pub(super) shape: Shape,
     /// Whether it stands in the queue of those that may have something to do.
     pub(super) is_queued: bool,
     /// Whether the shell was told to fetch its results.
@@ -113,6 +116,7 @@ impl Client {
             held_since: None,
             half_since: None,
             is_watched: false,
+            shape: Shape::default(),
             is_queued: false,
             is_announced: false,
             is_deaf: false,

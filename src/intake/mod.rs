@@ -55,6 +55,7 @@ use crate::base::time::{Instant, Now};
 use crate::wire::health::Check;
 use crate::wire::job::{Job, Source, User};
 use crate::wire::report::{Ending, ErrorKind, Failure, Outcome, Report};
+use crate::wire::shape::Mistaken;
 
 use self::admission::{Admission, Candidate};
 use self::asked::Asked;
@@ -183,6 +184,8 @@ pub struct Intake {
     drained_by: Option<ClientId>,
     phase: Phase,
     progress: Progress,
+    /// What the feed looks like, if its lines are no jobs.
+    mistaken: Option<Mistaken>,
 }
 
 /// Whether jobs are taken in.
@@ -224,6 +227,7 @@ impl Intake {
             drained_by: None,
             phase: Phase::Open,
             progress: Progress::default(),
+            mistaken: None,
         }
     }
 
@@ -483,6 +487,12 @@ impl Intake {
             .sum();
         let is_cut = self.spool.as_ref().is_some_and(|spool| spool.is_cut);
         bad == 0 && !is_cut && self.progress.unread_bytes == 0 && self.progress.read_errors == 0
+    }
+
+    /// What the feed looks like, if its lines are no jobs: worth telling whoever began it.
+    #[must_use]
+    pub const fn mistaken(&self) -> Option<Mistaken> {
+        self.mistaken
     }
 
     /// How far things are.

@@ -2,6 +2,7 @@
 //!
 //! Not here: clients that come and go, results of jobs (`mod`), what a line is (`admission`).
 
+use crate::base::lines::Line;
 use crate::base::slab::Key;
 use crate::base::time::Now;
 use crate::intake::admission::{self, Admitted, Storage};
@@ -14,7 +15,8 @@ use crate::intake::spooled::Spooled;
 use crate::intake::{FEED, HALF_LINE_MAX, Intake, Phase};
 use crate::wire::ctl::CtlLine;
 use crate::wire::job::{Job, Source};
-use crate::wire::report::{self, ErrorKind};
+use crate::wire::report::{self, ErrorKind, Outcome};
+use crate::wire::shape::Mistaken;
 
 /// So much of a line is kept until its end comes whatever others have: the number of clients bounds all of it.
 pub const HALF_LINE_KEPT: usize = 16 * 1024;
@@ -197,6 +199,7 @@ impl Intake {
             clients,
             admission,
             ledger,
+            mistaken: seen,
             ..
         } = self;
         let client = clients.get_mut(id.0)?;
@@ -204,6 +207,7 @@ impl Intake {
         let (kind, user) = (client.kind, client.user);
         let was_refused = client.is_half_refused;
         let half_limit = was_refused.then_some(Limit::HalfLines(half_max));
+        let (mut shape, mut mistaken) = (client.shape, None);
         let admitted = client.next_line(|number, line, results| {
             let situation = admission::Situation {
                 source: Source {
@@ -216,13 +220,24 @@ impl Intake {
                 half_limit,
                 is_draining,
                 storage,
+                is_part: shape.expects_part(),
             };
             if kind == Kind::Feed {
                 ledger.on_line();
             }
-            admission.admit(now, situation, line, ledger, results)
+            let admitted = admission.admit(now, situation, line, ledger, results);
+            if let (Line::Whole(line), false) = (line, matches!(admitted, Admitted::Blank)) {
+                let is_refused = matches!(admitted, Admitted::Refused(Outcome::Invalid));
+                shape.on_line(line, !is_refused);
+                if is_refused && kind == Kind::Feed {
+                    mistaken = Mistaken::of(line);
+                }
+            }
+            admitted
         });
+        client.shape = shape;
         client.is_half_refused &= admitted.is_none();
+        *seen = seen.or(mistaken);
         self.count_half(id);
         let admitted = admitted?;
         let progress = &mut self.progress;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use conduit::base::time::Instant;
 use conduit::wire::names::Names;
 
+use crate::io::log::quoted;
 use crate::io::sys;
 
 /// How old what is known of the files may be.
@@ -120,7 +121,8 @@ impl Watched {
             Err(error) => {
                 self.stamp = fs::metadata(&self.path).ok().map(|data| Stamp::of(&data));
                 if error.kind() != ErrorKind::NotFound {
-                    log::warn!("can't read {}: {error}", self.path.display());
+                    let shown = quoted(&self.path.to_string_lossy());
+                    log::warn!("can't read {shown}: {error}");
                 }
             }
         }

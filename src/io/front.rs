@@ -128,6 +128,8 @@ struct Front {
     /// What the engine of this loop is to tell of its origins: once a turn, as other engines do.
     own_ask: Option<u32>,
     is_draining: bool,
+    /// Whoever began the feed was told what it looks like.
+    has_hinted: bool,
     feed: Feed,
     has_feed_ended: bool,
     results: Results,
@@ -217,6 +219,7 @@ impl Front {
             admin,
             own_ask: None,
             is_draining: false,
+            has_hinted: false,
             feed: Feed::start(setup.source, Arc::clone(&reports))?,
             has_feed_ended: false,
             results: Results::start(now.mono, setup.sink, Arc::clone(&reports))?,
@@ -522,6 +525,7 @@ impl Front {
         let mut left = PULLS_PER_TURN;
         self.hand_up_own(now);
         self.has_work = true;
+        self.hint();
         while left > 0 {
             match self.intake.poll_output(now) {
                 Some(output) => self.perform(now, output),
@@ -534,6 +538,16 @@ impl Front {
             left -= 1;
         }
         self.hand_up_own(now);
+    }
+
+    /// Says once what the feed looks like, where that is no jobs.
+    fn hint(&mut self) {
+        if let Some(mistaken) = self.intake.mistaken()
+            && !self.has_hinted
+        {
+            self.has_hinted = true;
+            log::warn!("standard input: {mistaken}");
+        }
     }
 
     fn perform(&mut self, now: Now, output: Output) {
@@ -728,6 +742,7 @@ impl Front {
     }
 
     fn finish(mut self) -> Ended {
+        self.hint();
         self.notify.stopping();
         self.progress.clear();
         self.turn.net.close();

@@ -711,6 +711,52 @@ fn f124_a_block_that_is_broken_or_passed_over_is_named() {
     assert!(passed_over[0].starts_with("block 3 "), "{passed_over:?}");
 }
 
+/// All hosts of up to five of these characters, and the limits of lengths.
+fn hosts() -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut start = 0;
+    for _ in 0..5 {
+        let end = all.len();
+        for index in start..end {
+            for letter in ["a", "F", "x", "0", "1", "-", "_", "."] {
+                all.push(format!("{}{letter}", all[index]));
+            }
+        }
+        start = end;
+    }
+    let label = "a".repeat(63);
+    let longest = format!("{label}.{label}.{label}.{}", "b".repeat(61));
+    all.extend([label.clone(), format!("{label}a"), format!("{label}a.b")]);
+    all.extend([format!("{longest}b"), format!("{longest}."), longest]);
+    all.extend(
+        [
+            "xn--.test",
+            "xn--a",
+            "a.0x1f",
+            "a.0xg",
+            "1.2.3.4",
+            "1.2.3.4.",
+            "1.2.3",
+        ]
+        .map(Into::into),
+    );
+    all
+}
+
+#[test]
+fn f128_url_and_tls_have_one_rule_for_a_name() {
+    use conduit::wire::url::{Url, UrlError};
+    for host in hosts() {
+        let url = format!("https://{host}/");
+        match Url::parse(&url) {
+            Ok(url) => assert!(ServerName::try_from(&*url.host).is_ok(), "{host:?}"),
+            // What reads as a number is no name for a URL.
+            Err(UrlError::Ipv4) => {}
+            Err(error) => assert!(ServerName::try_from(&*host).is_err(), "{host:?}: {error}"),
+        }
+    }
+}
+
 #[test]
 fn a_name_that_no_certificate_can_carry_is_refused() {
     let cause = Session::new(&trusting_client(), 0, &name("-bad-.test")).unwrap_err();

@@ -21,6 +21,7 @@ pub mod names;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod shape;
 pub mod signature;
 pub mod spool;
 pub mod tally;

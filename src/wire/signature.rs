@@ -155,12 +155,15 @@ impl Secrets {
         }
     }
 
-    /// Reads what stands in a file: a secret a line, white space around it and empty lines left out.
+    /// Reads what stands in a file: a secret a line, white space and byte order marks around it and empty lines left
+    /// out.
     ///
     /// # Errors
     /// What is wrong, and in which line, from 1; no line if there is none, or too many.
     pub fn parse_file(text: &str) -> Result<Secrets, (Option<usize>, SecretError)> {
-        let lines = text.lines().map(str::trim).zip(1..);
+        // A byte order mark stands before a text, and in the middle of what was put together from several.
+        let blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
+        let lines = text.lines().map(|line| line.trim_matches(blank)).zip(1..);
         let lines = lines.filter(|(line, _)| !line.is_empty());
         let secrets: Result<Vec<Secret>, _> = lines
             .map(|(line, number)| Secret::parse(line).map_err(|error| (Some(number), error)))

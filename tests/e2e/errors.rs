@@ -282,3 +282,110 @@ fn exit_statuses_are_those_of_the_contract() {
     let (status, stdout, _) = ask(&["run"]);
     assert_eq!((status, stdout.as_str()), (Some(0), ""), "an empty feed");
 }
+
+#[test]
+fn f143_what_is_no_job_lines_is_hinted_at_once_and_nothing_of_it_is_delivered() {
+    let sink = Sink::start(1, &[]);
+    let url = sink.urls[0].as_str();
+    let job = |id: &str| plain(id, url).trim_end().to_owned();
+    let array = format!("[\n{},\n{},\n{}\n]\n", job("a"), job("b"), job("c"));
+    let alone = format!("[\n{}\n]\n", job("a"));
+    let inner = format!("{{\n\"payload\":\n{}\n}}\n", job("a"));
+    let pretty = format!("{{\n  \"id\": \"a\",\n  \"url\": \"{url}\"\n}}\n").repeat(3);
+    let yaml = format!("- id: a\n  url: {url}\n");
+    let (mark, wide) = (std::iter::once(0xfeff_u16), job("a"));
+    let wide = mark.chain(wide.encode_utf16());
+    let utf16: Vec<u8> = wide.flat_map(u16::to_le_bytes).collect();
+    for (feed, hint) in [
+        (array.into_bytes(), "jq -c '.[]'"),
+        (alone.into_bytes(), "jq -c '.[]'"),
+        (inner.into_bytes(), "jq -c ."),
+        (pretty.into_bytes(), "jq -c ."),
+        (yaml.into_bytes(), "YAML"),
+        (utf16, "UTF-16"),
+    ] {
+        let run = deliver::<&str>(&[], feed);
+        assert_eq!(run.count("invalid"), run.results.len(), "{run:?}");
+        assert_eq!(
+            run.stderr
+                .matches("standard input: this looks like")
+                .count(),
+            1
+        );
+        assert!(run.stderr.contains(hint), "{}", run.stderr);
+    }
+    // One line more is the price of an array that was only begun; the rest is unaffected.
+    let feed = format!("[\n{}\n{}\n", job("refused"), job("taken"));
+    let run = deliver::<&str>(&[], feed);
+    assert_eq!(
+        (run.of("refused").outcome(), run.of("taken").outcome()),
+        ("invalid", "delivered")
+    );
+    assert_eq!(sink.stop().bodies.len(), 1);
+}
+
+#[test]
+fn f128_a_name_that_no_certificate_can_carry_is_invalid_at_once() {
+    for host in ["a-.hook.test", "-.test", "a.-b.test", "xn--.test"] {
+        for scheme in ["https", "http"] {
+            let run = deliver::<&str>(&[], plain("a", &format!("{scheme}://{host}/")));
+            run.of("a").assert_failed("invalid", "invalid", &["hyphen"]);
+            assert_eq!(run.of("a").attempts(), 0);
+        }
+    }
+}
+
+#[test]
+fn f142_a_nearly_right_variable_and_a_quoted_path_are_told() {
+    let dir = TempDir::new();
+    let check = |name: &str, value: &str| {
+        let mut command = Command::new(CONDUIT);
+        command
+            .arg("check")
+            .env(name, value)
+            .current_dir(dir.path());
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for (value, words) in [("\"sp\"", "without quotes"), ("sp\r", "carriage return")] {
+        let (status, stderr) = check("CONDUITLLM__WEBHOOKS__SPOOL", value);
+        assert_eq!(status, Some(2), "{stderr}");
+        assert!(
+            stderr.contains(words) && !stderr.contains('\r'),
+            "{stderr:?}"
+        );
+    }
+    let (status, stderr) = check("CONDUITLLM_WEBHOOKS_MAX_PENDING", "5");
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("did you mean CONDUITLLM__WEBHOOKS__MAX_PENDING?"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn f143_a_configuration_in_another_language_is_recognised() {
+    let dir = TempDir::new();
+    let utf16: Vec<u8> = [0xfeff_u16]
+        .into_iter()
+        .chain("{}".encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (contents, words) in [
+        (&b"# limits\ntimeout: 5\n"[..], "looks like YAML"),
+        (b"---\ntimeout: 5\n", "looks like YAML"),
+        (&utf16, "looks like UTF-16"),
+        (b"[{\"timeout\": 5}]", "expected an object, found an array"),
+    ] {
+        let path = dir.join("conduit.json");
+        fs::write(&path, contents).unwrap();
+        let path = path.to_str().unwrap();
+        let (status, _, stderr) = ask(&["check", "--config", path]);
+        assert_eq!(status, Some(2), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    }
+}

@@ -149,7 +149,8 @@ fn next<'a>(der: &mut &'a [u8]) -> Option<Element<'a>> {
     let bytes = *der;
     let (tag, length) = (*bytes.first()?, *bytes.get(1)?);
     let (length, start) = match length {
-        0..0x80 => (usize::from(length), 2),
+        0..=0x7f => (usize::from(length), 2),
+        // 0x80 has no length of its own, which DER forbids.
         0x81..=0x84 => {
             let of_length = usize::from(length & 0x7f);
             let digits = bytes.get(2..2 + of_length)?;

@@ -132,6 +132,9 @@ fn a_file_has_a_secret_a_line() {
     let [(symmetric, _), (asymmetric, _)] = VECTORS;
     let both = secrets(&[symmetric, asymmetric]);
     let text = format!("\n  {symmetric}\r\n\n{asymmetric}\n");
+    assert_eq!(Secrets::parse_file(&text), Ok(both.clone()));
+    // F124: a byte order mark at the start, and where two files were put together.
+    let text = format!("\u{feff}{symmetric}\r\n\u{feff}{asymmetric}\n");
     assert_eq!(Secrets::parse_file(&text), Ok(both));
     let text = format!("{symmetric}\n\nwhsec_\n");
     let refused = Secrets::parse_file(&text);
