@@ -29,7 +29,6 @@ use conduit::intake::limits::{EndpointLimits, Limits};
 use conduit::journal;
 use conduit::wire::endpoints::Endpoints;
 use conduit::wire::request::signature_field_len;
-use conduit::wire::url::Url;
 
 use crate::config::table::{SETTINGS, Setting};
 use crate::io::clients::CLIENTS_MAX;
@@ -73,8 +72,8 @@ pub struct Settings {
     pub ttl: Option<Duration>,
     /// Files that the settings of such an endpoint name.
     pub files: EndpointFiles,
-    /// What holds for the others, whole.
-    pub endpoints: Endpoints<EndpointSettings>,
+    /// What holds for the others, whole; shared, for there may be many.
+    pub endpoints: Arc<Endpoints<EndpointSettings>>,
     /// The client certificates that [`Endpoint::tls_profile`] names.
     pub identities: Vec<Identity>,
     /// Sockets of the whole process; `None`: what the open-file limit suggests.
@@ -203,7 +202,7 @@ impl Settings {
             max_origins: self.max_origins,
             trust: 0,
             endpoint: Arc::new(self.of_endpoint().endpoint),
-            endpoints: self.each(|own| Arc::new(own.endpoint.clone())),
+            endpoints: Arc::new(self.each(|own| Arc::new(own.endpoint.clone()))),
         }
     }
 
@@ -218,7 +217,7 @@ impl Settings {
             max_client_pending: self.max_client_pending as usize,
             timings: self.timings,
             endpoint: self.of_endpoint().limits(),
-            endpoints: self.each(EndpointSettings::limits),
+            endpoints: self.each(|own| Arc::new(own.limits())),
         }
     }
 
@@ -265,17 +264,11 @@ impl Settings {
         }
     }
 
-    /// These settings as they hold for one origin, in conduit's spelling, as if they held in general.
+    /// These without the entries of endpoints.
     #[must_use]
-    pub fn for_origin(&self, origin: &str) -> Settings {
-        let url = Url::parse(origin).map(|url| url.to_origin());
-        let own = url.ok().and_then(|origin| self.endpoints.get(&origin));
-        let own = own.cloned().unwrap_or_else(|| self.of_endpoint());
+    pub fn without_endpoints(&self) -> Settings {
         Settings {
-            ttl: Some(own.endpoint.ttl),
-            endpoint: own.endpoint,
-            max_queued: own.max_queued,
-            endpoints: Endpoints::default(),
+            endpoints: Arc::default(),
             ..self.clone()
         }
     }
@@ -345,7 +338,9 @@ impl Listen {
 }
 
 impl EndpointSettings {
-    fn limits(&self) -> EndpointLimits {
+    /// What intake obeys of it.
+    #[must_use]
+    pub fn limits(&self) -> EndpointLimits {
         EndpointLimits {
             max_queued: self.max_queued as usize,
             max_connections: self.endpoint.max_connections as usize,
@@ -364,7 +359,7 @@ impl Default for Settings {
             endpoint: Endpoint::default(),
             ttl: None,
             files: EndpointFiles::default(),
-            endpoints: Endpoints::default(),
+            endpoints: Arc::default(),
             identities: Vec::new(),
             max_connections_total: None,
             allow_http: false,

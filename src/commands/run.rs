@@ -21,6 +21,7 @@ use crate::io::notify::Notify;
 use crate::io::signal::Signals;
 use crate::io::socket::{Socket, Users};
 use crate::io::spool::Opened;
+use crate::io::steering::Steering;
 use crate::io::tls::{Credentials, Roots};
 use crate::io::{admin, cgroup, clock, entropy, log as logger, stdio, sys};
 
@@ -97,10 +98,11 @@ fn standard_setup(sources: Sources, settings: &Settings) -> Result<Setup, Refusa
         .transpose()
         .map_err(|error| cannot("look where it listens", &error))?;
     let tls = setup.tls.clone();
-    let mut live = Live::new(sources, settings.clone(), machine()?, tls, listens_at);
-    setup.steering = Some(Box::new(move |question, follow| {
-        live.answer(question, follow)
-    }));
+    let (mut live, mut reader) = Live::new(sources, settings.clone(), machine()?, tls, listens_at);
+    setup.steering = Some(Steering {
+        read: Box::new(move || reader.read()),
+        answer: Box::new(move |question, follow| live.answer(question, follow)),
+    });
     if has_file && io::stderr().is_terminal() {
         setup.progress = Some(logger::status);
     }

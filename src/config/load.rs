@@ -212,6 +212,7 @@ impl Loader {
             self.read_files(said);
         }
         let general = settings.clone();
+        let mut entries = Endpoints::default();
         self.follow_files(&mut settings);
         for (key, _) in values.endpoints.iter() {
             let mut own = general.clone();
@@ -219,9 +220,10 @@ impl Loader {
                 put_all(&mut own, &said.given);
             }
             self.follow_files(&mut own);
-            let inserted = settings.endpoints.insert(key, own.of_endpoint());
+            let inserted = entries.insert(key, own.of_endpoint());
             inserted.expect("a key that was taken is taken again");
         }
+        settings.endpoints = Arc::new(entries);
         for identity in self.identities.values() {
             if !settings.identities.contains(identity) {
                 settings.identities.push(identity.clone());

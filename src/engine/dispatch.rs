@@ -110,7 +110,7 @@ impl Engine {
             self.catch_up(now, key);
             return key;
         }
-        let endpoint = Arc::clone(self.policy.endpoint_of(name));
+        let endpoint = self.endpoint_of(name);
         let mut origin = Origin::new(now.mono, Arc::clone(name), endpoint);
         origin.revision = self.revision;
         origin.trust = self.policy.trust;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Instant;
-use crate::engine::policy::{KeepAlive, Policy, TlsProfile};
+use crate::engine::policy::{Endpoint, KeepAlive, Policy, TlsProfile};
 use crate::wire::endpoint_row::Rows;
 use crate::wire::job::Job;
 use crate::wire::names::Names;
@@ -93,6 +93,13 @@ pub enum Input<'a> {
     Names(Arc<Names>),
     /// New settings, checked whole.
     Policy(Arc<Policy>),
+    /// Other settings of one origin, until the next [`Input::Policy`], which has them.
+    Own {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// What it obeys.
+        endpoint: Arc<Endpoint>,
+    },
     /// How do some of the origins stand? Answered by one [`Output::Rows`].
     Ask {
         /// The slot to begin at: 0, then what the last answer said.
@@ -355,6 +362,7 @@ impl Input<'_> {
             Input::Job(_)
             | Input::Names(_)
             | Input::Policy(_)
+            | Input::Own { .. }
             | Input::Ask { .. }
             | Input::Breaker { .. }
             | Input::Drain

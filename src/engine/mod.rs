@@ -73,11 +73,12 @@ use crate::engine::dial::Dial;
 use crate::engine::event::{Appetite, Cause, Input, Note, Output, SockId};
 use crate::engine::origin::{Counted, Origin};
 use crate::engine::places::{Places, Share, Standing};
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Endpoint, Policy};
 use crate::engine::resolver::Resolver;
 use crate::engine::stats::Stats;
 use crate::engine::unused::Unused;
 use crate::wire::endpoint_row::Totals;
+use crate::wire::endpoints::Endpoints;
 use crate::wire::names::Names;
 use crate::wire::report::Failure;
 use crate::wire::url::ByText;
@@ -86,6 +87,8 @@ use crate::wire::url::ByText;
 #[derive(Debug)]
 pub struct Engine {
     policy: Arc<Policy>,
+    /// What single origins obey instead, since that came.
+    own: Endpoints<Arc<Endpoint>>,
     /// Boxed, so that there is no moving of all of them when there is one more.
     origins: Slab<Box<Origin>>,
     /// By [`crate::wire::url::Origin::text`].
@@ -195,6 +198,7 @@ impl Engine {
         resolver.set_names(names);
         Engine {
             policy,
+            own: Endpoints::default(),
             origins: Slab::new(),
             by_name: Map::new([rng.next_u64(), rng.next_u64()]),
             unused: Unused::default(),
@@ -251,6 +255,7 @@ impl Engine {
             Input::Answer { .. } => self.stats.stale_inputs += 1,
             Input::Names(names) => self.resolver.set_names(names),
             Input::Policy(policy) => self.on_policy(now, policy),
+            Input::Own { origin, endpoint } => self.on_own(now, &origin, endpoint),
             Input::Ask { from } => self.on_ask(now, from),
             Input::Breaker { origin, order } => self.on_breaker_order(now, &origin, order),
             Input::Drain => {

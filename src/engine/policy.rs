@@ -39,7 +39,7 @@ pub struct Policy {
     /// What holds for an endpoint that has no settings of its own.
     pub endpoint: Arc<Endpoint>,
     /// What holds for those that have: whole settings, not only what differs.
-    pub endpoints: Endpoints<Arc<Endpoint>>,
+    pub endpoints: Arc<Endpoints<Arc<Endpoint>>>,
 }
 
 /// The settings of one endpoint.
@@ -468,7 +468,7 @@ impl Default for Policy {
             max_origins: 100_000,
             trust: 0,
             endpoint: Arc::default(),
-            endpoints: Endpoints::default(),
+            endpoints: Arc::default(),
         }
     }
 }

@@ -45,6 +45,7 @@ impl Engine {
             | Input::Job(_)
             | Input::Names(_)
             | Input::Policy(_)
+            | Input::Own { .. }
             | Input::Ask { .. }
             | Input::Breaker { .. }
             | Input::Drain

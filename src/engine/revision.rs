@@ -22,8 +22,9 @@ use crate::engine::heading;
 use crate::engine::origin::Origin;
 use crate::engine::outcome::Happened;
 use crate::engine::places::Standing;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{self, Policy};
 use crate::engine::{Engine, Phase, Place, STEPS_A_CALL, guard};
+use crate::wire::endpoints::Endpoints;
 use crate::wire::url;
 
 /// Origins that new settings take effect at in one call: in tests so few that others have something to do before their
@@ -34,11 +35,31 @@ impl Engine {
     /// There are new settings.
     pub(super) fn on_policy(&mut self, now: Now, policy: Arc<Policy>) {
         self.policy = policy;
+        self.own = Endpoints::default();
         self.revision += 1;
         self.revised = Some(0);
         self.revise(now);
         // There may be more places than before.
         self.offer_place();
+    }
+
+    /// There are other settings of one origin: at that, and at no other.
+    pub(super) fn on_own(
+        &mut self,
+        now: Now,
+        name: &Arc<url::Origin>,
+        endpoint: Arc<policy::Endpoint>,
+    ) {
+        self.own.put(name, endpoint);
+        if let Some(origin) = self.by_name.get(&*name.text).copied() {
+            self.revise_origin(now, origin);
+        }
+    }
+
+    /// What an origin obeys by the newest settings.
+    pub(super) fn endpoint_of(&self, name: &url::Origin) -> Arc<policy::Endpoint> {
+        let own = self.own.own(name);
+        Arc::clone(own.unwrap_or_else(|| self.policy.endpoint_of(name)))
     }
 
     /// Has the settings take effect at the next few origins, if that is not done.
@@ -124,9 +145,9 @@ impl Engine {
 
     fn revise_origin(&mut self, now: Now, key: Key) {
         let policy = Arc::clone(&self.policy);
+        let after = self.endpoint_of(&self.origins[key].name);
         let entry = &mut self.origins[key];
         entry.revision = self.revision;
-        let after = Arc::clone(policy.endpoint_of(&entry.name));
         let before = entry.revise(now.mono, Arc::clone(&after));
         entry.look_for_token(now.mono);
         entry.is_forbidden = guard::check_scheme(&policy, entry.name.scheme).is_err();

@@ -15,6 +15,7 @@ use crate::engine::conclude::EXCERPT_BYTES_MAX;
 use crate::engine::event::{Cause, CauseKind, Input, Note, Output, SockId};
 use crate::engine::policy::{AllowNet, Endpoint, Policy};
 use crate::wire::endpoint_row::{EndpointRow, Rows};
+use crate::wire::endpoints::Endpoints;
 use crate::wire::job::Source;
 use crate::wire::job_line::JobLine;
 use crate::wire::names::Names;
@@ -650,15 +651,15 @@ fn a_connection_is_kept_alive_as_its_endpoint_has_it() {
         keep_alive_timeout: Duration::from_secs(5),
         ..Endpoint::default()
     };
-    let mut policy = Policy {
+    let mut endpoints = Endpoints::default();
+    let inserted = endpoints.insert("http://127.0.0.2:8080", Arc::new(own));
+    inserted.expect("an origin");
+    let policy = Policy {
         allow_http: true,
         allow_net: vec![AllowNet::parse("127.0.0.0/8").expect("a range")],
+        endpoints: Arc::new(endpoints),
         ..Policy::default()
     };
-    let inserted = policy
-        .endpoints
-        .insert("http://127.0.0.2:8080", Arc::new(own));
-    inserted.expect("an origin");
     let now = Now::default();
     let mut engine = Engine::new(now, Arc::new(policy), Arc::default(), [7; 32]);
     let mut told = Vec::new();

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::base::slab::Key;
-use crate::intake::limits::Limits;
+use crate::intake::limits::{EndpointLimits, Limits};
 use crate::intake::orders::Change;
 use crate::wire::ctl::Letters;
 use crate::wire::endpoint_row::Rows;
@@ -183,6 +183,13 @@ pub enum Input {
     },
     /// These limits hold from now on.
     Limits(Box<Limits>),
+    /// These of one origin do, until the next [`Input::Limits`], which have them.
+    Own {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// Its limits.
+        limits: EndpointLimits,
+    },
     /// No more intake: lines not parsed yet are dropped, jobs handed out are awaited.
     Stop,
     /// After [`Input::Stop`]: what is not safe yet is not waited for any longer.
@@ -265,7 +272,7 @@ pub enum Output {
         /// Who that is.
         client: ClientId,
     },
-    /// Carry this out, and hand in at once what came of it ([`Input::Changed`]).
+    /// Carry this out, and hand in what came of it ([`Input::Changed`]), if need be later.
     Change(Box<Change>),
     /// Ask this engine how some of its origins stand; it answers with [`Input::Rows`].
     Ask {

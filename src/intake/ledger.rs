@@ -162,7 +162,7 @@ impl Ledger {
             jobs_max: limits.max_pending,
             bytes_max: limits.max_pending_bytes,
             endpoint: Arc::new(limits.endpoint),
-            endpoints: shared(&limits.endpoints),
+            endpoints: limits.endpoints,
             epoch: 0,
             origins: Map::new(seed),
             engines: vec![Share::default(); usize::from(engines)],
@@ -186,8 +186,18 @@ impl Ledger {
         self.jobs_max = limits.max_pending;
         self.bytes_max = limits.max_pending_bytes;
         self.endpoint = Arc::new(limits.endpoint);
-        self.endpoints = shared(&limits.endpoints);
+        self.endpoints = limits.endpoints;
         self.epoch += 1;
+    }
+
+    /// These limits of one origin hold from now on.
+    pub(super) fn set_own(&mut self, origin: &Origin, limits: EndpointLimits) {
+        let limits = Arc::new(limits);
+        self.endpoints.put(origin, Arc::clone(&limits));
+        if let Some(account) = self.origins.get_mut(&*origin.text) {
+            account.limits = limits;
+            account.epoch = self.epoch;
+        }
     }
 
     /// Where jobs to this URL go, one value for all of them while the origin is known, and what holds there.
@@ -597,16 +607,6 @@ impl Ledger {
         let least = shares.min_by_key(|(share, _)| (share.jobs, share.origins));
         EngineId(least.map_or(0, |(_, number)| number))
     }
-}
-
-/// The limits of each entry, to be shared by the accounts of all its origins.
-fn shared(limits: &Endpoints<EndpointLimits>) -> Endpoints<Arc<EndpointLimits>> {
-    let mut shared = Endpoints::default();
-    for (key, limits) in limits.iter() {
-        let inserted = shared.insert(key, Arc::new(*limits));
-        inserted.expect("a key that was taken is taken again");
-    }
-    shared
 }
 
 /// Whether so much is taken that jobs of low priority are to leave the rest to others.

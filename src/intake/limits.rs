@@ -3,6 +3,7 @@
 //! Not here: whether one is reached (`ledger`).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::intake::Settings;
@@ -26,7 +27,7 @@ pub struct Limits {
     /// What holds for an origin that has no limits of its own.
     pub endpoint: EndpointLimits,
     /// What holds for those that have.
-    pub endpoints: Endpoints<EndpointLimits>,
+    pub endpoints: Endpoints<Arc<EndpointLimits>>,
 }
 
 /// The limits of one origin.

@@ -307,6 +307,7 @@ impl Intake {
             Input::LettersFound(found) => self.dead.on_found(*found),
             Input::Fetched { key, fetched } => self.on_fetched(now, key, fetched),
             Input::Limits(limits) => self.on_limits(*limits),
+            Input::Own { origin, limits } => self.ledger.set_own(&origin, limits),
             Input::Changed { change, result } => self.on_changed(&change, result),
             Input::Stop => self.on_stop(now),
             Input::Abort => self.on_abort(),

@@ -15,8 +15,7 @@ use crate::wire::url::Url;
 /// An order that the shell is to carry out.
 #[derive(Debug)]
 pub struct Change {
-    /// What is to change.
-    pub what: What,
+    what: What,
     /// Who wants it.
     pub client: ClientId,
     line: u64,
@@ -35,6 +34,14 @@ pub enum What {
     },
     /// Everything, as it is configured now.
     Reload,
+}
+
+impl Change {
+    /// What is to change.
+    #[must_use]
+    pub const fn what(&self) -> &What {
+        &self.what
+    }
 }
 
 impl Intake {

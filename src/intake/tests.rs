@@ -183,7 +183,7 @@ impl World {
                     .breakers
                     .push((engine, origin.text.to_string(), isolates)),
                 Some(Output::Change(change)) => {
-                    let result = match &change.what {
+                    let result = match change.what() {
                         What::Reload => Err("no file".into()),
                         What::Set { .. } => Ok(()),
                     };

@@ -28,12 +28,13 @@ use crate::io::mailbox::Mailbox;
 use crate::io::net::Upward;
 use crate::io::notify::Notify;
 use crate::io::progress::{Progress, Standing, Waits};
+use crate::io::rereading::Rereading;
 use crate::io::results::Results;
 use crate::io::signal::{self, Asked, Meaning, Signals};
 use crate::io::socket::Socket;
 use crate::io::spool::{Opened, Spool};
 use crate::io::stdio::{Feed, Report};
-use crate::io::steering::Steering;
+use crate::io::steering::{Answer, Steering};
 use crate::io::tls::Credentials;
 use crate::io::turn::{FromWorker, Plan, ToWorker, Turn, Worker};
 
@@ -149,8 +150,10 @@ struct Front {
     shutdown_timeout: Duration,
     progress: Progress,
     standing: Standing,
-    steering: Option<Steering>,
-    rereads: bool,
+    steering: Option<Answer>,
+    rereading: Option<Rereading>,
+    /// What the engine of this loop obeys.
+    policy: Arc<Policy>,
     /// Intake may have more for this loop at once.
     has_work: bool,
 }
@@ -171,7 +174,7 @@ impl Front {
     pub fn start(setup: Setup) -> io::Result<Front> {
         let now = clock::now();
         let mut rng = Rng::from_seed(setup.seed);
-        let (names, contents) = NameFiles::open(now.mono);
+        let (names, contents) = NameFiles::open();
         let listener = setup.listener.as_ref();
         let listens_at = listener.map(TcpListener::local_addr).transpose()?;
         let share_of = shares(setup.policy, setup.workers);
@@ -197,6 +200,11 @@ impl Front {
         intake.handle_input(now, Input::Limits(Box::new(setup.limits)));
         let client = intake.open(Kind::Feed);
         let reports = Arc::new(Mailbox::new(turn.bell()));
+        let (read, steering) = setup
+            .steering
+            .map_or((None, None), |it| (Some(it.read), Some(it.answer)));
+        let read = read.filter(|_| setup.rereads);
+        let rereading = read.map(|read| Rereading::new(read, turn.bell()));
         let clients = setup
             .socket
             .map(|socket| Clients::open(socket, turn.registry()?, setup.clients_max))
@@ -231,13 +239,14 @@ impl Front {
             asked: Asked::default(),
             killed_by: None,
             notify: setup.notify,
-            names,
+            names: names.watch(now.mono, turn.bell())?,
             stage: Stage::Running,
             shutdown_timeout: setup.shutdown_timeout,
             progress: Progress::new(now.mono, setup.progress),
             standing: Standing::default(),
-            steering: setup.steering,
-            rereads: setup.rereads,
+            steering,
+            rereading,
+            policy: plan.policy,
             has_work: true,
             turn,
         })
@@ -259,6 +268,7 @@ impl Front {
                 self.handle_signals(now)?;
             }
             self.run_own_timers(now);
+            self.run_rereading(now);
             self.read_mail(now, &mut mail)?;
             self.read_clients(now);
             self.answer_own_ask(now);
@@ -280,10 +290,13 @@ impl Front {
 
     fn wait(&mut self) -> io::Result<()> {
         let (reports, workers, spool) = (&self.reports, &self.workers, self.spool.as_ref());
+        let (rereading, names) = (self.rereading.as_ref(), &self.names);
         let has_mail = || {
             !reports.is_empty()
                 || workers.iter().any(|worker| !worker.outbox.is_empty())
                 || spool.is_some_and(Spool::has_mail)
+                || rereading.is_some_and(Rereading::has_mail)
+                || names.has_mail()
         };
         let stage = match self.stage {
             Stage::Running => Instant::FAR_FUTURE,
@@ -291,7 +304,8 @@ impl Front {
         };
         let feed = self.intake.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
         let has_jobs = self.intake.progress().pending > 0;
-        let names = self.names.poll_timeout(has_jobs);
+        let names_due = names.poll_timeout(has_jobs);
+        let rereading_due = rereading.map_or(Instant::FAR_FUTURE, Rereading::poll_timeout);
         let clients = self.clients.as_ref();
         let accept = clients.and_then(Clients::poll_timeout);
         let accept = accept.unwrap_or(Instant::FAR_FUTURE);
@@ -303,7 +317,8 @@ impl Front {
             self.progress.next(),
             self.standing.next(self.intake.held().next()),
             self.notify.poll_timeout(),
-            names,
+            names_due,
+            rereading_due,
             disk,
         ];
         let own = own.into_iter().min().unwrap_or(Instant::FAR_FUTURE);
@@ -314,7 +329,8 @@ impl Front {
         let has_work = self.has_work || self.intake.has_work() || self.intake.wants_found();
         let has_own_work = self.own_ask.is_some() || admin.is_some_and(Admin::has_work);
         let has_client_work = has_own_work || clients.is_some_and(Clients::has_work);
-        if has_work || has_results || has_client_work {
+        let has_asked = rereading.is_some_and(Rereading::has_work);
+        if has_work || has_results || has_client_work || has_asked {
             until = self.turn.now().mono;
         }
         self.turn.wait(until, &has_mail)
@@ -357,9 +373,8 @@ impl Front {
     /// The first ends it in order, a second at once: what is in flight is cut, and still has its result.
     fn handle_signals(&mut self, now: Now) -> io::Result<()> {
         while let Some(number) = self.signals.next()? {
-            if number == signal::HANGUP && self.rereads {
-                // What came of it is in the log.
-                let _answered_to_nobody = self.reload(None);
+            if number == signal::HANGUP && self.rereading.is_some() {
+                self.ask_reload(now, None);
                 continue;
             }
             let name = signal::name(number);
@@ -406,6 +421,7 @@ impl Front {
         self.stage = Stage::Draining {
             abort_at: now.mono + self.shutdown_timeout,
         };
+        self.give_up_rereading(now);
         self.intake.handle_input(now, Input::Stop);
         if let Some(clients) = &mut self.clients {
             clients.stop();
@@ -582,11 +598,7 @@ impl Front {
                     }
                 }
             }
-            Output::Change(change) => {
-                let result = self.change(&change);
-                let changed = Input::Changed { change, result };
-                self.intake.handle_input(now, changed);
-            }
+            Output::Change(change) => self.change(now, change),
             Output::Deliver { engine, job } => match engine.0.checked_sub(1) {
                 None => self.turn.net.handle_input(now, EngineInput::Job(job)),
                 Some(worker) => self.orders[usize::from(worker)].push(ToWorker::Job(job)),

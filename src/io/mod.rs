@@ -22,6 +22,7 @@ pub mod own;
 pub mod places;
 pub mod process;
 pub mod progress;
+pub mod rereading;
 pub mod results;
 pub mod signal;
 pub mod socket;

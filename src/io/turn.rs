@@ -23,7 +23,7 @@ use conduit::base::rng::Rng;
 use conduit::base::time::{Instant, Now};
 use conduit::engine::Engine;
 use conduit::engine::event::{BreakerOrder, Input, Note};
-use conduit::engine::policy::Policy;
+use conduit::engine::policy::{Endpoint, Policy};
 use conduit::wire::job::Job;
 use conduit::wire::names::Names;
 use conduit::wire::url::Origin;
@@ -96,6 +96,13 @@ pub enum ToWorker {
     },
     /// Obey this from now on.
     Orders(Box<Orders>),
+    /// Obey this at one origin from now on.
+    Own {
+        /// Whose.
+        origin: Arc<Origin>,
+        /// What.
+        endpoint: Arc<Endpoint>,
+    },
     /// Finish what is in flight.
     Drain,
     /// Cut what is left.
@@ -332,6 +339,7 @@ fn work(mut turn: Turn, inbox: &Mailbox<ToWorker>, outbox: &Mailbox<FromWorker>)
                     turn.obey(*orders);
                     continue;
                 }
+                ToWorker::Own { origin, endpoint } => Input::Own { origin, endpoint },
                 ToWorker::Drain => Input::Drain,
                 ToWorker::Abort => Input::Abort,
                 ToWorker::Quit => {

@@ -49,6 +49,17 @@ impl<T> Endpoints<T> {
         Ok(())
     }
 
+    /// Adds an origin's own entry, or puts it in the former one's place.
+    pub fn put(&mut self, origin: &Origin, value: T) {
+        self.entries.insert(origin.text.clone(), value);
+    }
+
+    /// An origin's own entry, whatever patterns there are.
+    #[must_use]
+    pub fn own(&self, origin: &Origin) -> Option<&T> {
+        self.entries.get(&origin.text)
+    }
+
     /// Whether an entry under this key could be added.
     ///
     /// # Errors

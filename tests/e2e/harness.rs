@@ -81,6 +81,15 @@ impl Process {
         assert!(status.expect("every system has sh").success(), "{kill}");
     }
 
+    /// Whether one of its threads has this name.
+    pub(crate) fn has_thread(&self, name: &str) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        let names = tasks
+            .flatten()
+            .map(|task| std::fs::read_to_string(task.path().join("comm")));
+        names.flatten().any(|comm| comm.trim_end() == name)
+    }
+
     /// How many sockets it holds, listeners included.
     pub(crate) fn sockets(&self) -> usize {
         let names = fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs");

@@ -11,7 +11,7 @@ use crate::harness::certs::{Authority, OWN_NAMES};
 use crate::harness::conduit::{CONDUIT, LOCAL, Run};
 use crate::harness::feed::{Feed, plain};
 use crate::harness::servers::Sink;
-use crate::harness::socket::Client;
+use crate::harness::socket::{Client, wait_until_it_listens};
 use crate::harness::{PATIENCE, TempDir, free_port, seconds_to_probe, wait_for};
 
 /// A run with a configuration file and a service manager.
@@ -332,4 +332,111 @@ fn a_smaller_limit_of_dead_letters_drops_them_at_once() {
         .run
         .wait_for_log(&["WARN", "oldest 1 dead letters", "maxDeadBytes"]);
     reloading.run.finish();
+}
+
+/// A daemon whose configuration is a file, and a FIFO once `hang` was called: opening it waits for a writer, as a file
+/// system that hangs lets everybody wait.
+struct Hanging {
+    run: Run,
+    dir: TempDir,
+}
+
+impl Hanging {
+    fn start(flags: &[&str]) -> Hanging {
+        let dir = TempDir::new();
+        let file = dir.write("c.json", "{}");
+        let mut command = Command::new(CONDUIT);
+        command.arg("run").args(LOCAL).args(flags);
+        command.arg("--config").arg(file);
+        command.arg("--socket").arg(dir.join("socket"));
+        let run = Run::start(&mut command);
+        wait_until_it_listens(&dir.join("socket"));
+        Hanging { run, dir }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(&self.dir.join("socket"))
+    }
+
+    fn hang(&self) {
+        std::fs::remove_file(self.dir.join("c.json")).expect("it is ours");
+        let made = Command::new("mkfifo").arg(self.dir.join("c.json")).status();
+        assert!(made.expect("mkfifo").success());
+    }
+
+    /// Somebody has it open to read, so this writes.
+    fn heal(&self, text: &str) {
+        std::fs::write(self.dir.join("c.json"), text).expect("a reader");
+    }
+}
+
+#[test]
+fn f144_a_configuration_that_hangs_holds_nobody_and_is_taken_when_it_comes() {
+    let sink = Sink::start(1, &[]);
+    let daemon = Hanging::start(&["--workers", "2"]);
+    daemon.hang();
+    let (mut first, mut second) = (daemon.connect(), daemon.connect());
+    first.send("{\"ctl\":\"reload\"}\n");
+    // The thread that reads stands in open(2).
+    wait_for("the reading thread", || {
+        daemon
+            .run
+            .process()
+            .has_thread("configuration")
+            .then_some(())
+    });
+    second.send("{\"ctl\":\"reload\"}\n");
+    daemon.run.process().signal("HUP");
+    let mut other = daemon.connect();
+    for number in 0..20 {
+        other.send(plain(&format!("{number}"), &sink.urls[0]));
+        assert_eq!(other.line().expect("a line")["outcome"], "accepted");
+        assert_eq!(other.line().expect("a line")["outcome"], "delivered");
+    }
+    let origin = sink.urls[0].trim_end_matches('/');
+    other.send(format!(
+        "{{\"ctl\":\"set\",\"origin\":\"{origin}\",\"settings\":{{\"timeout\":7}}}}\n"
+    ));
+    let set = other.line().expect("a line");
+    assert_eq!(set["ok"], true, "{set}");
+    daemon
+        .run
+        .wait_for_log(&["WARN", "configuration is being read for"]);
+    daemon.heal("{\"timings\":true}");
+    assert_eq!(first.line().expect("a line")["ok"], true);
+    // The second came while the first was read: it is read once more, for the signal too.
+    daemon.heal("{\"timeout\":0}");
+    let refused = second.line().expect("a line");
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert!(
+        refused["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("timeout"),
+        "{refused}"
+    );
+    other.send(plain("last", &sink.urls[0]));
+    assert_eq!(other.line().expect("a line")["outcome"], "accepted");
+    assert!(other.line().expect("a line")["timings"].is_object());
+    daemon.run.process().signal("TERM");
+    assert_eq!(daemon.run.finish().status, Some(0));
+}
+
+#[test]
+fn f144_sigterm_ends_a_run_whose_configuration_hangs() {
+    let daemon = Hanging::start(&[]);
+    daemon.hang();
+    let mut client = daemon.connect();
+    client.send("{\"ctl\":\"reload\"}\n");
+    wait_for("the reading thread", || {
+        daemon
+            .run
+            .process()
+            .has_thread("configuration")
+            .then_some(())
+    });
+    daemon.run.process().signal("TERM");
+    let refused = client.line().expect("an answer before the end");
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert_eq!(daemon.run.finish().status, Some(0));
 }

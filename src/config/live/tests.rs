@@ -20,6 +20,7 @@ const MACHINE: Machine = Machine {
 struct Run {
     file: PathBuf,
     live: Live,
+    reader: Reader,
 }
 
 impl Run {
@@ -38,34 +39,53 @@ impl Run {
             identities: [].into(),
         };
         let listens_at = settings.listen.address();
-        let live = Live::new(sources, settings, MACHINE, tls, listens_at);
-        Run { file, live }
+        let (live, reader) = Live::new(sources, settings, MACHINE, tls, listens_at);
+        Run { file, live, reader }
     }
 
     fn reload(&mut self, text: &str) -> Result<Change, String> {
         fs::write(&self.file, text).unwrap();
-        self.ask(Question::Reload)
+        let proposal = self.reader.read().map_err(|lines| lines.join("\n"))?;
+        let (change, own) = self.take(proposal)?;
+        assert_eq!(own.len(), 0, "the reader knows all of them");
+        Ok(change)
     }
 
-    fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<Change, String> {
-        self.ask(Question::Set { origin, key, value })
-    }
-
-    fn ask(&mut self, question: Question<'_>) -> Result<Change, String> {
-        let mut carried_out = None;
-        let answer = self.live.answer(question, &mut |change| {
-            carried_out = Some(change);
+    /// What the front is to carry out where this was read.
+    fn take(&mut self, proposal: Proposal) -> Result<(Change, Vec<Own>), String> {
+        let (mut all, mut own) = (Vec::new(), Vec::new());
+        let answer = self.live.answer(Question::Take(proposal), &mut |step| {
+            match step {
+                Step::All(change) => all.push(*change),
+                Step::Own(one) => own.push(one),
+            }
             Ok(())
         });
-        let change = answer.map(|()| carried_out.expect("it was to be carried out"));
-        change.map_err(|lines| lines.join("\n"))
+        let former = answer.map_err(|lines| lines.join("\n"))?;
+        assert!(former.is_some() && all.len() == 1);
+        Ok((all.remove(0), own))
+    }
+
+    fn set(&mut self, origin: &str, key: &str, value: &str) -> Result<Own, String> {
+        let mut carried_out = None;
+        let question = Question::Set { origin, key, value };
+        let answer = self.live.answer(question, &mut |step| {
+            let Step::Own(own) = step else {
+                panic!("nothing else is concerned");
+            };
+            carried_out = Some(own);
+            Ok(())
+        });
+        let own = answer.map(|_| carried_out.expect("it was to be carried out"));
+        own.map_err(|lines| lines.join("\n"))
     }
 
     /// The front can't carry it out.
-    fn ask_in_vain(&mut self, question: Question<'_>) {
+    fn take_in_vain(&mut self) {
         let cannot = || vec!["it can't".to_owned()];
+        let question = Question::Take(self.reader.read().unwrap());
         let answer = self.live.answer(question, &mut |_| Err(cannot()));
-        assert_eq!(answer, Err(cannot()));
+        assert_eq!(answer.err(), Some(cannot()));
     }
 }
 
@@ -112,8 +132,8 @@ fn a_reload_that_is_wrong_or_needs_a_restart_changes_nothing() {
         refused.unwrap_err(),
         "socket, spool, workers: expected as they were until a restart, found changed"
     );
-    let change = run.set("https://a.example", "ttl", "9").unwrap();
-    assert_eq!(change.policy.endpoint.timeout.as_secs(), 5);
+    let own = run.set("https://a.example", "ttl", "9").unwrap();
+    assert_eq!(own.endpoint.timeout.as_secs(), 5);
     let change = run.reload(r#"{"timeout": 6}"#).unwrap();
     assert_eq!(change.policy.endpoint.timeout.as_secs(), 6);
 }
@@ -196,18 +216,13 @@ fn only_limits_of_one_origin_can_be_set() {
 fn what_could_not_be_carried_out_holds_neither_now_nor_after_the_next_change() {
     let mut run = Run::start("in-vain", r#"{"timeout": 5}"#);
     let origin = "https://a.example";
-    run.ask_in_vain(Question::Set {
-        origin,
-        key: "ttl",
-        value: "9",
-    });
     fs::write(&run.file, r#"{"timeout": 6, "maxPending": 7}"#).unwrap();
-    run.ask_in_vain(Question::Reload);
-    let change = run.set(origin, "maxConnections", "3").unwrap();
-    assert_eq!(*of(&change, origin).set, ["maxConnections"]);
-    assert_eq!(of(&change, origin).ttl.as_secs(), 3600);
-    assert_eq!(change.policy.endpoint.timeout.as_secs(), 5);
-    assert_eq!(change.limits.max_pending, 100_000);
+    run.take_in_vain();
+    let own = run.set(origin, "maxConnections", "3").unwrap();
+    assert_eq!(*own.endpoint.set, ["maxConnections"]);
+    assert_eq!(own.endpoint.ttl.as_secs(), 3600);
+    assert_eq!(own.endpoint.timeout.as_secs(), 5);
+    assert_eq!(run.live.state.settings.max_pending, 100_000);
 }
 
 #[test]
@@ -216,7 +231,7 @@ fn credentials_that_could_not_be_carried_out_are_still_new_the_next_time() {
     let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/io/testdata/ca.pem");
     let text = format!(r#"{{"caFile": "{ca}"}}"#);
     fs::write(&run.file, &text).unwrap();
-    run.ask_in_vain(Question::Reload);
+    run.take_in_vain();
     let change = run.reload(&text).unwrap();
     assert!(change.tls.is_some());
     assert_eq!(change.policy.trust, 1);
@@ -270,4 +285,55 @@ fn where_it_listens_is_what_the_start_took() {
     ] {
         assert_eq!(run.reload(text).is_ok(), is_taken, "{text}");
     }
+}
+
+#[test]
+fn f144_what_is_set_while_the_file_is_read_lies_over_what_was_read() {
+    let mut run = Run::start("meanwhile", r#"{"timeout": 5}"#);
+    run.set("https://a.example", "ttl", "9").unwrap();
+    fs::write(&run.file, r#"{"timeout": 6}"#).unwrap();
+    let proposal = run.reader.read().unwrap();
+    // Neither of these is in what was read.
+    run.set("https://a.example", "maxQueued", "3").unwrap();
+    let own = run.set("https://b.example", "ttl", "7").unwrap();
+    assert_eq!(own.endpoint.timeout.as_secs(), 5, "what holds so far");
+    let (change, own) = run.take(proposal).unwrap();
+    assert_eq!(of(&change, "https://a.example").ttl.as_secs(), 9);
+    let own: Vec<_> = own
+        .iter()
+        .map(|own| {
+            let (name, endpoint) = (&*own.origin.text, &own.endpoint);
+            (
+                name,
+                endpoint.ttl.as_secs(),
+                endpoint.timeout.as_secs(),
+                own.limits.max_queued,
+            )
+        })
+        .collect();
+    assert_eq!(
+        own,
+        [
+            ("https://a.example", 9, 6, 3),
+            ("https://b.example", 7, 6, 10_000)
+        ]
+    );
+    let change = run.reload("{}").unwrap();
+    assert_eq!(of(&change, "https://b.example").ttl.as_secs(), 7);
+    assert_eq!(of(&change, "https://a.example").ttl.as_secs(), 9);
+}
+
+#[test]
+fn f144_ten_thousand_origins_may_be_set_and_no_more() {
+    let mut run = Run::start("many", "{}");
+    for number in 0..ORIGINS_SET_MAX {
+        let origin = format!("https://h{number}.example");
+        run.set(&origin, "maxConnections", "3").unwrap();
+    }
+    let refused = run.set("https://more.example", "ttl", "3").unwrap_err();
+    assert!(refused.contains("at most 10000 origins"), "{refused}");
+    run.set("https://h7.example", "ttl", "3").unwrap();
+    let change = run.reload("{}").unwrap();
+    assert_eq!(change.policy.endpoints.iter().count(), ORIGINS_SET_MAX);
+    assert_eq!(of(&change, "https://h7.example").ttl.as_secs(), 3);
 }

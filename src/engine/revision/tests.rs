@@ -343,3 +343,25 @@ fn what_can_not_be_signed_does_not_go_out_again_though_its_origins_turn_has_not_
     shell.input(Input::Secured { sock, resumed });
     assert_eq!(shell.sent_on(), None, "nobody is there any more");
 }
+
+#[test]
+fn f144_other_settings_of_one_origin_take_effect_there_at_once_and_nowhere_else() {
+    let mut shell = Shell::start(showing(1));
+    let (own, other) = (shell.kept[LAST - 1], shell.kept[LAST - 2]);
+    let origin = shell.engine.origins.iter().map(|(_, origin)| &origin.name);
+    let origin = Arc::clone(origin.last().expect("the last one"));
+    let endpoint = Endpoint {
+        tls_profile: 2,
+        ..Endpoint::default()
+    };
+    shell.input(Input::Own {
+        origin: Arc::clone(&origin),
+        endpoint: Arc::new(endpoint),
+    });
+    assert!(shell.has_closed(own) && !shell.has_closed(other));
+    assert_eq!(shell.engine.endpoint_of(&origin).tls_profile, 2);
+    assert!(shell.engine.revised.is_none(), "no other is looked at");
+    // Settings for all have those of single ones in them.
+    shell.input(Input::Policy(Arc::new(showing(1))));
+    assert_eq!(shell.engine.endpoint_of(&origin).tls_profile, 1);
+}

@@ -1,7 +1,10 @@
 //! Stories of limits that one origin has for itself, and of those that change.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::intake::limits::EndpointLimits;
+use crate::wire::url::Url;
 
 const SERVING: Settings = Settings {
     serves: true,
@@ -19,7 +22,7 @@ fn of_a(max_queued: usize) -> Limits {
         signs: false,
         head_bytes: 0,
     };
-    limits.endpoints.insert("https://a", own).unwrap();
+    limits.endpoints.insert("https://a", Arc::new(own)).unwrap();
     limits
 }
 
@@ -66,6 +69,29 @@ fn changed_limits_hold_for_origins_that_are_known_already() {
     assert_eq!(world.accepts(client, "a", 20), 1);
     world.limit(Limits::of(&SERVING));
     assert_eq!(world.accepts(client, "a", 20), 3, "the entry is gone");
+}
+
+#[test]
+fn f144_limits_of_one_origin_hold_there_at_once_until_all_are_told() {
+    let mut world = World::new(SERVING);
+    let client = world.connect(Access::Submit);
+    assert_eq!(world.accepts(client, "a", 20), 7);
+    let origin = |name: &str| Arc::new(Url::parse(name).unwrap().to_origin());
+    let limits = **of_a(9).endpoints.own(&origin("https://a")).unwrap();
+    for name in ["https://a", "https://b"] {
+        let origin = origin(name);
+        world.input(Input::Own { origin, limits });
+    }
+    assert_eq!(world.accepts(client, "a", 20), 3);
+    assert_eq!(
+        world.accepts(client, "b", 20),
+        10,
+        "it was not known before"
+    );
+    assert_eq!(world.accepts(client, "c", 20), 7);
+    world.limit(Limits::of(&SERVING));
+    (0..7).for_each(|_| world.done("b", Outcome::Delivered));
+    assert_eq!(world.accepts(client, "b", 20), 4);
 }
 
 #[test]
@@ -122,7 +148,10 @@ fn where_an_endpoint_signs_an_id_has_no_dot_and_the_head_has_its_room() {
         head_bytes: 1_000,
         ..limits.endpoint
     };
-    limits.endpoints.insert("https://signed", signing).unwrap();
+    limits
+        .endpoints
+        .insert("https://signed", Arc::new(signing))
+        .unwrap();
     world.limit(limits);
     let client = world.connect(Access::Submit);
     world.says(

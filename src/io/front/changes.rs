@@ -3,86 +3,120 @@
 //!
 //! Not here: what they are (`config/live`), what an engine makes of them (`engine/revision`).
 
-use conduit::base::time::Instant;
+use std::mem;
+use std::sync::Arc;
+
+use conduit::base::time::{Instant, Now};
+use conduit::engine::event::Input as EngineInput;
 use conduit::intake::event::{ClientId, Input, Kind, LettersTaken};
 use conduit::intake::held::STANDS_STILL_AFTER;
-use conduit::intake::orders::{self, What};
+use conduit::intake::orders::{Change as Order, What};
 use conduit::wire::url::Origin;
 
 use crate::io::front::{Front, Stage, shares};
 use crate::io::log as logger;
-use crate::io::steering::{Change, Question};
+use crate::io::rereading::Rereading;
+use crate::io::steering::{Change, Own, Question, Step};
 use crate::io::turn::{Orders, ToWorker};
+
+const THE_END: &str = "the end is near";
 
 /// Who stands still is told of, up to so many: one is enough to look.
 const STANDING_TOLD_MAX: usize = 5;
 
 impl Front {
-    /// Carries out what a client of the socket has ordered.
-    ///
-    /// # Errors
-    /// All that is wrong with it, in one line.
-    pub(super) fn change(&mut self, change: &orders::Change) -> Result<(), Box<str>> {
-        let user = self.user(change.client);
-        let result = match &change.what {
-            What::Reload => self.reload(user),
-            What::Set { origin, setting } => self.set(user, origin, &setting.0, &setting.1),
+    /// Carries out what a client of the socket has ordered, or has it wait for what is to be read.
+    pub(super) fn change(&mut self, now: Now, order: Box<Order>) {
+        let What::Set { origin, setting } = order.what() else {
+            return self.ask_reload(now, Some(order));
         };
-        result.map_err(|reasons| reasons.join("; ").into())
+        let (key, value) = (&*setting.0, &*setting.1);
+        let result = self.ask(Question::Set { origin, key, value });
+        if result.is_ok() {
+            log::info!(
+                user = self.user(order.client),
+                origin = &**origin,
+                setting = key,
+                value = value;
+                "set until the end of this run"
+            );
+        }
+        self.tell(now, order, &result);
     }
 
-    /// Reads the configuration again: all of it takes effect, or none.
-    ///
-    /// # Errors
-    /// All that keeps it from that, a line each; it is in the log too.
-    pub(super) fn reload(&mut self, user: Option<u32>) -> Result<(), Vec<String>> {
-        if !self.rereads {
-            return Err(vec![
-                "expected --config, found none: nothing to read again".into(),
-            ]);
+    /// The configuration is to be read again, at the word of a client or of a signal.
+    pub(super) fn ask_reload(&mut self, now: Now, order: Option<Box<Order>>) {
+        let refusal = match &self.rereading {
+            _ if self.stage != Stage::Running => {
+                log::warn!("the end is near: the configuration is not read again");
+                THE_END
+            }
+            None => "expected --config, found none: nothing to read again",
+            Some(_) => "too many wait for it already",
+        };
+        let refused = match &mut self.rereading {
+            Some(rereading) if self.stage == Stage::Running => rereading.ask(order).err(),
+            Some(_) | None => order,
+        };
+        if let Some(order) = refused {
+            self.tell(now, order, &Err(vec![refusal.to_owned()]));
         }
-        if self.stage != Stage::Running {
-            log::warn!("the end is near: the configuration is not read again");
-            return Err(vec!["the end is near".into()]);
-        }
-        self.notify.reloading();
-        let answer = self.ask(Question::Reload);
-        match &answer {
-            Ok(()) => log::info!(user = user; "the configuration was read again"),
-            Err(reasons) => {
-                for reason in reasons {
-                    log::error!(
-                        target: logger::EACH,
-                        user = user;
-                        "the configuration stays as it was: {reason}"
-                    );
+    }
+
+    /// Begins to read the configuration where somebody has asked, and takes what was read: all of it takes effect, or
+    /// none and the log says why.
+    pub(super) fn run_rereading(&mut self, now: Now) {
+        let Some(rereading) = &mut self.rereading else {
+            return;
+        };
+        rereading.handle_timeout(now.mono);
+        if let Some((outcome, orders)) = rereading.poll() {
+            let answer = match outcome {
+                // Who waited for it was told already.
+                _ if self.stage != Stage::Running => return,
+                Ok(proposal) => self.ask(Question::Take(proposal)),
+                Err(reasons) => Err(reasons),
+            };
+            // A signal has no user, and of several clients the first is named.
+            let user = orders.first().and_then(|order| self.user(order.client));
+            match &answer {
+                Ok(()) => log::info!(user = user; "the configuration was read again"),
+                Err(reasons) => {
+                    for reason in reasons {
+                        log::error!(
+                            target: logger::EACH,
+                            user = user;
+                            "the configuration stays as it was: {reason}"
+                        );
+                    }
                 }
             }
+            self.notify.ready();
+            for order in orders {
+                self.tell(now, order, &answer);
+            }
         }
-        self.notify.ready();
-        answer
+        let rereading = self.rereading.as_mut();
+        if rereading.is_some_and(|rereading| rereading.begin(now.mono)) {
+            self.notify.reloading();
+        }
     }
 
-    /// Changes a setting of one origin until the end of the run.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    fn set(
-        &mut self,
-        user: Option<u32>,
-        origin: &str,
-        key: &str,
-        value: &str,
-    ) -> Result<(), Vec<String>> {
-        self.ask(Question::Set { origin, key, value })?;
-        log::info!(
-            user = user,
-            origin = origin,
-            setting = key,
-            value = value;
-            "set until the end of this run"
-        );
-        Ok(())
+    /// Nobody waits for the configuration any more.
+    pub(super) fn give_up_rereading(&mut self, now: Now) {
+        let rereading = self.rereading.as_mut();
+        let orders = rereading.map_or_else(Vec::new, Rereading::give_up);
+        for order in orders {
+            self.tell(now, order, &Err(vec![THE_END.to_owned()]));
+        }
+    }
+
+    /// Tells intake what came of an order.
+    fn tell(&mut self, now: Now, change: Box<Order>, result: &Result<(), Vec<String>>) {
+        let result = result.as_ref().map(|&()| ());
+        let result = result.map_err(|reasons| reasons.join("; ").into());
+        self.intake
+            .handle_input(now, Input::Changed { change, result });
     }
 
     /// Whose a client of the socket is, as long as it is connected.
@@ -139,9 +173,40 @@ impl Front {
         let steering = self.steering.take();
         let mut steering =
             steering.ok_or_else(|| vec!["nothing can be changed here".to_owned()])?;
-        let answer = steering(question, &mut |change| self.follow(change));
+        let answer = steering(question, &mut |step| match step {
+            Step::All(change) => self.follow(*change),
+            Step::Own(own) => {
+                self.follow_own(own);
+                Ok(())
+            }
+        });
         self.steering = Some(steering);
-        answer
+        let former = answer?;
+        if let Some(rereading) = &mut self.rereading {
+            rereading.keep(former);
+        }
+        Ok(())
+    }
+
+    /// Every loop may come to own the origin, so all are told.
+    fn follow_own(&mut self, own: Own) {
+        let now = self.turn.now();
+        let Own {
+            origin,
+            endpoint,
+            limits,
+        } = own;
+        for worker in &mut self.orders {
+            let (origin, endpoint) = (Arc::clone(&origin), Arc::clone(&endpoint));
+            worker.push(ToWorker::Own { origin, endpoint });
+        }
+        let input = Input::Own {
+            origin: Arc::clone(&origin),
+            limits,
+        };
+        self.intake.handle_input(now, input);
+        let input = EngineInput::Own { origin, endpoint };
+        self.turn.net.handle_input(now, input);
     }
 
     /// What may fail comes first: then nothing has changed.
@@ -159,6 +224,10 @@ impl Front {
         let loops = self.workers.len() + 1;
         let loops = u16::try_from(loops).expect("there are at most 65,535 workers");
         let share_of = shares(change.policy, loops);
+        let former = mem::replace(&mut self.policy, share_of(0));
+        if let Some(rereading) = &mut self.rereading {
+            rereading.keep(Some(Box::new(former)));
+        }
         let orders_for = |number| Orders {
             policy: share_of(number),
             tls: change.tls.clone(),

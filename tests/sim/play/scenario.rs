@@ -253,7 +253,7 @@ impl Scenario {
                 change(dice, Arc::make_mut(&mut policy.endpoint));
                 policy.max_connections_total = dice.pick(&[2, 10, 40, 1024]);
                 policy.allow_http = !dice.chance(15);
-                policy.endpoints = Endpoints::default();
+                policy.endpoints = Arc::default();
                 let policy = self.with_own_settings(dice, policy);
                 self.swaps.push((Duration::from_millis(at), policy));
             }
@@ -282,7 +282,8 @@ impl Scenario {
     }
 
     /// Gives some origins settings of their own.
-    fn with_own_settings(&self, dice: &mut Dice, mut policy: Policy) -> Policy {
+    fn with_own_settings(&self, dice: &mut Dice, policy: Policy) -> Policy {
+        let mut endpoints = Endpoints::clone(&policy.endpoints);
         let mut keys: Vec<String> = (0..self.origins.len()).map(|n| self.url(n)).collect();
         keys.push("https://*.example".to_owned());
         keys.push("http://*.example:8080".to_owned());
@@ -291,10 +292,13 @@ impl Scenario {
             if dice.chance(30) {
                 change(dice, &mut endpoint);
                 // Origins of forbidden addresses share one.
-                let (Ok(()) | Err(_)) = policy.endpoints.insert(&key, Arc::new(endpoint));
+                let (Ok(()) | Err(_)) = endpoints.insert(&key, Arc::new(endpoint));
             }
         }
-        policy
+        Policy {
+            endpoints: Arc::new(endpoints),
+            ..policy
+        }
     }
 
     /// All settings that hold at some time.
