@@ -199,11 +199,11 @@ impl Player {
                 words.split(' ').for_each(|word| set(&mut endpoint, word));
                 self.endpoints.retain(|(known, _)| known != key);
                 self.endpoints.push((key.to_owned(), endpoint.into()));
-                self.policy.endpoints = Endpoints::default();
+                let mut endpoints = Endpoints::default();
                 for (key, endpoint) in &self.endpoints {
-                    let endpoint = Arc::clone(endpoint);
-                    self.policy.endpoints.insert(key, endpoint).expect("a key");
+                    endpoints.insert(key, Arc::clone(endpoint)).expect("a key");
                 }
+                self.policy.endpoints = Arc::new(endpoints);
                 self.tell_policy();
             }
             "headers" => {

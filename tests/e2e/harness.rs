@@ -83,10 +83,10 @@ impl Process {
 
     /// Whether one of its threads has this name.
     pub(crate) fn has_thread(&self, name: &str) -> bool {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
         let names = tasks
             .flatten()
-            .map(|task| std::fs::read_to_string(task.path().join("comm")));
+            .map(|task| fs::read_to_string(task.path().join("comm")));
         names.flatten().any(|comm| comm.trim_end() == name)
     }
 
