@@ -2,7 +2,7 @@
 //! what it means ([`Command`], every value checked).
 //!
 //! The table of settings is the grammar: a flag that is no setting stands in one of the short lists here.
-//! Whatever is wrong is one line that names the word it is about.
+//! Whatever is wrong is one line that names the word it is about, and all of it is told at once.
 //!
 //! Not here: names, ranges and help of settings (`config/table`), the help's text (`commands/help`), flags that are no
 //! settings (`sink`, `clients`, `ctl`).
@@ -131,7 +131,7 @@ pub struct Flag {
 pub enum UsageError {
     /// Nothing was typed.
     Nothing,
-    /// This is wrong, in one line.
+    /// This is wrong, a line each.
     Wrong(String),
 }
 
@@ -205,7 +205,13 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
     match topic.read(&mut parser)? {
         Typed::Help => Ok(Command::Help(topic)),
         Typed::Version => Ok(Command::Version),
-        Typed::Flags(typed, words) => topic.meaning(&typed, &words),
+        Typed::Flags(typed, words, mistakes) if mistakes.is_empty() => {
+            topic.meaning(&typed, &words)
+        }
+        Typed::Flags(typed, _, mut mistakes) => {
+            mistakes.extend(topic.bad_values(&typed));
+            Err(wrong(mistakes.join("\n")))
+        }
     }
 }
 
@@ -213,8 +219,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
 enum Typed {
     Help,
     Version,
-    /// Flags by name, with their values, and words that are no flags, in the order they stood in.
-    Flags(Vec<(Word, OsString)>, Vec<OsString>),
+    /// Flags by name, with their values, and words that are no flags, in the order they stood in; and what is wrong
+    /// with the others.
+    Flags(Vec<(Word, OsString)>, Vec<OsString>, Vec<String>),
 }
 
 /// A flag that is known.
@@ -278,36 +285,67 @@ impl Topic {
     /// The first step: words to flags with values.
     fn read(self, parser: &mut lexopt::Parser) -> Result<Typed, UsageError> {
         let words = self.words();
-        let (mut typed, mut plain) = (Vec::new(), Vec::new());
+        let (mut typed, mut plain, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+        // The word behind a flag that nobody knows may be its value.
+        let mut was_unknown = false;
         while let Some(arg) = parser.next()? {
+            let is_behind_unknown = std::mem::take(&mut was_unknown);
             let name = match arg {
                 lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(Typed::Help),
                 lexopt::Arg::Short('V') | lexopt::Arg::Long("version") => {
                     return Ok(Typed::Version);
                 }
                 lexopt::Arg::Long(name) => name.to_owned(),
-                lexopt::Arg::Short(_) => return Err(self.unknown_flag(&dashed(&arg), &words)),
+                lexopt::Arg::Short(_) => {
+                    mistakes.push(self.unknown_flag(&dashed(&arg), &words).to_string());
+                    continue;
+                }
+                lexopt::Arg::Value(_) if is_behind_unknown => continue,
                 lexopt::Arg::Value(word)
                     if matches!(self, Topic::Submit | Topic::Ctl | Topic::Explain) =>
                 {
                     plain.push(word);
                     continue;
                 }
-                lexopt::Arg::Value(word) => return Err(self.unexpected(&word)),
+                lexopt::Arg::Value(word) => {
+                    mistakes.push(self.unexpected(&word).to_string());
+                    continue;
+                }
             };
             let Some(word) = words.iter().find(|word| word.name() == name) else {
-                return Err(self.unknown_flag(&format!("--{name}"), &words));
+                mistakes.push(self.unknown_flag(&format!("--{name}"), &words).to_string());
+                was_unknown = parser.optional_value().is_none();
+                continue;
             };
-            let value = if word.is_switch() {
-                parser.optional_value().unwrap_or_else(|| "true".into())
+            if word.is_switch() {
+                let value = parser.optional_value().unwrap_or_else(|| "true".into());
+                typed.push((*word, value));
+            } else if let Ok(value) = parser.value() {
+                typed.push((*word, value));
             } else {
-                parser
-                    .value()
-                    .map_err(|_| wrong(format!("--{name}: expected a value, found nothing")))?
-            };
-            typed.push((*word, value));
+                mistakes.push(format!("--{name}: expected a value, found nothing"));
+            }
         }
-        Ok(Typed::Flags(typed, plain))
+        Ok(Typed::Flags(typed, plain, mistakes))
+    }
+
+    /// What is wrong with the values of flags, whatever else is.
+    fn bad_values(self, typed: &[(Word, OsString)]) -> Vec<String> {
+        let settings = settings(typed).err();
+        let flags = match self {
+            Topic::Submit => clients::submit_flags(typed).err(),
+            Topic::Ctl => ctl::flags_alone(typed).err(),
+            Topic::Top => clients::top_options(typed).err(),
+            Topic::Health => health::flags_alone(typed).err(),
+            Topic::Sink => sink::sink_options(typed).err(),
+            Topic::Check | Topic::Explain => {
+                let switches = ["print", "json"].map(|name| is_on(name, typed).err());
+                switches.into_iter().flatten().next()
+            }
+            Topic::Run | Topic::Demo | Topic::Commands => None,
+        };
+        let both = settings.into_iter().chain(flags);
+        both.map(|wrong| wrong.to_string()).collect()
     }
 
     /// The second step: flags with values to a command.
@@ -448,12 +486,27 @@ fn command_topic(word: &OsStr) -> Result<Topic, UsageError> {
 
 fn settings(typed: &[(Word, OsString)]) -> Result<Settings, UsageError> {
     let mut settings = Settings::default();
-    for (setting, text) in load::flags(of_settings(typed)) {
-        settings
-            .put(setting, &text)
-            .map_err(|bad| bad_value(&setting.flag(), &bad))?;
-    }
+    all_at_once(load::flags(of_settings(typed)), |(setting, text)| {
+        let put = settings.put(setting, &text);
+        put.map_err(|bad| bad_value(&setting.flag(), &bad))
+    })?;
     Ok(settings)
+}
+
+/// Does this with each, and says of all of them what is wrong.
+fn all_at_once<T>(
+    each: impl IntoIterator<Item = T>,
+    mut put: impl FnMut(T) -> Result<(), UsageError>,
+) -> Result<(), UsageError> {
+    let mistakes: Vec<String> = each
+        .into_iter()
+        .filter_map(|one| put(one).err())
+        .map(|mistake| mistake.to_string())
+        .collect();
+    match mistakes.is_empty() {
+        true => Ok(()),
+        false => Err(wrong(mistakes.join("\n"))),
+    }
 }
 
 fn sources(typed: &[(Word, OsString)]) -> Result<Sources, UsageError> {

@@ -31,7 +31,10 @@ fn start() -> ExitCode {
     match flags::parse(std::env::args_os().skip(1)) {
         Ok(command) => execute(command),
         Err(UsageError::Nothing) => complain(commands::help::nothing_typed()),
-        Err(UsageError::Wrong(what)) => complain(&format!("conduit: {what}\n")),
+        Err(UsageError::Wrong(what)) => {
+            let lines = what.lines().map(|line| format!("conduit: {line}\n"));
+            complain(&lines.collect::<String>())
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::value;
-use crate::flags::{Flag, UsageError, Word, bad_value, path, switch, wrong};
+use crate::flags::{Flag, UsageError, Word, all_at_once, bad_value, path, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit submit` is to do.
@@ -66,7 +66,7 @@ pub(super) fn top_options(typed: &[(Word, OsString)]) -> Result<TopOptions, Usag
         socket: None,
         interval: Duration::from_secs(1),
     };
-    for (name, value) in flags(typed) {
+    all_at_once(flags(typed), |(name, value)| {
         match name {
             "socket" => options.socket = Some(path(name, value)?),
             "interval" => {
@@ -75,7 +75,8 @@ pub(super) fn top_options(typed: &[(Word, OsString)]) -> Result<TopOptions, Usag
             }
             _ => unreachable!("{name} is in TOP_FLAGS but put nowhere"),
         }
-    }
+        Ok(())
+    })?;
     Ok(options)
 }
 
@@ -84,17 +85,23 @@ pub(super) fn submit_options(
     typed: &[(Word, OsString)],
     words: &[OsString],
 ) -> Result<SubmitOptions, UsageError> {
-    let mut options = SubmitOptions {
+    Ok(SubmitOptions {
         file: job_file("submit", words)?,
-        ..SubmitOptions::default()
-    };
-    for (name, value) in flags(typed) {
+        ..submit_flags(typed)?
+    })
+}
+
+/// The same without the words that are no flags.
+pub(super) fn submit_flags(typed: &[(Word, OsString)]) -> Result<SubmitOptions, UsageError> {
+    let mut options = SubmitOptions::default();
+    all_at_once(flags(typed), |(name, value)| {
         match name {
             "socket" => options.socket = Some(path(name, value)?),
             "wait" => options.wait = switch(name, value)?,
             _ => unreachable!("{name} is in SUBMIT_FLAGS but put nowhere"),
         }
-    }
+        Ok(())
+    })?;
     Ok(options)
 }
 

@@ -10,7 +10,7 @@ use conduit::wire::ctl::request::origin;
 
 use crate::config::value;
 use crate::flags::clients::{SOCKET, flags, unexpected};
-use crate::flags::{Flag, UsageError, Word, bad_value, nearest, path, switch, wrong};
+use crate::flags::{Flag, UsageError, Word, all_at_once, bad_value, nearest, path, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit ctl` is to do.
@@ -272,6 +272,11 @@ fn dead(words: &[&str], flags: &mut Typed) -> Result<Verb, UsageError> {
     Ok(Verb::Dead { deed, choice })
 }
 
+/// What is wrong with the flags, whatever the words are.
+pub(super) fn flags_alone(typed: &[(Word, OsString)]) -> Result<(), UsageError> {
+    Typed::read(typed).map(|_| ())
+}
+
 /// The flags, whatever they go with.
 #[derive(Default)]
 struct Typed {
@@ -284,8 +289,8 @@ struct Typed {
 impl Typed {
     fn read(typed: &[(Word, OsString)]) -> Result<Typed, UsageError> {
         let mut all = Typed::default();
-        let choice = &mut all.choice;
-        for (name, value) in flags(typed) {
+        all_at_once(flags(typed), |(name, value)| {
+            let choice = &mut all.choice;
             match name {
                 "socket" => all.socket = Some(path(name, value)?),
                 "json" => all.json = switch(name, value)?,
@@ -305,7 +310,8 @@ impl Typed {
                 }
                 _ => unreachable!("{name} is in CTL_FLAGS but put nowhere"),
             }
-        }
+            Ok(())
+        })?;
         Ok(all)
     }
 
@@ -328,10 +334,10 @@ impl Typed {
             ("all", "dead", *all),
             ("limit", "endpoints and dead", limit.is_some()),
         ];
-        match left.iter().find(|(_, _, is_left)| *is_left) {
-            None => Ok(()),
-            Some((name, verbs, _)) => Err(wrong(format!("--{name}: goes with {verbs} only"))),
-        }
+        let left = left.iter().filter(|(_, _, is_left)| *is_left);
+        all_at_once(left, |(name, verbs, _)| {
+            Err(wrong(format!("--{name}: goes with {verbs} only")))
+        })
     }
 }
 
@@ -532,11 +538,11 @@ mod tests {
             ),
             (
                 "dead purge",
-                "ctl dead purge: expected --id, --origin, --older-than or --all, found none of them",
+                "ctl dead purge: expected --id, --origin, --older-than, --uid or --all, found none of them",
             ),
             (
                 "dead replay --all --id x",
-                "--all: goes without --id, --origin and --older-than",
+                "--all: goes without --id, --origin, --older-than and --uid",
             ),
             (
                 "dead list --older-than soon",

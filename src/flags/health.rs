@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::config::Listen;
 use crate::config::load::Sources;
 use crate::flags::clients::flags;
-use crate::flags::{CONFIG, Flag, UsageError, Word, switch, wrong};
+use crate::flags::{CONFIG, Flag, UsageError, Word, all_at_once, switch, wrong};
 use crate::io::log::quoted;
 
 /// What `conduit health` is to do.
@@ -58,7 +58,7 @@ pub(super) fn health_options(
         place: None,
         sources,
     };
-    for (name, text) in flags(typed) {
+    all_at_once(flags(typed), |(name, text)| {
         match name {
             "live" => options.live = switch(name, text)?,
             "url" => {
@@ -69,8 +69,14 @@ pub(super) fn health_options(
             "config" => {}
             _ => unreachable!("{name} is in HEALTH_FLAGS but put nowhere"),
         }
-    }
+        Ok(())
+    })?;
     Ok(options)
+}
+
+/// What is wrong with the flags that are no settings.
+pub(super) fn flags_alone(typed: &[(Word, OsString)]) -> Result<(), UsageError> {
+    health_options(typed, Sources::default()).map(|_| ())
 }
 
 impl HealthPlace {

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{BadValue, value};
-use crate::flags::{Flag, UsageError, Word, bad_value};
+use crate::flags::clients::flags;
+use crate::flags::{Flag, UsageError, Word, all_at_once, bad_value};
 
 /// What `conduit sink` is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +74,9 @@ pub(super) fn sink_options(typed: &[(Word, OsString)]) -> Result<SinkOptions, Us
         tls: None,
         log: None,
     };
-    for (word, value) in typed {
-        let Word::Flag(flag) = *word else { continue };
-        put_sink(&mut options, flag.name, value).map_err(|bad| bad_value(flag.name, &bad))?;
-    }
+    all_at_once(flags(typed), |(name, value)| {
+        put_sink(&mut options, name, value).map_err(|bad| bad_value(name, &bad))
+    })?;
     if options.listen.is_empty() {
         options.listen.push(SocketAddr::from(([127, 0, 0, 1], 0)));
     }

@@ -39,6 +39,53 @@ fn sink(line: &[&str]) -> SinkOptions {
 }
 
 #[test]
+fn all_that_is_wrong_with_a_command_line_is_told_at_once() {
+    for (line, expected) in [
+        (
+            "run --max-conections 5 --timeout x extra --ttl",
+            &[
+                "--max-connections?",
+                "extra",
+                "--ttl: expected a value",
+                "--timeout: ",
+            ][..],
+        ),
+        (
+            "sink --status 7 --delay x --nonsense",
+            &["--nonsense", "--status: ", "--delay: "],
+        ),
+        (
+            "demo --workers 0 --max-connections x",
+            &["--workers: ", "--max-connections: "],
+        ),
+        ("submit --wait=x --what a.ndjson", &["--what", "--wait: "]),
+        (
+            "ctl status --id x --all",
+            &["--id: goes with", "--all: goes with"],
+        ),
+        (
+            "ctl dead list --limit 0 --older-than x",
+            &["--limit: ", "--older-than: "],
+        ),
+        ("top --interval x --json", &["--json", "--interval: "]),
+        ("health --url x --live=7", &["--url: ", "--live: "]),
+        ("explain --json=x -q", &["-q", "--json: "]),
+    ] {
+        let error = parse(line.split(' ').map(OsString::from))
+            .expect_err(line)
+            .to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "{line}: {error}");
+        for part in expected {
+            assert!(
+                lines.iter().any(|line| line.contains(part)),
+                "{line}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
 fn help_and_version_are_everywhere() {
     use Topic::{Commands, Demo, Run, Sink};
     for (line, expected) in [
