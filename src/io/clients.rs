@@ -504,7 +504,10 @@ mod tests {
         });
         clients.read(now, &mut intake);
         // The test's own user may do everything.
-        clients.connections.iter_mut().flatten().next().unwrap().uid = USER;
+        let first = clients.connections.iter_mut().flatten().next().unwrap();
+        let own = std::mem::replace(&mut first.uid, USER);
+        clients.places.give_back(own);
+        clients.places.take(USER, own).unwrap();
         let mut lines = BufReader::new(peer.try_clone().unwrap());
         let mut turn = |clients: &mut Clients, intake: &mut Intake, text: &str| {
             (&peer).write_all(text.as_bytes()).unwrap();

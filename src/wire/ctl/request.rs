@@ -395,7 +395,10 @@ mod tests {
             }),
             limit: Some(5),
         };
-        let all = r#""ids":["1","x\ny"],"origin":"HTTPS://a.example:443/","olderThan":1.5,"uid":65534,"after":"7-9","limit":5"#;
+        let all = concat!(
+            r#""ids":["1","x\ny"],"origin":"HTTPS://a.example:443/","#,
+            r#""olderThan":1.5,"uid":65534,"after":"7-9","limit":5"#
+        );
         for (fields, expected) in [
             (r#""ctl":"status""#, Request::Status),
             (r#""ctl":"endpoints""#, Request::Endpoints { limit: None }),
