@@ -671,6 +671,7 @@ fn f133_retry_after_lengthens_the_jobs_own_wait_on_any_status_that_is_retried() 
             sock,
             bytes: &expand(&answer),
             end: false,
+            more: false,
         });
         let wait = world.retry_in.expect("it is tried again").as_secs_f64();
         assert!(

@@ -3,9 +3,9 @@
 //! What `ctl set` changed lies over what the sources say: it survives a reload, and goes before an origin's own entry.
 //!
 //! Two halves: [`Live`] belongs to the loop and does nothing that grows with files or with what was set; [`Reader`]
-//! belongs to another thread, reads files and makes of them, and of all that was set, what the loop swaps in. What is set
-//! while it reads is handed to it in a map that both know ([`News`]); what it has not taken from there the loop puts over
-//! what it has made.
+//! belongs to another thread, reads files and makes of them, and of all that was set, what the loop swaps in. What is
+//! set while it reads is handed to it in a map that both know ([`News`]); what it has not taken from there the loop
+//! puts over what it has made.
 //!
 //! Not here: who asks and who may (`io/front`, intake), what takes effect where (`io/front`).
 

@@ -1,9 +1,9 @@
 //! `/etc/hosts` and `/etc/resolv.conf`: read at the start and whenever they change, on a thread of their own.
 //!
-//! A missing file is an empty one. Files are read again when their identity, size or time of change differs, looked at
-//! every few seconds while there are jobs, for which the loop is woken. A process without any sleeps on. Whatever a file
-//! holds and however long its file system takes, no loop waits: the thread looks when it is told to, reads, parses and
-//! hands the whole over; what held before it gives back itself, once nobody uses it.
+//! A missing file is an empty one. Files are read again when their identity, size or time of change differs, looked
+//! at every few seconds while there are jobs, for which the loop is woken. A process without any sleeps on. Whatever
+//! a file holds and however long its file system takes, no loop waits: the thread looks when it is told to, reads,
+//! parses and hands the whole over; what held before it gives back itself, once nobody uses it.
 //!
 //! Not here: what the files say (`wire::names`).
 

@@ -3,7 +3,8 @@
 //!   Idle --asked--> Reading --read--> Idle, or Reading once more where somebody asked meanwhile
 //!
 //! Who asks while a file is being read may mean what stands there since: it is read once more then, for all of these
-//! together. A file system that hangs is told once a minute; nothing else waits for it, and the end of the run does not.
+//! together. A file system that hangs is told once a minute; nothing else waits for it, and the end of the run does
+//! not.
 //!
 //! Not here: what is read (`config/live`), what becomes of it (`front`).
 
@@ -44,14 +45,14 @@ pub struct Rereading {
 #[derive(Debug, Default)]
 struct Waiting {
     is_asked: bool,
-    orders: Vec<Box<Order>>,
+    orders: Vec<Order>,
 }
 
 #[derive(Debug)]
 struct Running {
     since: Instant,
     tell_at: Instant,
-    orders: Vec<Box<Order>>,
+    orders: Vec<Order>,
 }
 
 impl Rereading {
@@ -70,7 +71,7 @@ impl Rereading {
     pub fn ask(&mut self, order: Option<Box<Order>>) -> Result<(), Box<Order>> {
         match order {
             Some(order) if self.next.orders.len() >= WAITING_MAX => return Err(order),
-            Some(order) => self.next.orders.push(order),
+            Some(order) => self.next.orders.push(*order),
             None => {}
         }
         self.next.is_asked = true;
@@ -104,7 +105,7 @@ impl Rereading {
     }
 
     /// What was read, and who waits for the answer.
-    pub fn poll(&mut self) -> Option<(Outcome, Vec<Box<Order>>)> {
+    pub fn poll(&mut self) -> Option<(Outcome, Vec<Order>)> {
         let mut outcomes = Vec::new();
         self.done.take(&mut outcomes);
         let outcome = outcomes.pop()?;
@@ -116,7 +117,7 @@ impl Rereading {
     }
 
     /// Who is not to wait any longer.
-    pub fn give_up(&mut self) -> Vec<Box<Order>> {
+    pub fn give_up(&mut self) -> Vec<Order> {
         let mut orders = mem::take(&mut self.next).orders;
         if let Some(running) = &mut self.running {
             orders.append(&mut running.orders);

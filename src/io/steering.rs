@@ -2,7 +2,8 @@
 //!
 //! A change is whole and checked. The front carries it out or says why it can't; only if it did is it what holds, so
 //! that all of it takes effect, or none. Files are read, and all that grows with them is made of them, on a thread of
-//! their own (`rereading`): what comes back is swapped in. A change of one origin costs the same however many there are.
+//! their own (`rereading`): what comes back is swapped in. A change of one origin costs the same however many there
+//! are.
 //!
 //! Not here: files, names and ranges (`config/live`), who may ask (intake).
 

@@ -5,8 +5,8 @@
 //! no more plaintext while two records are unsent, so that the engine, which owns unsent bytes, can still stop
 //! an upload. No early data: a request must not be replayable.
 //!
-//! Not here: files with certificates (`pem`), who is trusted (`trust`), client certificates (`identity`), sockets (`stream`), when a connection is secured or closed
-//! (the engine).
+//! Not here: files with certificates (`pem`), who is trusted (`trust`), client certificates (`identity`), sockets
+//! (`stream`), when a connection is secured or closed (the engine).
 
 mod der;
 mod identity;

@@ -701,7 +701,8 @@ fn f124_a_block_that_is_broken_or_passed_over_is_named() {
         "{:?}",
         found.passed_over
     );
-    let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+        DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     assert!(
         private_key(locked.as_bytes())
             .unwrap_err()

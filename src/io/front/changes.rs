@@ -93,7 +93,7 @@ impl Front {
             }
             self.notify.ready();
             for order in orders {
-                self.tell(now, order, &answer);
+                self.tell(now, Box::new(order), &answer);
             }
         }
         let rereading = self.rereading.as_mut();
@@ -107,7 +107,7 @@ impl Front {
         let rereading = self.rereading.as_mut();
         let orders = rereading.map_or_else(Vec::new, Rereading::give_up);
         for order in orders {
-            self.tell(now, order, &Err(vec![THE_END.to_owned()]));
+            self.tell(now, Box::new(order), &Err(vec![THE_END.to_owned()]));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What goes wrong with TLS, in words that say what to do about it.
 //!
-//! rustls and webpki name their errors for programmers. The ones that are met in the field have words of their own here;
-//! of the rest the name is taken apart, so that nothing of a programmer's notation is in a message.
+//! rustls and webpki name their errors for programmers. The ones that are met in the field have words of their own
+//! here; of the rest the name is taken apart, so that nothing of a programmer's notation is in a message.
 //!
 //! Not here: what is checked (`trust`).
 
