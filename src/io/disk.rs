@@ -2,18 +2,20 @@
 //! and one reads beside it, so that reading back a job never waits for a sync.
 //!
 //! Nothing is decided or repeated here but what a signal interrupted or the system did in part. The directory
-//! is its owner's alone (0700, files 0600), locked against a second process, and no symbolic link in it is
-//! followed.
+//! is its owner's alone (0700, files 0600), locked against a second process, and no symbolic link to it or in it is
+//! followed. One that holds anything else, or is somebody else's, is not taken and not changed. What is written to
+//! one that is no longer where it was is not safe: it is looked for before that is said.
 //!
 //! Not here: what to write, when, and what a failure means (`journal`).
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -23,6 +25,7 @@ use conduit::journal::event::{Action, DiskError, DiskErrorKind, FileId, OpId, Pe
 use conduit::journal::recovery::{Recovery, Summary, Unusable};
 use conduit::journal::{Journal, Settings};
 
+use crate::io::log::quoted;
 use crate::io::mailbox::Mailbox;
 use crate::io::sys::{self, Open};
 
@@ -30,6 +33,12 @@ use crate::io::sys::{self, Open};
 const OPEN_FILES: usize = 8;
 
 const LOCK: &str = "lock";
+
+/// What a file system keeps in its root.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Others may put files into such a directory too (`S_ISVTX`).
+const STICKY: u32 = 0o1000;
 
 /// What came of an operation: the journal's `Input::Performed`.
 #[derive(Debug)]
@@ -45,6 +54,8 @@ pub struct Report {
 pub enum OpenError {
     /// Another process has it.
     InUse { dir: PathBuf },
+    /// It is not to be used as a spool.
+    NotASpool { dir: PathBuf, why: String },
     /// What is in it can't be used.
     Unusable { dir: PathBuf, unusable: Unusable },
     /// The system says no.
@@ -60,6 +71,8 @@ pub enum OpenError {
 pub struct Directory {
     path: PathBuf,
     handle: File,
+    /// Whether it was said that the file system can't sync a directory.
+    is_unsyncable: AtomicBool,
     /// Held for its lock.
     _lock: File,
 }
@@ -105,6 +118,9 @@ impl Directory {
                 error,
             }
         };
+        // A slash at its end would have a link followed.
+        let dir: PathBuf = dir.components().collect();
+        let dir = dir.as_path();
         let mut builder = DirBuilder::new();
         match builder.mode(0o700).create(dir) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -112,10 +128,12 @@ impl Directory {
             }
             _ => {}
         }
-        let handle = File::open(dir).map_err(failed("open it"))?;
+        let handle = open_handle(dir)?;
         let data = handle.metadata().map_err(failed("look at it"))?;
-        if !data.is_dir() {
-            return Err(failed("open it")(ErrorKind::NotADirectory.into()));
+        let stranger = find_stranger(dir, &data).map_err(failed("list it"))?;
+        if let Some(why) = stranger {
+            let dir = dir.to_owned();
+            return Err(OpenError::NotASpool { dir, why });
         }
         if data.mode() & 0o077 != 0 {
             let mode = Permissions::from_mode(0o700);
@@ -137,6 +155,7 @@ impl Directory {
         Ok(Directory {
             path: dir.to_owned(),
             handle,
+            is_unsyncable: AtomicBool::new(false),
             _lock: lock,
         })
     }
@@ -177,6 +196,39 @@ impl Directory {
                 dir: self.path.clone(),
                 unusable,
             })
+    }
+
+    /// Whether it is still where it was opened: what is written to one that was removed, or moved away, is lost to the
+    /// next start.
+    fn is_in_place(&self) -> bool {
+        let here = fs::symlink_metadata(&self.path);
+        let own = self.handle.metadata();
+        matches!((here, own), (Ok(here), Ok(own)) if is_same(&here, &own))
+    }
+
+    /// Fails if it is gone.
+    fn check_place(&self) -> io::Result<()> {
+        match self.is_in_place() {
+            true => Ok(()),
+            false => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Has its names on disk for good, where the file system knows how. Some, mostly network and FUSE ones, refuse it
+    /// for directories always; so does PostgreSQL pass over that.
+    fn sync(&self) -> io::Result<()> {
+        let Err(error) = self.handle.sync_all() else {
+            return Ok(());
+        };
+        if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF)) {
+            return Err(error);
+        }
+        if !self.is_unsyncable.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "spool: the file system can't sync a directory ({error}): after a power cut it may not know new files"
+            );
+        }
+        Ok(())
     }
 
     /// Names and sizes of the files in it.
@@ -299,8 +351,19 @@ impl Desk {
                 self.file(file, Open::Write)?.write_all_at(bytes, offset)?;
                 return Ok(Performed::Written(bytes.len()));
             }
-            Action::Sync { file } => self.file(file, Open::Write)?.sync_data()?,
-            Action::SyncDir => self.directory.handle.sync_all()?,
+            Action::Sync { file } => {
+                let handle = self.file(file, Open::Write)?;
+                handle.sync_data()?;
+                // Nobody finds again what has no name any more.
+                if handle.metadata()?.nlink() == 0 {
+                    return Err(ErrorKind::NotFound.into());
+                }
+                self.directory.check_place()?;
+            }
+            Action::SyncDir => {
+                self.directory.check_place()?;
+                self.directory.sync()?;
+            }
             Action::Delete { file } => {
                 self.open.retain(|(other, _)| *other != file);
                 match sys::unlink_at(self.directory.handle.as_fd(), &file.name()) {
@@ -335,6 +398,56 @@ impl Desk {
         self.open.insert(0, (file, File::from(handle)));
         Ok(&self.open[0].1)
     }
+}
+
+fn open_handle(dir: &Path) -> Result<File, OpenError> {
+    sys::open_dir(dir).map(File::from).map_err(|error| {
+        let is_link = fs::symlink_metadata(dir).is_ok_and(|data| data.is_symlink());
+        let dir = dir.to_owned();
+        if is_link {
+            let why = "it is a symbolic link; name the directory itself".to_owned();
+            return OpenError::NotASpool { dir, why };
+        }
+        let error = match error.kind() {
+            ErrorKind::NotADirectory => ErrorKind::NotADirectory.into(),
+            _ => error,
+        };
+        let what = "open it";
+        OpenError::Io { dir, what, error }
+    })
+}
+
+/// Why a directory is not to be taken, if it isn't.
+fn find_stranger(dir: &Path, data: &Metadata) -> io::Result<Option<String>> {
+    let (owner, own) = (data.uid(), sys::effective_user());
+    if owner != own && owner != 0 {
+        return Ok(Some(format!(
+            "it belongs to user {owner}, and this is user {own}"
+        )));
+    }
+    if data.mode() & STICKY != 0 {
+        let why = "it is meant for everybody's files (sticky bit); name a directory of its own";
+        return Ok(Some(why.to_owned()));
+    }
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let is_ours = name.to_str().is_some_and(is_of_a_spool);
+        if !is_ours {
+            let name = quoted(&name.to_string_lossy()).to_string();
+            return Ok(Some(format!(
+                "it holds {name}, which is no file of a spool"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn is_of_a_spool(name: &str) -> bool {
+    FileId::parse(name).is_some() || name == LOCK || name == LOST_AND_FOUND
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// So many bytes, fewer only at the end of the file.
@@ -372,6 +485,10 @@ impl fmt::Display for OpenError {
             OpenError::InUse { dir } => {
                 let dir = dir.display();
                 write!(f, "spool {dir}: another process has it")
+            }
+            OpenError::NotASpool { dir, why } => {
+                let dir = dir.display();
+                write!(f, "spool {dir}: {why}; nothing was changed")
             }
             OpenError::Unusable { dir, unusable } => {
                 let dir = dir.display();

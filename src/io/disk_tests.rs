@@ -238,6 +238,88 @@ fn the_directory_is_its_owners_alone_and_no_link_in_it_is_followed() {
 }
 
 #[test]
+fn f137_what_is_no_spool_or_anothers_is_not_taken_and_not_changed() {
+    let refuses = |dir: &Path, why: &str| {
+        let before = fs::metadata(dir).unwrap();
+        let names = || fs::read_dir(dir).unwrap().count();
+        let files = names();
+        let error = Directory::open(dir).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        let after = fs::metadata(dir).unwrap();
+        assert_eq!((after.mode(), names()), (before.mode(), files), "{why}");
+    };
+    let dir = scratch("strangers");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).unwrap();
+    refuses(&dir, "everybody's files (sticky bit)");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(dir.join("thesis.txt"), "mine").unwrap();
+    refuses(&dir, "holds \"thesis.txt\", which is no file of a spool");
+    fs::remove_file(dir.join("thesis.txt")).unwrap();
+    let link = scratch("link");
+    let _there_may_be_none = fs::remove_file(&link);
+    symlink(&dir, &link).unwrap();
+    refuses(&link, "it is a symbolic link");
+    refuses(&link.join(""), "it is a symbolic link");
+    fs::remove_file(&link).unwrap();
+    // Only root may give a directory away.
+    if std::os::unix::fs::chown(&dir, Some(65_534), None).is_ok() {
+        refuses(&dir, "it belongs to user 65534");
+        std::os::unix::fs::chown(&dir, Some(0), None).unwrap();
+    }
+    fs::create_dir(dir.join("lost+found")).unwrap();
+    Directory::open(&dir).unwrap();
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn f157_nothing_is_safe_in_a_directory_that_is_not_where_it_was() {
+    use conduit::journal::event::{Action, DiskErrorKind, FileId, OpId, Stream};
+    let (dir, elsewhere) = (scratch("moved"), scratch("moved-away"));
+    let directory = Arc::new(Directory::open(&dir).unwrap());
+    let poll = mio::Poll::new().unwrap();
+    let bell = Arc::new(Bell::new(poll.registry(), mio::Token(1)).unwrap());
+    let mailbox = Arc::new(Mailbox::new(bell));
+    let disk = Disk::start(directory, Arc::clone(&mailbox)).unwrap();
+    let start = clock::now().mono;
+    let perform = |action: Action| {
+        disk.perform(OpId(1), action);
+        let mut mail = Vec::new();
+        while mail.is_empty() {
+            assert!(clock::now().mono.since(start) < Duration::from_secs(30));
+            mailbox.take(&mut mail);
+            std::thread::yield_now();
+        }
+        mail.remove(0).result.map_err(|error| error.kind)
+    };
+    let [one, two] = [1, 2].map(|number| FileId {
+        stream: Stream::Jobs,
+        number,
+    });
+    let (done, missing) = (Ok(Performed::Done), Err(DiskErrorKind::Missing));
+    assert_eq!(perform(Action::Create { file: one }), done);
+    assert_eq!(perform(Action::Sync { file: one }), done);
+    fs::rename(&dir, &elsewhere).unwrap();
+    assert_eq!(perform(Action::Sync { file: one }), missing, "moved away");
+    assert_eq!(perform(Action::SyncDir), missing);
+    fs::create_dir(&dir).unwrap();
+    assert_eq!(perform(Action::Sync { file: one }), missing, "replaced");
+    fs::remove_dir(&dir).unwrap();
+    fs::rename(&elsewhere, &dir).unwrap();
+    assert_eq!(perform(Action::Create { file: two }), done, "back again");
+    assert_eq!(perform(Action::Sync { file: two }), done);
+    assert_eq!(perform(Action::SyncDir), done);
+    fs::remove_file(dir.join(two.name())).unwrap();
+    assert_eq!(
+        perform(Action::Sync { file: two }),
+        missing,
+        "its file is gone"
+    );
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(perform(Action::Sync { file: one }), missing, "removed");
+}
+
+#[test]
 #[ignore = "a figure: takes a while"]
 fn spool_figures_a_million_pending_jobs_are_read_back() {
     let dir = scratch("million");

@@ -10,6 +10,8 @@ use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -118,6 +120,26 @@ pub fn open_at(dir: BorrowedFd<'_>, name: &str, open: Open) -> io::Result<OwnedF
     })?;
     // SAFETY: the descriptor is new, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a directory, never through a symbolic link.
+///
+/// # Errors
+/// The system's.
+pub fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the path ends with a zero byte and lives until the call is over.
+    let fd = retry(|| unsafe { libc::open(path.as_ptr(), flags) })?;
+    // SAFETY: the descriptor is new, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The user that this process acts as.
+#[must_use]
+pub fn effective_user() -> u32 {
+    // SAFETY: it takes nothing and always succeeds.
+    unsafe { libc::geteuid() }
 }
 
 /// Removes a file of a directory by its name there.
