@@ -94,6 +94,7 @@ impl Sources {
             roots: Arc::default(),
         };
         let settings = loader.settle(&values, &contents.astray);
+        loader.warnings.extend(cramped(&settings));
         match loader.problems.is_empty() {
             true => Ok(Loaded {
                 settings,
@@ -491,6 +492,14 @@ fn add(list: &mut OsString, text: &OsStr) {
         list.push(",");
     }
     list.push(text);
+}
+
+/// What is to be said where both limits of a spool can't hold.
+fn cramped(settings: &Settings) -> Option<String> {
+    let (max, kept) = (settings.max_dead_bytes, settings.journal().dead_bytes());
+    (settings.spool.is_some() && kept < max).then(|| {
+        format!("maxDeadBytes is {max}, but dead letters get a quarter of maxSpoolBytes: {kept} bytes of them are kept")
+    })
 }
 
 #[cfg(test)]

@@ -281,6 +281,7 @@ impl Disk {
             | Action::Write { .. }
             | Action::Sync { .. }
             | Action::SyncDir
+            | Action::SetAside { .. }
             | Action::Delete { .. } => &self.writer,
         };
         inbox.lock().ops.push_back((op, action));
@@ -364,6 +365,14 @@ impl Desk {
                 self.directory.check_place()?;
                 self.directory.sync()?;
             }
+            Action::SetAside { file } => {
+                self.open.retain(|(other, _)| *other != file);
+                let dir = self.directory.handle.as_fd();
+                match sys::rename_at(dir, &file.name(), &file.aside()) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
             Action::Delete { file } => {
                 self.open.retain(|(other, _)| *other != file);
                 match sys::unlink_at(self.directory.handle.as_fd(), &file.name()) {
@@ -443,7 +452,8 @@ fn find_stranger(dir: &Path, data: &Metadata) -> io::Result<Option<String>> {
 }
 
 fn is_of_a_spool(name: &str) -> bool {
-    FileId::parse(name).is_some() || name == LOCK || name == LOST_AND_FOUND
+    let is_file = FileId::parse(name).or_else(|| FileId::parse_aside(name));
+    is_file.is_some() || name == LOCK || name == LOST_AND_FOUND
 }
 
 fn is_same(one: &Metadata, other: &Metadata) -> bool {

@@ -267,6 +267,7 @@ fn f137_what_is_no_spool_or_anothers_is_not_taken_and_not_changed() {
         refuses(&dir, "it belongs to user 65534");
         std::os::unix::fs::chown(&dir, Some(0), None).unwrap();
     }
+    fs::write(dir.join("jobs-0000000003.log.corrupt"), "ours").unwrap();
     fs::create_dir(dir.join("lost+found")).unwrap();
     Directory::open(&dir).unwrap();
     fs::remove_dir_all(dir).unwrap();

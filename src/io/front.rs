@@ -782,7 +782,9 @@ impl Front {
         if self.results.is_gone() {
             return Ended::SinkGone;
         }
-        let all_delivered = is_finished && self.intake.all_delivered();
+        // What was lost may have been a job.
+        let is_whole = self.spool.as_ref().is_none_or(|spool| !spool.is_corrupt());
+        let all_delivered = is_finished && is_whole && self.intake.all_delivered();
         Ended::Finished {
             all_delivered: all_delivered || self.clients.is_some(),
         }

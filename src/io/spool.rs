@@ -78,6 +78,14 @@ impl Opened {
             let places = summary.corrupt_places;
             log::error!("spool: {places} places can't be read");
         }
+        for name in summary.aside.iter().take(CORRUPTIONS_TOLD) {
+            log::error!(
+                "spool: {name} was set aside, for something in it can't be read; it is never deleted"
+            );
+        }
+        if summary.aside.len() > CORRUPTIONS_TOLD {
+            log::error!("spool: {} files were set aside", summary.aside.len());
+        }
         let place = dir.to_string_lossy();
         log::info!(
             "spool {}: {} jobs are left from before, {} dead letters",
@@ -244,6 +252,12 @@ impl Spool {
         }
     }
 
+    /// Whether something that was written could not be read.
+    #[must_use]
+    pub const fn is_corrupt(&self) -> bool {
+        self.corruptions > 0
+    }
+
     /// Jobs that are on disk and have not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -293,7 +307,9 @@ impl Spool {
             }
             Output::LettersDropped { letters } => {
                 self.letters_dropped += u64::from(letters);
-                log::warn!("spool: the oldest {letters} dead letters were dropped (maxDeadBytes)");
+                log::warn!(
+                    "spool: the oldest {letters} dead letters were dropped (maxDeadBytes, or a quarter of the spool)"
+                );
             }
             Output::Corrupt(corruption) => {
                 self.corruptions += 1;
@@ -333,7 +349,9 @@ fn in_words(error: DiskError) -> String {
     match error.kind {
         DiskErrorKind::Full => "it is full",
         DiskErrorKind::Unsupported => "the file system can't do this",
-        DiskErrorKind::Missing => "a file is gone",
+        DiskErrorKind::Missing => {
+            "its directory, or a file in it, was removed or replaced; put the same directory back, or restart"
+        }
         DiskErrorKind::Io => "input/output error",
     }
     .to_owned()

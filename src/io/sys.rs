@@ -142,6 +142,17 @@ pub fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Gives a file of a directory another name there.
+///
+/// # Errors
+/// The system's.
+pub fn rename_at(dir: BorrowedFd<'_>, from: &str, to: &str) -> io::Result<()> {
+    let (from, to) = (CString::new(from)?, CString::new(to)?);
+    let dir = dir.as_raw_fd();
+    // SAFETY: both names end with a zero byte and live until the call is over.
+    retry(|| unsafe { libc::renameat(dir, from.as_ptr(), dir, to.as_ptr()) }).map(drop)
+}
+
 /// Removes a file of a directory by its name there.
 ///
 /// # Errors

@@ -139,6 +139,21 @@ pub(super) struct Setup {
     pub(super) seeds: Seeds,
     pub(super) next_number: u32,
     pub(super) sequence: u64,
+    /// The last file that was made before, 0: none.
+    pub(super) made: u32,
+}
+
+/// What an appender finds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Segments that are there, and where they end, if none of them says it.
+    pub(super) follows: Vec<(u32, u64)>,
+    /// The newest segment, if it can be written on: its number, end and size.
+    pub(super) head: Option<(u32, u64, u64)>,
+    /// Files with nothing but room, newer than all segments, the oldest first.
+    pub(super) adopt: VecDeque<u32>,
+    /// Files that hold nothing, the oldest first.
+    pub(super) scrap: VecDeque<u32>,
 }
 
 /// The writing end.
@@ -147,6 +162,8 @@ pub(super) struct Appender {
     setup: Setup,
     /// The first segment that this appender makes.
     first_number: u32,
+    /// The first segment that this appender writes to; older ones say no key that it gives out.
+    first_written: u32,
     writer: Writer,
     queue: VecDeque<Batch>,
     queued_bytes: usize,
@@ -163,8 +180,17 @@ pub(super) struct Appender {
     spares: VecDeque<u32>,
     /// The segment being made, and its next step.
     making: Option<(u32, Making)>,
-    /// Files that never got as far as a batch.
-    scrap: Vec<u32>,
+    /// Files made before the start that are taken as they are.
+    adopt: VecDeque<u32>,
+    /// Files from before the start that never got as far as a batch.
+    scrap: VecDeque<u32>,
+    /// Files that could not be made.
+    failed: Vec<u32>,
+    /// The file that was made last, and whether this appender has made one.
+    made: u32,
+    has_made: bool,
+    /// Whether room was reserved for the segment being made.
+    is_allocated: bool,
     busy: Option<Busy>,
     /// Ends of segments that no segment says yet.
     follows: Vec<(u32, u64)>,
@@ -185,12 +211,20 @@ struct Trouble {
 }
 
 impl Appender {
-    /// An appender that will begin a segment. `follows`: segments that are there, and where they end, if none
-    /// of them says it. `scrap`: files that hold nothing.
-    pub(super) fn new(setup: Setup, follows: Vec<(u32, u64)>, scrap: Vec<u32>) -> Appender {
+    /// An appender that goes on with what it finds.
+    pub(super) fn new(setup: Setup, found: Found) -> Appender {
+        let Found {
+            follows,
+            head,
+            adopt,
+            scrap,
+        } = found;
+        let head = head.map(|(number, end, size)| Head { number, end, size });
+        let newest = adopt.front().copied().unwrap_or(setup.next_number);
         Appender {
             setup,
             first_number: setup.next_number,
+            first_written: head.map_or(newest, |head| head.number),
             writer: Writer::new(setup.seeds.checksum_start()),
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -198,11 +232,16 @@ impl Appender {
             pushed_bytes: 0,
             due: Instant::FAR_FUTURE,
             flight: None,
-            head: None,
+            head,
             is_head_left: false,
             spares: VecDeque::new(),
             making: None,
+            adopt,
             scrap,
+            failed: Vec::new(),
+            made: setup.made,
+            has_made: false,
+            is_allocated: false,
             busy: None,
             follows,
             said: 0,
@@ -285,16 +324,20 @@ impl Appender {
             });
         }
         // The newest file says which keys were given out, be it empty otherwise: the next one comes first.
-        if self.is_ready()
-            && let Some(number) = self.scrap.pop()
-        {
+        let may_scrap = self.is_ready() || self.scrap.len() > 1;
+        let scrap = match self.failed.pop() {
+            None if may_scrap => self.scrap.pop_front(),
+            failed => failed,
+        };
+        if let Some(number) = scrap {
             self.busy = Some(Busy::Scrapping);
             let file = self.file(number);
             return Some(Action::Delete { file });
         }
         let waiting = self.trouble.filter(|trouble| now < trouble.retry);
         let may_write = waiting.is_none_or(|trouble| !trouble.is_batch);
-        let may_make = (may_make || self.making.is_some()) && waiting.is_none();
+        let is_begun = self.making.is_some() || !self.adopt.is_empty();
+        let may_make = (may_make || is_begun) && waiting.is_none();
         // A step of each in turn: a full disk must not find us without room because there was always a batch.
         if self.is_makings_turn
             && may_make
@@ -386,7 +429,7 @@ impl Appender {
 
     /// Bytes of files that hold no batch yet.
     pub(super) fn spare_bytes(&self) -> u64 {
-        let files = self.spares.len() + usize::from(self.making.is_some());
+        let files = self.spares.len() + self.adopt.len() + usize::from(self.making.is_some());
         self.setup.segment_bytes * files as u64
     }
 
@@ -416,8 +459,8 @@ impl Appender {
     /// Whether a later segment says safely which keys were given out until this one was closed: without that it
     /// must not go. Every file that this appender makes says it of those that were there before.
     pub(super) fn is_followed(&self, number: u32) -> bool {
-        let is_unsaid = || self.follows.iter().any(|(other, _)| *other == number);
-        self.is_ready() && (number < self.first_number || !is_unsaid())
+        let is_said = !self.follows.iter().any(|(other, _)| *other == number);
+        is_said || number < self.first_written && self.has_made && self.is_ready()
     }
 
     /// Whether a segment is there to be written.

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use crate::base::time::Instant;
 use crate::journal::appender::{Haste, Purpose};
-use crate::journal::event::{Action, DiskError, FileId, OpId, Output, Performed, Stream};
+use crate::journal::event::{
+    Action, DiskError, DiskErrorKind, FileId, OpId, Output, Performed, Stream,
+};
 use crate::journal::index::Place;
 use crate::journal::record::{self, REMEMBERED_MAX, Record};
 use crate::journal::scan::{Found, Scanner};
@@ -37,6 +39,9 @@ pub const RETRY: Duration = Duration::from_secs(10);
 
 /// Places of delivered ids that are looked at in one call.
 const PLACES_PER_CALL: u32 = 16 * 1024;
+
+/// Delivered ids that are forgotten before their time in one call.
+const IDS_PER_CALL: u64 = 4_096;
 
 /// Dead letters dropped in one call.
 const LETTERS_PER_CALL: u32 = 1_024;
@@ -155,6 +160,7 @@ impl Journal {
             return;
         }
         if !self.is_worth_cleaning(number) {
+            self.give_way();
             return;
         }
         if oldest.live > 0 {
@@ -165,14 +171,64 @@ impl Journal {
             let scanner = Box::new(Scanner::new(file, oldest.bytes, Some(self.seeds)));
             self.cleaner.task = Task::Copying { scanner, op: None };
             self.read_on();
+        } else if !self.has_room_to_carry(oldest) {
+            if self.is_out_of_room() {
+                self.forget_all_of(number);
+            }
         } else if !oldest.is_carried {
             self.carry(number, 0);
         }
     }
 
+    /// There is no room, and what keeps it may be the memory of delivered ids: the oldest go, as many as it takes to
+    /// make cleaning worth it, if it can be made so.
+    fn give_way(&mut self) {
+        if !self.is_out_of_room() {
+            return;
+        }
+        let (garbage, live) = (self.jobs.shelf.garbage(), self.jobs.shelf.live_bytes());
+        let id = record::REMEMBERED_BYTES as u64;
+        // What is forgotten is garbage, and lives no more.
+        let of_live = live.saturating_sub(garbage).div_ceil(2 * id);
+        let of_segment = (self.settings.segment_bytes / 2).saturating_sub(garbage);
+        let ids = of_live.max(of_segment.div_ceil(id)).max(1);
+        if ids > self.memory.len() as u64 {
+            return;
+        }
+        for _ in 0..ids.min(IDS_PER_CALL) {
+            if let Some(home) = self.memory.forget_oldest() {
+                self.jobs.shelf.drop_remembered(home);
+            }
+        }
+        self.cleaner.disturb();
+        self.is_stale = true;
+    }
+
+    /// Without room even for what a segment remembers, it is forgotten: what has ended goes all the same.
+    fn forget_all_of(&mut self, number: u32) {
+        for place in 0..self.memory.places() as u32 {
+            if self.memory.forget_at(place, number) {
+                self.jobs.shelf.drop_remembered(number);
+            }
+        }
+        self.is_stale = true;
+    }
+
+    fn has_room_to_carry(&self, segment: Segment) -> bool {
+        let bytes = u64::from(segment.remembered) * (record::REMEMBERED_BYTES as u64 + 1);
+        let needed = self.room_for_ends() + self.room_lost() + bytes;
+        segment.is_carried || self.jobs.appender.room() >= needed
+    }
+
+    /// Whether no segment more can be made, and one is wanted.
+    fn is_out_of_room(&self) -> bool {
+        let is_full = self.jobs.appender.trouble() == Some(DiskErrorKind::Full);
+        is_full || !self.may_make() && self.jobs.appender.room() < self.room_wanted()
+    }
+
     /// The oldest dead letters go if there are too many.
     fn choose_dead(&mut self) -> bool {
-        if self.settings.max_dead_bytes == 0 {
+        if self.settings.dead_bytes() == 0 {
             self.dead.appender.leave_head();
         }
         let head = self.dead.appender.head();
@@ -212,7 +268,7 @@ impl Journal {
 
     fn has_too_many_letters(&self) -> bool {
         let unsynced = self.dead.appender.unsynced_bytes() as u64;
-        self.dead.shelf.bytes() + unsynced > self.settings.max_dead_bytes
+        self.dead.shelf.bytes() + unsynced > self.settings.dead_bytes()
     }
 
     fn drop_letters(&mut self, segment: Segment) {
@@ -230,7 +286,12 @@ impl Journal {
     fn delete(&mut self, stream: Stream, number: u32) {
         let file = FileId { stream, number };
         self.cleaner.task = Task::Deleting { file };
-        self.perform(Owner::Cleaner, Action::Delete { file });
+        let segment = self.log_mut(stream).shelf.get_mut(number);
+        let action = match segment.is_some_and(|segment| segment.is_rotten) {
+            true => Action::SetAside { file },
+            false => Action::Delete { file },
+        };
+        self.perform(Owner::Cleaner, action);
     }
 
     fn is_worth_cleaning(&mut self, oldest: u32) -> bool {
@@ -238,8 +299,7 @@ impl Journal {
         let live = self.jobs.shelf.live_bytes();
         let segment = self.settings.segment_bytes;
         let is_idle = self.now >= self.last_submit + IDLE;
-        let is_short = self.jobs.appender.trouble().is_some()
-            || (!self.may_make() && self.jobs.appender.room() < self.room_wanted());
+        let is_short = self.jobs.appender.trouble().is_some() || self.is_out_of_room();
         if is_idle || is_short {
             let newest = self.jobs.shelf.newest();
             let to = *self.cleaner.quiet_to.get_or_insert(newest);
@@ -258,9 +318,11 @@ impl Journal {
             self.copied(file.number);
             return;
         };
-        let ends = self.index.len() as u64 * record::DONE_BYTES as u64;
         let log = &self.jobs.appender;
-        if log.unsynced_bytes() >= LAZY_BYTES_MAX || log.room() < ends + u64::from(bytes) {
+        let oldest = self.jobs.shelf.oldest();
+        let live = oldest.map_or(0, |oldest| oldest.live_bytes);
+        let needed = self.room_for_ends() + self.room_lost() + live.min(u64::from(bytes));
+        if log.unsynced_bytes() >= LAZY_BYTES_MAX || log.room() < needed {
             return;
         }
         let action = Action::Read {
@@ -282,6 +344,7 @@ impl Journal {
             jobs,
             status,
             now,
+            dirty,
             ..
         } = self;
         scanner.feed(bytes, &mut |found| {
@@ -306,10 +369,10 @@ impl Journal {
                 jobs.appender.push_raw(*now, bytes, purpose);
                 status.copied += 1;
                 // How far it is stands in a segment that will go as well.
-                if let Some(attempt) = index.attempt(slot).cloned() {
-                    let key = job.key;
-                    let record = Record::Attempted { key, attempt };
-                    jobs.appender.push(*now, Haste::Lazy, &record, None);
+                if let Some(attempt) = index.attempt(slot).cloned()
+                    && index.set_attempt(slot, attempt)
+                {
+                    dirty.push_back(job.key);
                 }
             }
         });
@@ -346,7 +409,7 @@ impl Journal {
         }
         drop(at_home);
         self.cleaner.task = Task::Carrying { segment, from: to };
-        if to as usize >= self.memory.len() {
+        if to as usize >= self.memory.places() {
             self.cleaner.task = Task::Idle;
             if let Some(segment) = self.jobs.shelf.get_mut(segment) {
                 segment.is_carried = true;

@@ -9,6 +9,9 @@ use crate::base::finder::Finder;
 use crate::journal::event::Identity;
 use crate::journal::record::Delivered;
 
+/// The home of what is not remembered: segments are counted from 1.
+const NOWHERE: u32 = 0;
+
 /// The last delivered ids.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -17,6 +20,9 @@ pub(super) struct Memory {
     limit: usize,
     /// The oldest place, once the ring is full.
     oldest: usize,
+    /// Places from there on whose ids were forgotten before their time: they have no home.
+    vacant: usize,
+    known: usize,
     next_order: u64,
 }
 
@@ -34,6 +40,8 @@ impl Memory {
             finder: Finder::new(),
             limit,
             oldest: 0,
+            vacant: 0,
+            known: 0,
             next_order: 0,
         }
     }
@@ -95,12 +103,49 @@ impl Memory {
 
     /// Every id's home.
     pub(super) fn homes(&self) -> impl Iterator<Item = u32> {
-        self.ring.iter().map(|remembered| remembered.home)
+        let homes = self.ring.iter().map(|remembered| remembered.home);
+        homes.filter(|home| *home != NOWHERE)
     }
 
-    /// Places in use.
+    /// Ids that are remembered.
     pub(super) fn len(&self) -> usize {
+        self.known
+    }
+
+    /// Places, in use or not.
+    pub(super) fn places(&self) -> usize {
         self.ring.len()
+    }
+
+    /// Forgets the oldest id before its time, and says what its home was.
+    pub(super) fn forget_oldest(&mut self) -> Option<u32> {
+        while self.vacant < self.ring.len() {
+            let place = (self.oldest + self.vacant) % self.ring.len();
+            self.vacant += 1;
+            if let Some(home) = self.vacate(place) {
+                return Some(home);
+            }
+        }
+        None
+    }
+
+    /// Forgets the id in `place` before its time, if it is at home in `home`.
+    pub(super) fn forget_at(&mut self, place: u32, home: u32) -> bool {
+        let is_here = self.ring[place as usize].home == home;
+        is_here && self.vacate(place as usize).is_some()
+    }
+
+    fn vacate(&mut self, place: usize) -> Option<u32> {
+        let ring = &self.ring;
+        let home = ring[place].home;
+        if home == NOWHERE {
+            return None;
+        }
+        self.finder
+            .remove(place as u32, |place| ring[place as usize].delivered.id[0]);
+        self.ring[place].home = NOWHERE;
+        self.known -= 1;
+        Some(home)
     }
 
     fn put(&mut self, remembered: Remembered) -> Option<u32> {
@@ -114,12 +159,12 @@ impl Memory {
         } else {
             let place = self.oldest;
             self.oldest = (place + 1) % self.limit;
-            let ring = &self.ring;
-            self.finder
-                .remove(place as u32, |place| ring[place as usize].delivered.id[0]);
-            let old = std::mem::replace(&mut self.ring[place], remembered);
-            (place, Some(old.home))
+            let forgotten = self.vacate(place);
+            self.vacant = self.vacant.saturating_sub(1);
+            self.ring[place] = remembered;
+            (place, forgotten)
         };
+        self.known += 1;
         let ring = &self.ring;
         self.finder
             .insert(place as u32, |place| ring[place as usize].delivered.id[0]);
@@ -183,6 +228,28 @@ mod tests {
         assert_eq!(memory.get([4, 0]), None);
         let memory = Memory::load(9, found, 0);
         assert_eq!(memory.homes().collect::<Vec<_>>(), [3, 1, 1]);
+    }
+
+    #[test]
+    fn f150_the_oldest_are_forgotten_before_their_time() {
+        let mut memory = Memory::new(4);
+        for n in 0..6 {
+            memory.push([n, 0], [n, 9], n as u32 + 1);
+        }
+        assert_eq!(memory.forget_oldest(), Some(3));
+        assert_eq!(memory.forget_oldest(), Some(4));
+        assert_eq!((memory.len(), memory.get([3, 0])), (2, None));
+        assert_eq!(memory.get([4, 0]), Some([4, 9]));
+        // The places are taken again before another id is forgotten.
+        assert_eq!(memory.push([6, 0], [6, 9], 7).1, None);
+        assert_eq!(memory.push([7, 0], [7, 9], 8).1, None);
+        assert_eq!(memory.push([8, 0], [8, 9], 9).1, Some(5));
+        assert_eq!(memory.len(), 4);
+        let forgotten = std::iter::from_fn(|| memory.forget_oldest());
+        assert_eq!(forgotten.collect::<Vec<_>>(), [6, 7, 8, 9]);
+        assert_eq!((memory.len(), memory.homes().count()), (0, 0));
+        assert_eq!(memory.push([9, 0], [9, 9], 10).1, None);
+        assert_eq!(memory.get([9, 0]), Some([9, 9]));
     }
 
     #[test]

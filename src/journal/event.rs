@@ -15,6 +15,9 @@ pub use crate::wire::spool::{
     Refusal, SourceKind, Submission, Verdict,
 };
 
+/// What the names of files that were set aside end in.
+const ASIDE: &str = ".corrupt";
+
 /// Which of the two logs a file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
@@ -72,6 +75,11 @@ pub enum Action {
     SyncDir,
     /// Remove the file; done also where there is none.
     Delete {
+        /// Which.
+        file: FileId,
+    },
+    /// Give the file its name for what can't be read ([`FileId::aside`]), under which nobody touches it.
+    SetAside {
         /// Which.
         file: FileId,
     },
@@ -195,7 +203,7 @@ pub enum Output {
         /// Which log.
         stream: Stream,
     },
-    /// The oldest dead letters were dropped, for there were more than `maxDeadBytes` of them.
+    /// The oldest dead letters were dropped, for there were more of them than may be kept.
     LettersDropped {
         /// How many.
         letters: u32,
@@ -218,6 +226,18 @@ impl FileId {
     #[must_use]
     pub fn name(self) -> String {
         self.to_string()
+    }
+
+    /// The name under which it is kept when something in it can't be read.
+    #[must_use]
+    pub fn aside(self) -> String {
+        format!("{self}{ASIDE}")
+    }
+
+    /// The file that has this name since it was set aside.
+    #[must_use]
+    pub fn parse_aside(name: &str) -> Option<FileId> {
+        FileId::parse(name.strip_suffix(ASIDE)?)
     }
 
     /// The file of this name; `None` if it is none of ours.
@@ -269,7 +289,10 @@ mod tests {
         };
         assert_eq!(file.name(), "dead-0000000007.log");
         assert_eq!(FileId::parse("dead-0000000007.log"), Some(file));
+        assert_eq!(FileId::parse_aside(&file.aside()), Some(file));
+        assert_eq!(FileId::parse_aside("lock.corrupt"), None);
         for name in [
+            "dead-0000000007.log.corrupt",
             "lock",
             "jobs-7.log",
             "jobs-+000000007.log",

@@ -77,6 +77,9 @@ const SEGMENTS_MIN: u64 = 16;
 /// Smaller they are not made.
 const SEGMENT_BYTES_MIN: u64 = 16 * 1024;
 
+/// Dead letters take one byte in so many of what a spool may take, at most.
+pub const DEAD_PART: u64 = 4;
+
 /// Room kept for what is neither a job nor its end.
 const ROOM_MIN: u64 = 4096;
 
@@ -93,6 +96,8 @@ pub struct Settings {
     pub remembered: usize,
     /// No job is due later than this after a start.
     pub max_wait: Duration,
+    /// Bytes of the disk, where it is known ([`Settings::fitting`]).
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for Settings {
@@ -103,6 +108,7 @@ impl Default for Settings {
             max_dead_bytes: 256 * 1024 * 1024,
             remembered: 100_000,
             max_wait: Duration::from_secs(3600),
+            disk_bytes: None,
         }
     }
 }
@@ -110,7 +116,7 @@ impl Default for Settings {
 impl Settings {
     /// Bytes of a segment of dead letters: sixteen of them at most, so that a sixteenth of the letters goes at once.
     const fn dead_segment_bytes(&self) -> u64 {
-        let bytes = self.max_dead_bytes / 16;
+        let bytes = self.dead_bytes() / 16;
         if bytes < 4 * HEADER_BYTES as u64 {
             return 4 * HEADER_BYTES as u64;
         }
@@ -118,6 +124,35 @@ impl Settings {
             return 16 * 1024 * 1024;
         }
         bytes
+    }
+
+    /// Bytes that all files may take; of a disk, the file system needs some itself.
+    const fn all_bytes(&self) -> Option<u64> {
+        match (self.max_spool_bytes, self.disk_bytes) {
+            (Some(max), Some(disk)) if max < disk - disk / 16 => Some(max),
+            (_, Some(disk)) => Some(disk - disk / 16),
+            (max, None) => max,
+        }
+    }
+
+    /// Bytes of dead letters that are kept: they never take more than a [`DEAD_PART`] of what there is, so that jobs
+    /// can come whatever has died.
+    #[must_use]
+    pub const fn dead_bytes(&self) -> u64 {
+        match self.all_bytes() {
+            Some(all) if all / DEAD_PART < self.max_dead_bytes => all / DEAD_PART,
+            _ => self.max_dead_bytes,
+        }
+    }
+
+    /// Bytes that are left to jobs beside dead letters: those there are, and those there may be.
+    fn job_bytes(&self, dead: u64) -> Option<u64> {
+        let reserved = match self.dead_bytes() {
+            0 => 0,
+            bytes => bytes + 2 * self.dead_segment_bytes(),
+        };
+        let all = self.all_bytes()?;
+        Some(all.saturating_sub(reserved.max(dead)))
     }
 
     /// The same with segments of which a good number has room in `capacity`, the bytes of the disk, and in
@@ -130,6 +165,7 @@ impl Settings {
         let bytes = (room / SEGMENTS_MIN).max(SEGMENT_BYTES_MIN);
         Settings {
             segment_bytes: bytes.min(self.segment_bytes),
+            disk_bytes: (capacity < u64::MAX).then_some(capacity),
             ..self
         }
     }
@@ -424,7 +460,7 @@ impl Journal {
     /// Whether everything that was said is safe.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.dirty.is_empty()
+        (self.dirty.is_empty() || !self.has_room_for_attempts())
             && self.dying.is_empty()
             && self.jobs.appender.unsynced_bytes() == 0
             && self.dead.appender.unsynced_bytes() == 0
@@ -509,7 +545,7 @@ impl Journal {
                 self.end(slot, Some(order));
             }
             How::Ended => self.end(slot, None),
-            How::Dead(_) if self.settings.max_dead_bytes == 0 => self.end(slot, None),
+            How::Dead(_) if self.settings.dead_bytes() == 0 => self.end(slot, None),
             How::Dead(letter) => {
                 self.index.set_dying(slot);
                 self.dying.insert(key, entry.id, letter);
@@ -587,7 +623,8 @@ impl Journal {
 
     fn write_attempts(&mut self) {
         for _ in 0..ATTEMPTS_PER_CALL {
-            if self.jobs.appender.unsynced_bytes() >= LAZY_BYTES_MAX {
+            let is_behind = self.jobs.appender.unsynced_bytes() >= LAZY_BYTES_MAX;
+            if is_behind || !self.has_room_for_attempts() {
                 return;
             }
             let Some(key) = self.dirty.pop_front() else {
@@ -633,13 +670,27 @@ impl Journal {
     /// Whether there is something to do at once.
     fn has_more(&self) -> bool {
         let is_lazy_open = self.jobs.appender.unsynced_bytes() < LAZY_BYTES_MAX;
-        !self.dirty.is_empty() && is_lazy_open || self.cleaner.has_more()
+        let may_write = is_lazy_open && self.has_room_for_attempts();
+        !self.dirty.is_empty() && may_write || self.cleaner.has_more()
+    }
+
+    /// Attempts must not take the room that is kept for ends: without them a job is only tried once more.
+    fn has_room_for_attempts(&self) -> bool {
+        self.jobs.appender.room() >= self.room_kept() + record::ATTEMPTED_BYTES_MAX as u64
     }
 
     /// Room that jobs may not take: for the end of every job, and for what must be copied to make room.
     fn room_kept(&self) -> u64 {
-        let ends = self.index.len() as u64 * record::DONE_BYTES as u64;
-        ends + self.settings.segment_bytes + ROOM_MIN
+        self.room_for_ends() + self.settings.segment_bytes + self.room_lost() + ROOM_MIN
+    }
+
+    fn room_for_ends(&self) -> u64 {
+        self.index.len() as u64 * record::DONE_BYTES as u64
+    }
+
+    /// Room at a segment's end that the next batch may not fit.
+    const fn room_lost(&self) -> u64 {
+        self.settings.segment_bytes / 4
     }
 
     fn room_wanted(&self) -> u64 {
@@ -647,11 +698,12 @@ impl Journal {
     }
 
     fn may_make(&self) -> bool {
-        let Some(max) = self.settings.max_spool_bytes else {
+        let Some(max) = self.settings.job_bytes(self.dead.shelf.bytes()) else {
             return true;
         };
+        let bytes = self.jobs.shelf.bytes() + self.jobs.appender.spare_bytes();
         // One there must be, or nothing could be said to have ended.
-        !self.is_ready() || self.status().file_bytes + self.settings.segment_bytes <= max
+        !self.is_ready() || bytes + self.settings.segment_bytes <= max
     }
 
     fn log_mut(&mut self, stream: Stream) -> &mut Log {

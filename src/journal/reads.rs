@@ -108,6 +108,7 @@ impl Journal {
         if record.is_none() {
             let place = self.whereabouts(key);
             let offset = place.map_or(0, |(_, place)| u64::from(place.offset));
+            self.log_mut(file.stream).shelf.set_rotten(file.number);
             self.outputs
                 .push_back(Output::Corrupt(Corruption { file, offset }));
         }

@@ -30,6 +30,10 @@ pub(super) const UID_BYTES: usize = 4;
 /// Bytes of a [`Record::Done`].
 pub(super) const DONE_BYTES: usize = PREFIX_BYTES + 1 + 8 + 1 + 8;
 
+/// Bytes of a [`Record::Attempted`] at most.
+pub(super) const ATTEMPTED_BYTES_MAX: usize =
+    PREFIX_BYTES + 1 + 8 + 4 + 8 + 2 + 1 + 2 + MESSAGE_BYTES_MAX;
+
 /// Ids in one [`Record::Remembered`] at most.
 pub(super) const REMEMBERED_MAX: usize = 1_000;
 

@@ -13,12 +13,12 @@
 //!
 //! Not here: how one file is read (`scan`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use crate::base::rng::Rng;
 use crate::base::time::Now;
-use crate::journal::appender::{Appender, Setup};
+use crate::journal::appender::{self, Appender, Setup};
 use crate::journal::cleaner::Cleaner;
 use crate::journal::delivered::{Memory, keep_last};
 use crate::journal::dying::Dying;
@@ -72,6 +72,8 @@ pub struct Summary {
     pub corruptions: Vec<Corruption>,
     /// How many there are.
     pub corrupt_places: usize,
+    /// Names of files that were set aside before, for something in them can't be read.
+    pub aside: Vec<String>,
 }
 
 /// The machine that reads.
@@ -113,8 +115,12 @@ struct Books {
     ends: BTreeMap<FileId, u64>,
     /// Where others say that they end.
     said: BTreeMap<FileId, u64>,
-    /// Files without a batch.
+    /// Files without a batch, and with bytes behind their end.
     empty: Vec<FileId>,
+    torn: BTreeSet<FileId>,
+    /// Files with something in them that can't be read: never deleted.
+    rotten: BTreeSet<FileId>,
+    headers: BTreeMap<FileId, Header>,
 }
 
 impl Recovery {
@@ -125,7 +131,16 @@ impl Recovery {
         files: impl IntoIterator<Item = (&'a str, u64)>,
         rng: &mut Rng,
     ) -> Recovery {
-        let files = files.into_iter();
+        let all: Vec<(&str, u64)> = files.into_iter().collect();
+        let aside = all.iter().filter_map(|(name, _)| FileId::parse_aside(name));
+        let aside: Vec<FileId> = aside.collect();
+        let mut books = Books::new(settings.remembered, [rng.next_u64(), rng.next_u64()]);
+        for file in &aside {
+            // No other file may ever want that name.
+            let newest = &mut books.numbers[file.stream as usize];
+            *newest = (*newest).max(file.number);
+        }
+        let files = all.into_iter();
         let mut files: Vec<(FileId, u64)> = files
             .filter_map(|(name, bytes)| Some((FileId::parse(name)?, bytes)))
             .collect();
@@ -141,8 +156,11 @@ impl Recovery {
             op: None,
             next_op: 0,
             unusable: None,
-            books: Books::new(settings.remembered, [rng.next_u64(), rng.next_u64()]),
-            summary: Summary::default(),
+            books,
+            summary: Summary {
+                aside: aside.into_iter().map(FileId::aside).collect(),
+                ..Summary::default()
+            },
         }
     }
 
@@ -222,6 +240,9 @@ impl Recovery {
         for corruption in self.books.missing() {
             self.corrupt(corruption);
         }
+        for corruption in self.books.unmade() {
+            self.corrupt(corruption);
+        }
         let seeds = self.seeds.unwrap_or(self.new_seeds);
         let mut summary = self.summary;
         let journal = self.books.into_journal(self.settings, seeds, now);
@@ -269,6 +290,7 @@ impl Recovery {
             vec![0; wanted as usize]
         });
         let mut corrupt = Vec::new();
+        let mut is_odd = false;
         let (books, unusable) = (&mut self.books, &mut self.unusable);
         scanner.feed(&bytes, &mut |found| match found {
             Found::Header(HeaderRead::Unknown { version }) => {
@@ -276,8 +298,10 @@ impl Recovery {
             }
             Found::Header(HeaderRead::Good(header)) => {
                 books.next_key = books.next_key.max(header.next_key);
+                books.headers.insert(file, header);
             }
-            Found::Header(HeaderRead::Bad) => {}
+            // What does not even begin as a header does was no file of ours, or is one no more.
+            Found::Header(HeaderRead::Bad) => is_odd = !Header::may_be_torn(&bytes),
             Found::Record {
                 offset,
                 bytes,
@@ -285,6 +309,10 @@ impl Recovery {
             } => books.enter(file, offset, bytes.len(), record),
             Found::Corrupt { offset } => corrupt.push(Corruption { file, offset }),
         });
+        // One whose batches can be read is told by them.
+        if is_odd && scanner.tail().batches == 0 {
+            corrupt.push(Corruption { file, offset: 0 });
+        }
         self.scanner = Some(scanner);
         for corruption in corrupt {
             self.corrupt(corruption);
@@ -306,6 +334,9 @@ impl Recovery {
         }
         self.unsynced.push_back(file);
         self.books.ends.insert(file, tail.end);
+        if tail.torn.is_some() {
+            self.books.torn.insert(file);
+        }
         if tail.batches == 0 {
             self.books.empty.push(file);
         }
@@ -314,6 +345,7 @@ impl Recovery {
     }
 
     fn corrupt(&mut self, corruption: Corruption) {
+        self.books.rotten.insert(corruption.file);
         self.summary.corrupt_places += 1;
         if self.summary.corruptions.len() < CORRUPTIONS_MAX {
             self.summary.corruptions.push(corruption);
@@ -338,6 +370,9 @@ impl Books {
             ends: BTreeMap::new(),
             said: BTreeMap::new(),
             empty: Vec::new(),
+            torn: BTreeSet::new(),
+            rotten: BTreeSet::new(),
+            headers: BTreeMap::new(),
         }
     }
 
@@ -485,6 +520,39 @@ impl Books {
         .collect()
     }
 
+    /// Files that were made once, as those say that were made after them, and aren't what they were then.
+    fn unmade(&self) -> Vec<Corruption> {
+        let after = self.headers.iter().map(|(file, header)| FileId {
+            number: header.after,
+            ..*file
+        });
+        let made: BTreeSet<FileId> = after.collect();
+        let told = |file: &FileId| self.rotten.contains(file);
+        let there = self.ends.iter().filter(|(file, _)| !told(file));
+        there
+            .filter_map(|(&file, &end)| {
+                let was_used = || !self.empty.contains(&file);
+                let offset = match self.headers.get(&file) {
+                    None if made.contains(&file) => 0,
+                    // It was cut: what stood there is gone.
+                    Some(header) if made.contains(&file) || was_used() => {
+                        (self.size(file) < header.bytes).then_some(end)?
+                    }
+                    Some(_) | None => return None,
+                };
+                Some(Corruption { file, offset })
+            })
+            .collect()
+    }
+
+    fn size(&self, file: FileId) -> u64 {
+        let shelf = match file.stream {
+            Stream::Jobs => &self.jobs,
+            Stream::Dead => &self.dead,
+        };
+        shelf.get(file.number).map_or(0, |segment| segment.bytes)
+    }
+
     fn into_journal(mut self, settings: Settings, seeds: Seeds, now: Now) -> Journal {
         let segment_bytes = settings.segment_bytes;
         let jobs = self.appender(Stream::Jobs, segment_bytes, seeds);
@@ -538,6 +606,8 @@ impl Books {
     }
 
     fn appender(&mut self, stream: Stream, segment_bytes: u64, seeds: Seeds) -> Appender {
+        let mut made = self.headers.keys().rev();
+        let made = made.find(|file| file.stream == stream);
         let setup = Setup {
             stream,
             segment_bytes,
@@ -545,19 +615,74 @@ impl Books {
             seeds,
             next_number: self.numbers[stream as usize] + 1,
             sequence: self.sequences[stream as usize],
+            made: made.map_or(0, |file| file.number),
         };
         let of_stream = |file: &FileId| file.stream == stream;
         let ends = self.ends.iter().filter(|(file, _)| of_stream(file));
-        let follows = ends
-            .filter(|(file, _)| !self.said.contains_key(file) && !self.empty.contains(file))
+        let with_batches = ends.filter(|(file, _)| !self.empty.contains(file));
+        let head = self.head(stream);
+        let is_over = |file: &FileId| head.is_none_or(|(number, ..)| number != file.number);
+        let follows = with_batches
+            .filter(|(file, _)| !self.said.contains_key(file) && is_over(file))
             .map(|(file, end)| (file.number, *end))
             .collect();
-        let scrap = self.empty.iter().filter(|file| of_stream(file));
-        let scrap: Vec<u32> = scrap.map(|file| file.number).collect();
-        for number in &scrap {
-            self.shelf(stream).take(*number);
+        let empty = self.empty.iter().copied();
+        let empty: Vec<FileId> = empty
+            .filter(|file| of_stream(file) && !self.rotten.contains(file))
+            .collect();
+        let rooms: Vec<FileId> = empty
+            .iter()
+            .copied()
+            .filter(|it| self.is_room(*it, segment_bytes))
+            .collect();
+        for file in &empty {
+            self.shelf(stream).take(file.number);
         }
-        Appender::new(setup, follows, scrap)
+        let rotten: Vec<FileId> = self.rotten.iter().copied().filter(of_stream).collect();
+        for file in rotten {
+            self.shelf(stream).set_rotten(file.number);
+        }
+        let newest = self.shelf(stream).newest();
+        let (adopt, scrap): (Vec<FileId>, Vec<FileId>) = empty
+            .into_iter()
+            .partition(|file| file.number > newest && rooms.contains(file));
+        Appender::new(
+            setup,
+            appender::Found {
+                follows,
+                head,
+                adopt: adopt.iter().map(|file| file.number).collect(),
+                scrap: scrap.iter().map(|file| file.number).collect(),
+            },
+        )
+    }
+
+    /// The newest segment, if it can be written on: the room that it has was kept for what must be written when all
+    /// else is full.
+    fn head(&self, stream: Stream) -> Option<(u32, u64, u64)> {
+        if stream == Stream::Dead {
+            return None;
+        }
+        let mut used = self
+            .ends
+            .iter()
+            .rev()
+            .filter(|(file, _)| file.stream == stream);
+        let (&file, &end) =
+            used.find(|(file, _)| !self.empty.contains(file) || self.rotten.contains(file))?;
+        let is_whole = self.headers.contains_key(&file)
+            && !self.torn.contains(&file)
+            && !self.rotten.contains(&file)
+            && !self.said.contains_key(&file);
+        is_whole.then(|| (file.number, end, self.size(file).max(end)))
+    }
+
+    /// Whether the file holds room for a segment, and nothing else.
+    fn is_room(&self, file: FileId, segment_bytes: u64) -> bool {
+        file.stream == Stream::Jobs
+            && self.headers.contains_key(&file)
+            && !self.torn.contains(&file)
+            && self.size(file) == segment_bytes
     }
 }
 

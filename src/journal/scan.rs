@@ -357,6 +357,8 @@ mod tests {
             file,
             next_key: 0,
             seeds,
+            after: 0,
+            bytes: 0,
         };
         let batch = |sequence: u64, key: u64| {
             let mut records = Vec::new();

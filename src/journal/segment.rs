@@ -1,7 +1,8 @@
 //! A segment: one file of a log. A header, then batches of records, then zeros where room was reserved.
 //!
 //! ```text
-//! header  magic 8 | version u32 | stream u8, 0 0 0 | number u32 | 0 u32 | next key u64 | seeds 32 | 0 × 28 | CRC-32
+//! header  magic 8 | version u32 | stream u8, 0 0 0 | number u32 | after u32 | next key u64 | seeds 32
+//!         | bytes u64 | 0 × 20 | CRC-32
 //! batch   magic 4 | sequence u64 | bytes of records u32 | CRC-32 | records …
 //! ```
 //! A batch is what one write and one sync make safe. Its magic holds bytes that no UTF-8 text holds, so no job
@@ -36,6 +37,10 @@ pub(super) struct Header {
     /// No job was named beyond this when the file was made.
     pub(super) next_key: u64,
     pub(super) seeds: Seeds,
+    /// The file that was made before this one, whose header was safe then; 0: none, or nobody knows.
+    pub(super) after: u32,
+    /// Bytes that were reserved for the file; 0: none.
+    pub(super) bytes: u64,
 }
 
 /// What stands where a header should.
@@ -51,12 +56,23 @@ pub(super) enum HeaderRead {
 }
 
 impl Header {
+    /// Whether these first bytes of a file may be a header that was not written to its end, in a file that holds
+    /// nothing else.
+    pub(super) fn may_be_torn(bytes: &[u8]) -> bool {
+        let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+        let rest = &bytes[header.len()..];
+        let fits = |(byte, magic): (&u8, &u8)| *byte == 0 || byte == magic;
+        header.iter().zip(&MAGIC).all(fits) && rest.iter().all(|byte| *byte == 0)
+    }
+
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12] = self.file.stream as u8;
         bytes[16..20].copy_from_slice(&self.file.number.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.after.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.bytes.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.next_key.to_le_bytes());
         bytes[32..64].copy_from_slice(&self.seeds.to_bytes());
         let checksum = crc32fast::hash(&bytes[..HEADER_BYTES - 4]);
@@ -94,6 +110,8 @@ impl Header {
             file,
             next_key,
             seeds: Seeds::from_bytes(&seeds),
+            after: u32_at(20),
+            bytes: u64::from(u32_at(64)) | u64::from(u32_at(68)) << 32,
         })
     }
 }
@@ -160,6 +178,8 @@ mod tests {
             file: FILE,
             next_key: 1 << 33 | 5,
             seeds: Seeds::generate(&mut Rng::from_seed([2; 32])),
+            after: 2,
+            bytes: 1 << 33 | 7,
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Segment {
     pub(super) is_copied: bool,
     /// All delivered ids have been written down elsewhere.
     pub(super) is_carried: bool,
+    /// Something in it can't be read: it is never deleted.
+    pub(super) is_rotten: bool,
 }
 
 impl Shelf {
@@ -84,12 +86,27 @@ impl Shelf {
         self.segments.front().copied()
     }
 
+    pub(super) fn get(&self, number: u32) -> Option<&Segment> {
+        let place = self
+            .segments
+            .binary_search_by_key(&number, |segment| segment.number)
+            .ok()?;
+        self.segments.get(place)
+    }
+
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Segment> {
         let place = self
             .segments
             .binary_search_by_key(&number, |segment| segment.number)
             .ok()?;
         self.segments.get_mut(place)
+    }
+
+    /// Something in the segment can't be read.
+    pub(super) fn set_rotten(&mut self, number: u32) {
+        if let Some(segment) = self.get_mut(number) {
+            segment.is_rotten = true;
+        }
     }
 
     pub(super) fn add_live(&mut self, number: u32, bytes: u32) {

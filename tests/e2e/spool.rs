@@ -11,7 +11,7 @@ use crate::harness::feed::{line, plain};
 use crate::harness::gate::Gate;
 use crate::harness::servers::Sink;
 use crate::harness::socket::{Client, Daemon, wait_until_it_listens};
-use crate::harness::{TempDir, free_port, is_root, wait_for};
+use crate::harness::{TempDir, free_port, is_installed, is_root, wait_for};
 
 fn flags(dir: &Path) -> [&OsStr; 2] {
     [OsStr::new("--spool"), dir.as_os_str()]
@@ -226,4 +226,52 @@ fn a_dead_receivers_jobs_wait_on_disk_and_hold_back_nobody() {
     assert_eq!(kept.len(), 500);
     assert!(kept.iter().all(|line| line.ends_with(" kept")), "{kept:?}");
     assert_eq!(daemon.run.finish().status, Some(0));
+}
+
+#[test]
+fn f153_a_rotten_segment_is_told_kept_and_costs_the_exit_status() {
+    let (gate, dir) = (Gate::start(), TempDir::new());
+    let spool = dir.join("spool");
+    let mut run = Run::local(&flags(&spool));
+    run.write(&plain("a", &gate.url()));
+    gate.wait_for_requests(1);
+    run.process().signal("KILL");
+    run.finish();
+    let name = "jobs-0000000001.log";
+    let bytes = std::fs::metadata(spool.join(name))
+        .expect("a segment")
+        .len();
+    let text = vec![b'a'; usize::try_from(bytes).expect("it fits memory")];
+    std::fs::write(spool.join(name), &text).expect("it is ours");
+    let finished = again(&spool);
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    let told = format!("ERROR spool: {name}: can't be read from byte 0 on");
+    assert!(finished.stderr.contains(&told), "{}", finished.stderr);
+    let aside = spool.join(format!("{name}.corrupt"));
+    let kept = std::fs::read(spool.join(name)).or_else(|_| std::fs::read(aside));
+    assert!(kept.expect("it is kept") == text, "as it was");
+}
+
+#[test]
+fn f141_a_file_system_that_syncs_no_directory_is_told_of_once_and_used() {
+    if !is_installed("strace", "strace") {
+        return;
+    }
+    let (sink, dir) = (Sink::start(1, &[]), TempDir::new());
+    for errno in ["EINVAL", "EBADF"] {
+        let spool = dir.join(errno);
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"]);
+        command.arg("-e").arg(format!("inject=fsync:error={errno}"));
+        command
+            .arg(CONDUIT)
+            .arg("run")
+            .args(LOCAL)
+            .args(flags(&spool));
+        let finished = Run::start(&mut command).feed(plain(errno, &sink.urls[0]).into());
+        assert!(finished.of(errno).is_delivered(), "{}", finished.stderr);
+        assert_eq!(finished.status, Some(0));
+        let told = finished.stderr.matches("can't sync a directory").count();
+        assert_eq!(told, 1, "{}", finished.stderr);
+    }
 }

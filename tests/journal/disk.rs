@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     /// Names that a crash would bring back, with their files, and names that it may take.
     deleted: BTreeMap<FileId, File>,
     created: Vec<FileId>,
+    /// Under their other names.
+    aside: BTreeMap<FileId, File>,
     pub(crate) peak_bytes: u64,
 }
 
@@ -53,17 +55,17 @@ const BROKEN: DiskError = DiskError {
 
 impl Disk {
     pub(crate) fn files(&self) -> Vec<(String, u64)> {
-        let files = self.files.iter();
+        let files = self.files.iter().map(|(file, it)| (file.name(), it));
+        let aside = self.aside.iter().map(|(file, it)| (file.aside(), it));
         files
-            .map(|(file, it)| (file.name(), it.seen.len() as u64))
+            .chain(aside)
+            .map(|(name, it)| (name, it.seen.len() as u64))
             .collect()
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         let files = self.files.values().chain(self.deleted.values());
-        files
-            .map(|file| file.allocated.max(file.seen.len() as u64))
-            .sum()
+        files.map(File::size).sum()
     }
 
     /// Changes a byte that was safe.
@@ -71,6 +73,37 @@ impl Disk {
         let file = self.files.get_mut(&file).expect("a file to damage");
         file.seen[at] ^= 0x55;
         file.safe[at] ^= 0x55;
+    }
+
+    /// The files of this log that hold these bytes.
+    pub(crate) fn with_content(&self, log: &str, bytes: &[u8]) -> Vec<FileId> {
+        let files = self.files.keys().copied();
+        let of_log = files.filter(|file| file.name().starts_with(log));
+        of_log.filter(|file| self.holds(*file, bytes)).collect()
+    }
+
+    pub(crate) fn holds(&self, file: FileId, bytes: &[u8]) -> bool {
+        let seen = &self.files[&file].seen;
+        seen.windows(bytes.len()).any(|window| window == bytes)
+    }
+
+    /// Changes what was safe; what there is now.
+    pub(crate) fn rewrite(&mut self, file: FileId, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let file = self.files.get_mut(&file).expect("a file to change");
+        change(&mut file.seen);
+        file.safe.clone_from(&file.seen);
+        file.allocated = file.seen.len() as u64;
+        file.seen.clone()
+    }
+
+    /// Whether a file with this content is there still.
+    pub(crate) fn keeps(&self, file: FileId, bytes: &[u8]) -> bool {
+        let mut files = self
+            .files
+            .get(&file)
+            .into_iter()
+            .chain(self.aside.get(&file));
+        files.any(|it| it.seen == bytes)
     }
 
     pub(crate) fn perform(
@@ -96,16 +129,19 @@ impl Disk {
                         code: 95,
                     });
                 }
+                let there = self.file(file).size();
+                let growth = bytes.saturating_sub(there);
                 if self
                     .faults
                     .capacity
-                    .is_some_and(|max| self.bytes() + bytes > max)
+                    .is_some_and(|max| growth > 0 && self.bytes() + growth > max)
                 {
                     return Err(FULL);
                 }
                 let file = self.file(file);
-                file.allocated = bytes;
-                file.seen.resize(bytes as usize, 0);
+                file.allocated = there.max(bytes);
+                let size = file.seen.len().max(bytes as usize);
+                file.seen.resize(size, 0);
             }
             Action::Write {
                 file,
@@ -131,6 +167,17 @@ impl Disk {
                 }
                 self.created.clear();
                 self.deleted.clear();
+            }
+            Action::SetAside { file } => {
+                if fails(rng, self.faults.delete) {
+                    return Err(BROKEN);
+                }
+                if let Some(old) = self.files.remove(&file) {
+                    assert!(
+                        self.aside.insert(file, old).is_none(),
+                        "{file} is set aside once"
+                    );
+                }
             }
             Action::Delete { file } => {
                 if fails(rng, self.faults.delete) {
@@ -166,11 +213,7 @@ impl Disk {
         let mut end = offset as usize + bytes.len();
         let short = rng.below(1_000) < self.faults.short;
         let is_failure = rng.below(1_000) < self.faults.write;
-        let growth = (end as u64).saturating_sub(
-            self.file(file)
-                .allocated
-                .max(self.file(file).seen.len() as u64),
-        );
+        let growth = (end as u64).saturating_sub(self.file(file).size());
         if growth > 0
             && self
                 .faults
@@ -205,7 +248,6 @@ impl Disk {
     }
 
     /// The process goes, and what it has written stays.
-    #[allow(dead_code, reason = "the journal's own runs cut the power each time")]
     pub(crate) fn outlive(&mut self) {
         // Whoever comes next can't know which files had failed.
         for file in self.files.values_mut() {
@@ -234,6 +276,10 @@ impl Disk {
 }
 
 impl File {
+    fn size(&self) -> u64 {
+        self.allocated.max(self.seen.len() as u64)
+    }
+
     /// Of what was not synced, some pieces are safe and the others are lost.
     fn crash(&mut self, rng: &mut Rng) {
         // Room that was reserved may be gone as well, while nothing in it was synced.

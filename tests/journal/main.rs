@@ -8,6 +8,7 @@
 
 mod disk;
 mod model;
+mod scarce;
 mod stories;
 mod world;
 

@@ -156,8 +156,22 @@ fn f98_damage_before_the_end_that_a_later_segment_names_is_loud() {
     submit_one_by_one(&mut world, 5);
     world.restart();
     // The next segment says where the first ended.
-    submit_another(&mut world);
-    world.disk.damage(FIRST, 96 + 4 * 179 + 100);
+    let mut others = 0;
+    while world
+        .disk
+        .with_content("jobs-", b"zzzz")
+        .iter()
+        .all(|file| *file == FIRST)
+    {
+        let _it_may_have_to_wait =
+            world.submit(&format!("other-{others}"), vec![b'z'; 3_000], false);
+        others += 1;
+        world.settle();
+    }
+    // Nothing good stands behind it in its own file.
+    world
+        .disk
+        .rewrite(FIRST, |bytes| bytes[96 + 4 * 179 + 100..].fill(0));
     let summary = world.restart();
     assert_eq!(
         summary.corruptions,
@@ -166,7 +180,7 @@ fn f98_damage_before_the_end_that_a_later_segment_names_is_loud() {
             offset: 96 + 4 * 179
         }]
     );
-    assert_eq!(summary.pending, 5);
+    assert!((5..5 + others).contains(&summary.pending), "{summary:?}");
 }
 
 #[test]
@@ -293,12 +307,14 @@ fn a_small_disk_takes_jobs_in() {
         let mut world = World::calm(settings.fitting(disk_bytes));
         world.disk.faults.capacity = Some(disk_bytes);
         let jobs = submit_until_full(&mut world);
-        // Of 1 MiB: 359 bytes each, one segment kept free, and one byte in so many is a header.
-        assert!(jobs > 1_500, "{jobs}");
+        // Of 1 MiB: 359 bytes each, a quarter for dead letters, one segment and a quarter kept free, and one byte in so
+        // many is a header.
+        assert!(jobs > 1_300, "{jobs}");
         assert!(world.disk.peak_bytes <= 1 << 20);
     }
     let large = Settings::default().fitting(1 << 40);
-    assert_eq!(large, Settings::default());
+    assert_eq!(large.segment_bytes, Settings::default().segment_bytes);
+    assert_eq!(large.dead_bytes(), Settings::default().dead_bytes());
 }
 
 #[test]
@@ -312,7 +328,7 @@ fn f96_a_full_disk_is_tried_again_though_nothing_else_happens() {
             world.perform_one();
         }
     }
-    // Attempts take what room is left, until some of them find none.
+    // Attempts take what room there is, and none of that which is kept for ends.
     for attempts in 1..40 {
         for key in &open {
             let attempt = failed_attempt(attempts, world.now.wall);
@@ -324,7 +340,7 @@ fn f96_a_full_disk_is_tried_again_though_nothing_else_happens() {
             world.perform_one();
         }
     }
-    assert!(!world.journal.is_flushed());
+    assert_eq!(world.journal.refusal(4_000), Some(Refusal::Full));
     world.disk.faults.capacity = None;
     world.settle();
     assert!(world.journal.is_flushed());

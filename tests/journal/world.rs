@@ -94,6 +94,8 @@ pub(crate) struct World {
     pub(crate) model: Model,
     pub(crate) totals: Totals,
     pub(crate) now: Now,
+    /// Whether disk or limit were ever small.
+    is_small: bool,
     /// Operations in their order, and reads beside them.
     ops: VecDeque<(OpId, Action)>,
     reads: Vec<(OpId, Action)>,
@@ -116,6 +118,7 @@ impl World {
             max_dead_bytes: [0, 4096, 1 << 20, 1 << 20][rng.below(4) as usize],
             remembered: [0, 3, 40][rng.below(3) as usize],
             max_wait: Duration::from_secs(60),
+            disk_bytes: None,
         };
         let mut chance = |of_thousand| if rng.below(2) == 0 { 0 } else { of_thousand };
         let faults = Faults {
@@ -183,6 +186,7 @@ impl World {
         let mut disk = disk;
         let (journal, _) = recover(settings, &mut disk, now, &mut rng);
         World {
+            is_small: settings.max_spool_bytes.or(disk.faults.capacity).is_some(),
             rng,
             settings,
             dead_bytes: (settings.max_dead_bytes, settings.max_dead_bytes),
@@ -489,6 +493,14 @@ impl World {
         self.pull();
     }
 
+    /// Everything that is under way is performed, and what follows from it.
+    pub(crate) fn perform_all(&mut self) {
+        self.pull();
+        while !self.ops.is_empty() || !self.reads.is_empty() || !self.results.is_empty() {
+            self.perform_one();
+        }
+    }
+
     fn deliver(&mut self) {
         if let Some((op, result)) = self.results.pop_front() {
             self.journal
@@ -677,7 +689,10 @@ impl World {
                 known: Known::Delivered,
                 same_payload: true,
             };
-            assert_eq!(verdict, expected, "{id} was delivered");
+            // Where room is short, the memory of what was delivered gives way.
+            if !self.is_small {
+                assert_eq!(verdict, expected, "{id} was delivered");
+            }
         }
         for key in self.model.jobs.keys().copied().collect::<Vec<_>>() {
             if self.model.jobs[&key].state == State::Acknowledged {
@@ -717,10 +732,7 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for round in 0.. {
             assert!(round < 2_000, "it comes to rest: {:#?}", self.journal);
-            self.pull();
-            while !self.ops.is_empty() || !self.reads.is_empty() || !self.results.is_empty() {
-                self.perform_one();
-            }
+            self.perform_all();
             match self.journal.poll_timeout() {
                 Some(due) => self.pass(due.since(self.now.mono)),
                 None if self.journal.is_flushed() => return,

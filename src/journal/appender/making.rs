@@ -10,6 +10,8 @@ use crate::journal::segment::{HEADER_BYTES, Header};
 /// The next step of a segment that is being made.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Making {
+    /// One that was made before the start and holds nothing: its room is asked for, which costs nothing.
+    Adopt,
     Create,
     Allocate,
     Header,
@@ -21,6 +23,10 @@ impl Appender {
     pub(super) fn make(&mut self, now: Instant, wanted: u64, next_key: u64) -> Option<Action> {
         let (number, step) = match self.making {
             Some(making) => making,
+            None if !self.adopt.is_empty() => {
+                let number = self.adopt.pop_front().expect("there is one");
+                (number, Making::Adopt)
+            }
             None => {
                 let is_held_up = self.is_due(now) && self.spares.is_empty();
                 if self.room() >= wanted && !is_held_up && self.trouble.is_none() {
@@ -36,7 +42,7 @@ impl Appender {
         let file = self.file(number);
         Some(match step {
             Making::Create => Action::Create { file },
-            Making::Allocate => Action::Allocate {
+            Making::Adopt | Making::Allocate => Action::Allocate {
                 file,
                 bytes: self.setup.segment_bytes,
             },
@@ -45,6 +51,12 @@ impl Appender {
                     file,
                     next_key,
                     seeds: self.setup.seeds,
+                    after: self.made,
+                    bytes: if self.is_allocated {
+                        self.setup.segment_bytes
+                    } else {
+                        0
+                    },
                 };
                 Action::Write {
                     file,
@@ -68,21 +80,34 @@ impl Appender {
         let next = match (step, result) {
             (Making::Create, Ok(_)) if !self.setup.preallocate => Making::Header,
             (Making::Create, Ok(_)) => Making::Allocate,
-            (Making::Allocate, Ok(_)) => Making::Header,
+            (Making::Allocate, Ok(_)) => {
+                self.is_allocated = true;
+                Making::Header
+            }
+            // Its header stands as it is: another might be torn, and what this one says be lost.
+            (Making::Adopt, Ok(_)) => Making::Sync,
             // Then there is no room kept for the time when the disk is full, and all else works.
             (Making::Allocate, Err(error)) if error.kind == DiskErrorKind::Unsupported => {
+                self.is_allocated = false;
                 Making::Header
             }
             (Making::Header, Ok(Performed::Written(HEADER_BYTES))) => Making::Sync,
             (Making::Sync, Ok(_)) => Making::SyncDir,
             (Making::SyncDir, Ok(_)) => {
                 self.spares.push_back(number);
+                self.made = number;
+                self.has_made = self.has_made || number >= self.first_number;
                 self.trouble = None;
                 return Progress::Made;
             }
             (Making::Header, Ok(_)) => return self.scrap(now, number, NO_ANSWER),
             (
-                Making::Create | Making::Allocate | Making::Header | Making::Sync | Making::SyncDir,
+                Making::Adopt
+                | Making::Create
+                | Making::Allocate
+                | Making::Header
+                | Making::Sync
+                | Making::SyncDir,
                 Err(error),
             ) => return self.scrap(now, number, error),
         };
@@ -91,7 +116,12 @@ impl Appender {
     }
 
     fn scrap(&mut self, now: Instant, number: u32, error: DiskError) -> Progress {
-        self.scrap.push(number);
+        // What an older start has made may say what nothing else does.
+        if number >= self.first_number {
+            self.failed.push(number);
+        } else {
+            self.scrap.push_back(number);
+        }
         Progress::Failed {
             error,
             retry: self.fail(now, error, false),
