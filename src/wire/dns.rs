@@ -15,7 +15,7 @@ use std::time::Duration;
 /// The largest datagram that we ask for: no fragments on any usual path (DNS flag day 2020).
 pub const EDNS_PAYLOAD_BYTES: u16 = 1232;
 /// Aliases that are followed from the asked name to the one with addresses.
-pub const CHAIN_LINKS_MAX: usize = 8;
+pub const CHAIN_LINKS_MAX: usize = 16;
 /// Addresses that are taken from one answer.
 pub const ADDRESSES_MAX: usize = 32;
 

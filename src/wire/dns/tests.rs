@@ -330,7 +330,8 @@ fn chain_of(links: usize) -> Message {
 }
 
 #[test]
-fn f74_aliases_are_followed_in_any_order_up_to_the_limit() {
+fn f74_f123_aliases_are_followed_in_any_order_over_sixteen_links() {
+    assert_eq!(CHAIN_LINKS_MAX, 16);
     assert_eq!(
         decode(&chain_of(0).0, ID, V4),
         addresses(&["192.0.2.1"], 300)
