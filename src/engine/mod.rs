@@ -295,8 +295,9 @@ impl Engine {
             if let Some(origin) = self.origins.get_mut(key) {
                 origin.in_backlog = false;
                 self.feed(now, key);
-                self.offer_place();
             }
+            // What it leaves of a place that it was offered is the next one's, also where it was forgotten meanwhile.
+            self.offer_place();
         }
         self.revise(now);
         self.sweep(now);

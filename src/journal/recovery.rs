@@ -670,7 +670,7 @@ impl Books {
             .filter(|(file, _)| file.stream == stream);
         let (&file, &end) =
             used.find(|(file, _)| !self.empty.contains(file) || self.rotten.contains(file))?;
-        let is_whole = self.headers.contains_key(&file)
+        let is_whole = self.is_of_this_version(file)
             && !self.torn.contains(&file)
             && !self.rotten.contains(&file)
             && !self.said.contains_key(&file);
@@ -680,9 +680,15 @@ impl Books {
     /// Whether the file holds room for a segment, and nothing else.
     fn is_room(&self, file: FileId, segment_bytes: u64) -> bool {
         file.stream == Stream::Jobs
-            && self.headers.contains_key(&file)
+            && self.is_of_this_version(file)
             && !self.torn.contains(&file)
             && self.size(file) == segment_bytes
+    }
+
+    /// Whether what is written now may stand in the file: whoever reads an older version only would misread it.
+    fn is_of_this_version(&self, file: FileId) -> bool {
+        let header = self.headers.get(&file);
+        header.is_some_and(|header| header.version == VERSION)
     }
 }
 

@@ -326,6 +326,7 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::journal::event::{JobKey, Stream};
     use crate::journal::record::Writer;
+    use crate::journal::segment;
 
     /// The keys of all jobs that end in a file, and how the file ends.
     fn scan(file: FileId, bytes: &[u8]) -> (Vec<JobKey>, Tail) {
@@ -359,6 +360,7 @@ mod tests {
             seeds,
             after: 0,
             bytes: 0,
+            version: segment::VERSION,
         };
         let batch = |sequence: u64, key: u64| {
             let mut records = Vec::new();

@@ -41,6 +41,8 @@ pub(super) struct Header {
     pub(super) after: u32,
     /// Bytes that were reserved for the file; 0: none.
     pub(super) bytes: u64,
+    /// The version of what stands in the file.
+    pub(super) version: u32,
 }
 
 /// What stands where a header should.
@@ -68,7 +70,7 @@ impl Header {
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[12] = self.file.stream as u8;
         bytes[16..20].copy_from_slice(&self.file.number.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.after.to_le_bytes());
@@ -112,6 +114,7 @@ impl Header {
             seeds: Seeds::from_bytes(&seeds),
             after: u32_at(20),
             bytes: u64::from(u32_at(64)) | u64::from(u32_at(68)) << 32,
+            version,
         })
     }
 }
@@ -180,6 +183,7 @@ mod tests {
             seeds: Seeds::generate(&mut Rng::from_seed([2; 32])),
             after: 2,
             bytes: 1 << 33 | 7,
+            version: VERSION,
         }
     }
 

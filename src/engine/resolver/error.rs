@@ -114,7 +114,7 @@ mod tests {
             ((LookupError::NoAddress, false), "the name has no address"),
             (
                 (LookupError::AliasChain, false),
-                "the name's aliases lead in a circle or over more than 8 links",
+                "the name's aliases lead in a circle or over more than 16 links",
             ),
             (
                 (LookupError::BadName, false),

@@ -5,7 +5,7 @@
 use crate::base::time::Instant;
 use crate::journal::appender::{Appender, Busy, NO_ANSWER, Progress};
 use crate::journal::event::{Action, DiskError, DiskErrorKind, Performed};
-use crate::journal::segment::{HEADER_BYTES, Header};
+use crate::journal::segment::{HEADER_BYTES, Header, VERSION};
 
 /// The next step of a segment that is being made.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,7 @@ impl Appender {
             },
             Making::Header => {
                 let header = Header {
+                    version: VERSION,
                     file,
                     next_key,
                     seeds: self.setup.seeds,
