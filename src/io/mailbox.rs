@@ -50,10 +50,11 @@ impl Bell {
     }
 
     fn ring(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst)
-            && let Err(error) = self.waker.wake()
-        {
-            // An eventfd that exists can be written; if not, the loop finds the mail at its next turn.
+        if !self.asleep.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        // An eventfd that exists can be written, unless a signal comes in between. Nobody else rings for this mail.
+        if let Err(error) = self.waker.wake().or_else(|_| self.waker.wake()) {
             log::error!("could not wake a loop: {error}");
         }
     }

@@ -198,6 +198,7 @@ impl Journal {
         for _ in 0..ids.min(IDS_PER_CALL) {
             if let Some(home) = self.memory.forget_oldest() {
                 self.jobs.shelf.drop_remembered(home);
+                self.status.forgotten += 1;
             }
         }
         self.cleaner.disturb();
@@ -209,6 +210,7 @@ impl Journal {
         for place in 0..self.memory.places() as u32 {
             if self.memory.forget_at(place, number) {
                 self.jobs.shelf.drop_remembered(number);
+                self.status.forgotten += 1;
             }
         }
         self.is_stale = true;

@@ -188,6 +188,8 @@ pub struct Status {
     pub syncs: u64,
     /// Jobs copied forward.
     pub copied: u64,
+    /// Ids of delivered jobs that were forgotten before their time, for want of room.
+    pub forgotten: u64,
     /// Inputs that named no job.
     pub stale_inputs: u64,
 }

@@ -71,6 +71,8 @@ pub struct Model {
     pub attempts: u64,
     /// Jobs that have ended, which is not known to be safe.
     pub(super) ended_unsafely: Vec<u32>,
+    /// Room was so short in some life that ids of delivered jobs were forgotten: they may come once more.
+    pub(super) has_forgotten: bool,
     /// When the process was started.
     pub(super) born: Instant,
     /// When the driver stood still, and until when.
@@ -166,6 +168,7 @@ impl Model {
             attempts: 0,
             results: 0,
             ended_unsafely: Vec::new(),
+            has_forgotten: false,
             born: Instant::from_nanos(0),
             pauses: Vec::new(),
             is_vague: !plan.pauses.is_empty() || !plan.local_trouble.is_empty() || fragile,

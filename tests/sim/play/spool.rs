@@ -254,6 +254,7 @@ impl World {
         let Some(spool) = &mut self.spool else {
             return false;
         };
+        self.model.has_forgotten |= spool.journal.status().forgotten > 0;
         if self.intake.wants_found() {
             let found = spool.journal.next_pending(now);
             self.trace.note(
