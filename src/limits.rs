@@ -139,11 +139,11 @@ pub const QUANTITIES: &[Quantity] = &[
         test: "what_comes_while_the_disk_is_busy_is_one_batch",
     },
     Quantity {
-        what: "jobs on disk",
+        what: "jobs on disk, each with 200 bytes in memory",
         whose: Whose::Submitter,
         limit: Limit::Settings(&["maxSpoolBytes"]),
         counted_in: "src/journal/shelf.rs",
-        beyond: "standard input waits; jobs of the socket end `overloaded`, kind `spool`; each takes 200 bytes of memory",
+        beyond: "standard input waits; jobs of the socket end `overloaded`, kind `spool`",
         test: "f96_a_full_disk_refuses_jobs_and_still_takes_their_ends",
     },
     Quantity {

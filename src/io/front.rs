@@ -177,7 +177,7 @@ impl Front {
         let (names, contents) = NameFiles::open();
         let listener = setup.listener.as_ref();
         let listens_at = listener.map(TcpListener::local_addr).transpose()?;
-        let share_of = shares(setup.policy, setup.workers);
+        let share_of = changes::shares(setup.policy, setup.workers);
         let mut plan = Plan {
             policy: share_of(0),
             tls: setup.tls,
@@ -788,26 +788,5 @@ impl Front {
         Ended::Finished {
             all_delivered: all_delivered || self.clients.is_some(),
         }
-    }
-}
-
-/// What each engine obeys: its share of what the process may hold open and remember.
-fn shares(policy: Policy, workers: u16) -> impl Fn(u16) -> Arc<Policy> {
-    let count = u32::from(workers);
-    let (each, left) = (policy.max_origins / count, policy.max_origins % count);
-    let of = |max_origins: u32, policy: Policy| {
-        Arc::new(Policy {
-            max_connections_total: (policy.max_connections_total / count).max(1),
-            max_origins,
-            ..policy
-        })
-    };
-    let (first, others) = (of(each + 1, policy.clone()), of(each, policy));
-    move |number| {
-        Arc::clone(if u32::from(number) < left {
-            &first
-        } else {
-            &others
-        })
     }
 }

@@ -167,3 +167,28 @@ fn where_an_endpoint_signs_an_id_has_no_dot_and_the_head_has_its_room() {
     );
     assert_eq!(heard.matches("accepted").count(), 2, "{heard}");
 }
+
+#[test]
+fn f149_limits_health_and_status_count_the_same_bytes() {
+    let mut world = World::new(Settings {
+        serves: true,
+        max_pending_bytes: 3_000,
+        ..SETTINGS
+    });
+    let client = world.connect(Access::Submit);
+    let mut lines = 0;
+    while world.intake.progress().outcomes[Outcome::Overloaded.index()] == 0 {
+        lines += 1;
+        world.says(client, line("a", &lines.to_string()));
+        let told = world.intake.progress().pending_bytes;
+        let health = world.intake.health(world.now);
+        let check = health.iter().find(|check| check.name == "intake");
+        let data = check.expect("it is there").data.iter();
+        let of_health = data.filter(|(name, _)| *name == "pendingBytes");
+        let shown: Vec<String> = of_health.map(|(_, value)| format!("{value:?}")).collect();
+        assert_eq!(shown, [format!("Number({told})")]);
+    }
+    assert!(lines > 2, "{lines}");
+    let told = world.intake.progress().pending_bytes;
+    assert!(told >= 3_000, "that is the limit: {told}");
+}

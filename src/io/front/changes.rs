@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use conduit::base::time::{Instant, Now};
 use conduit::engine::event::Input as EngineInput;
+use conduit::engine::policy::Policy;
 use conduit::intake::event::{ClientId, Input, Kind, LettersTaken};
 use conduit::intake::held::STANDS_STILL_AFTER;
 use conduit::intake::orders::{Change as Order, What};
 use conduit::wire::url::Origin;
 
-use crate::io::front::{Front, Stage, shares};
+use crate::io::front::{Front, Stage};
 use crate::io::log as logger;
 use crate::io::rereading::Rereading;
 use crate::io::steering::{Change, Own, Question, Step};
@@ -243,5 +244,26 @@ impl Front {
         }
         self.shutdown_timeout = change.shutdown_timeout;
         Ok(())
+    }
+}
+
+/// What each engine obeys: its share of what the process may hold open and remember.
+pub(super) fn shares(policy: Policy, workers: u16) -> impl Fn(u16) -> Arc<Policy> {
+    let count = u32::from(workers);
+    let (each, left) = (policy.max_origins / count, policy.max_origins % count);
+    let of = |max_origins: u32, policy: Policy| {
+        Arc::new(Policy {
+            max_connections_total: (policy.max_connections_total / count).max(1),
+            max_origins,
+            ..policy
+        })
+    };
+    let (first, others) = (of(each + 1, policy.clone()), of(each, policy));
+    move |number| {
+        Arc::clone(if u32::from(number) < left {
+            &first
+        } else {
+            &others
+        })
     }
 }
