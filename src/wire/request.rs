@@ -2,7 +2,7 @@
 //!
 //! A head is written right-aligned into the room before a body, so that both leave in one send; where the room
 //! is too small, the same bytes go into a buffer of their own. The order of the fields is fixed: request line,
-//! `Host`, `User-Agent`, `Content-Type`, `Content-Length`, `webhook-id`, `webhook-timestamp`,
+//! `Host`, `User-Agent`, `Accept`, `Content-Type`, `Content-Length`, `webhook-id`, `webhook-timestamp`,
 //! `webhook-signature`, `X-Webhook-Timestamp`, `X-Webhook-Type`, then the job's own and the endpoint's.
 //!
 //! Invariant: [`Head::len`] is the number of bytes written, to the byte. What stands in a [`Head`] was checked
@@ -16,6 +16,9 @@ use crate::wire::job::Method;
 
 /// The `User-Agent` of a request whose job names no other.
 pub const USER_AGENT: &str = "Conduit-LLM/1.0";
+
+/// The `Accept` of a request for which nobody names another: without one some receivers guess.
+const ACCEPT: &[u8] = b"\r\nAccept: */*";
 
 /// The name of the signature's field, with what stands around it.
 const SIGNATURE_NAME: &[u8] = b"\r\nwebhook-signature: ";
@@ -98,6 +101,10 @@ impl Head<'_> {
         out.put(b" HTTP/1.1\r\nHost: ");
         out.put(self.authority.as_bytes());
         put_field(out, b"\r\nUser-Agent: ", self.user_agent);
+        let all = [self.fields, self.endpoint_fields];
+        if !all.iter().any(|fields| has_field(fields, b"Accept")) {
+            out.put(ACCEPT);
+        }
         put_field(out, b"\r\nContent-Type: ", self.content_type);
         if let Some(length) = self.content_length {
             put_number(out, b"\r\nContent-Length: ", length);
@@ -389,12 +396,12 @@ mod tests {
     };
 
     const FULL_BYTES: &str = "POST /hook?a=1 HTTP/1.1\r\nHost: example.com:8443\r\n\
-        User-Agent: Conduit-LLM/1.0\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\
+        User-Agent: Conduit-LLM/1.0\r\nAccept: */*\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\
         webhook-id: msg_1\r\nwebhook-timestamp: 1700000000\r\nwebhook-signature: v1,abc= v1a,def=\r\n\
         X-Webhook-Timestamp: 1699999990\r\nX-Webhook-Type: order.created\r\nX-One: 1\r\nX-Two: 2\r\n\
         X-Three: 3\r\nX: \r\n\r\n";
 
-    const BARE_BYTES: &str = "GET / HTTP/1.1\r\nHost: h\r\nwebhook-id: x\r\nwebhook-timestamp: 0\r\n\
+    const BARE_BYTES: &str = "GET / HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nwebhook-id: x\r\nwebhook-timestamp: 0\r\n\
         X-Webhook-Timestamp: 18446744073709551615\r\n\r\n";
 
     #[test]
@@ -502,6 +509,35 @@ mod tests {
         ];
         for (name, value, expected) in cases {
             assert_eq!(check_field(name, value), expected, "{name:?}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn accept_is_everything_unless_the_job_or_its_endpoint_says_otherwise() {
+        for (fields, endpoint_fields, expected) in [
+            ("", "", "*/*"),
+            ("X-Accept: a\r\n", "", "*/*"),
+            ("accept: text/plain\r\n", "", "text/plain"),
+            ("", "Accept: text/html\r\n", "text/html"),
+            (
+                "ACCEPT: text/plain\r\n",
+                "Accept: text/html\r\n",
+                "text/plain",
+            ),
+        ] {
+            let head = Head {
+                fields: fields.as_bytes(),
+                endpoint_fields: endpoint_fields.as_bytes(),
+                ..BARE
+            };
+            let mut bytes = Vec::new();
+            head.write_to(&mut bytes);
+            let text = String::from_utf8(bytes)
+                .expect("UTF-8")
+                .to_ascii_lowercase();
+            let found: Vec<&str> = text.split("\r\naccept: ").skip(1).collect();
+            assert_eq!(found.len(), 1, "{text}");
+            assert!(found[0].starts_with(&format!("{expected}\r\n")), "{text}");
         }
     }
 

@@ -13,10 +13,11 @@ use crate::harness::{Process, TempDir, is_installed, is_root, wait_for};
 /// A user who owns nothing here.
 const NOBODY: &str = "65534";
 
-/// Connects so many times, sends the same text each time, and prints what comes, the last connection's first.
+/// Connects so many times, sends the same text each time, and prints what comes, the last connection's first; a minute long at most.
 const CLIENT: &str = r#"
     my ($path, $count, $text) = @ARGV;
     ($|, $SIG{PIPE}) = (1, 'IGNORE');
+    alarm 60;
     my @all = map {
         my $one = IO::Socket::UNIX->new(Peer => $path) or die "$!";
         $one->autoflush(1);
