@@ -204,8 +204,8 @@ impl<'a> JobLine<'a> {
 /// The room for a head with `variable` bytes of target, authority, id, type, extra fields and the signature, its
 /// name included.
 ///
-/// The rest of a head is at most 264 bytes long: the names, the numbers at 20 digits, our `User-Agent` and `Accept`, and
-/// the longer of our two media types. Rounded up, so that buffers come in fewer sizes.
+/// The rest of a head is at most 264 bytes long: the names, the numbers at 20 digits, our `User-Agent`, `Accept`
+/// and the longer of our two media types. Rounded up, so that buffers come in fewer sizes.
 const fn head_room(variable: usize) -> usize {
     (272 + variable).next_multiple_of(64)
 }

@@ -92,7 +92,8 @@ fn the_room_takes_the_longest_head() {
     let number = u64::MAX;
     let head = format!(
         "DELETE {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Conduit-LLM/1.0\r\nAccept: */*\r\n\
-         Content-Type: application/octet-stream\r\nContent-Length: {number}\r\nwebhook-id: {}\r\nwebhook-timestamp: {number}\r\nX-Webhook-Timestamp: {number}\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: {number}\r\nwebhook-id: {}\r\n\
+         webhook-timestamp: {number}\r\nX-Webhook-Timestamp: {number}\r\n\
          X-Webhook-Type: {}\r\n{}\r\n",
         job.target,
         job.origin.text,
