@@ -30,6 +30,8 @@ pub(super) struct Client {
     pub(super) kind: Kind,
     /// Whose it is.
     pub(super) user: User,
+    /// The process that connected, if that is known.
+    pub(super) pid: Option<u32>,
     lines: LineBuffer,
     chunks: Queue<Vec<u8>>,
     spare: Vec<Vec<u8>>,
@@ -100,6 +102,7 @@ impl Client {
         Client {
             kind,
             user,
+            pid: None,
             lines: LineBuffer::new(max_job_bytes),
             chunks: Queue::new(CHUNKS_AHEAD),
             spare: Vec::new(),

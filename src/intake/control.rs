@@ -6,17 +6,37 @@ use std::time::Duration;
 
 use crate::intake::Progress;
 use crate::intake::event::Access;
+use crate::intake::held::HeldBy;
 use crate::wire::ctl::{CtlLine, Request};
 use crate::wire::report::{ErrorKind, Outcome};
-use crate::wire::text::push_number;
+use crate::wire::text::{push_json_string, push_number};
 
 /// What is known at the moment of a question.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Situation {
     pub(super) progress: Progress,
     pub(super) uptime: Duration,
     pub(super) is_draining: bool,
     pub(super) has_spool: bool,
+    /// Who is not read from, those first that have been held for longest, [`HELD_MAX`] at most; and how many are.
+    pub(super) held: Vec<HeldClient>,
+    pub(super) held_count: usize,
+}
+
+/// Held clients that one answer tells of.
+pub(super) const HELD_MAX: usize = 16;
+
+/// A client that is not read from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldClient {
+    pub(super) is_feed: bool,
+    pub(super) uid: u32,
+    pub(super) pid: Option<u32>,
+    /// Its jobs that are out, and bytes of answers and results that it has not read.
+    pub(super) pending: usize,
+    pub(super) unread_bytes: usize,
+    pub(super) by: HeldBy,
+    pub(super) time: Duration,
 }
 
 /// What follows from a question.
@@ -121,7 +141,31 @@ fn status(situation: &Situation, out: &mut Vec<u8>) {
         push_number(out, progress.outcomes[outcome.index()]);
         separator = ",";
     }
-    out.extend_from_slice(b"}}");
+    out.extend_from_slice(b"}");
+    push_count(out, "heldClients", situation.held_count as u64);
+    out.extend_from_slice(b",\"held\":[");
+    for (at, client) in situation.held.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_held(out, client);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+fn push_held(out: &mut Vec<u8>, client: &HeldClient) {
+    out.extend_from_slice(b"{\"stdin\":");
+    push_bool(out, client.is_feed);
+    push_count(out, "uid", u64::from(client.uid));
+    if let Some(pid) = client.pid {
+        push_count(out, "pid", u64::from(pid));
+    }
+    push_count(out, "pending", client.pending as u64);
+    push_count(out, "unreadBytes", client.unread_bytes as u64);
+    push_count(out, "seconds", client.time.as_secs());
+    out.extend_from_slice(b",\"by\":");
+    push_json_string(out, &client.by.to_string());
+    out.push(b'}');
 }
 
 fn push_count(out: &mut Vec<u8>, name: &str, count: u64) {

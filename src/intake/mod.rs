@@ -187,12 +187,13 @@ impl Intake {
 
     /// A new client of conduit's own user. Its first [`Output::Read`] is there to be pulled.
     pub fn open(&mut self, kind: Kind) -> ClientId {
-        self.open_for(User::Own, kind)
+        self.open_for((User::Own, None), kind)
     }
 
-    /// A new client of this user.
-    pub fn open_for(&mut self, user: User, kind: Kind) -> ClientId {
+    /// A new client of this user, and of this process, if that is known.
+    pub fn open_for(&mut self, (user, pid): (User, Option<u32>), kind: Kind) -> ClientId {
         let mut client = Client::new(kind, user, self.settings.max_job_bytes);
+        client.pid = pid;
         if self.phase == Phase::Stopped {
             client.give_up();
         }

@@ -6,15 +6,15 @@ use crate::base::lines::Line;
 use crate::base::slab::Key;
 use crate::base::time::Now;
 use crate::intake::admission::{self, Admitted, Storage};
-use crate::intake::control::{self, Order};
+use crate::intake::control::{self, HeldClient, Order};
 use crate::intake::event::{Access, ClientId, Kind, Output};
 use crate::intake::held::{Held, HeldBy};
 use crate::intake::ledger::Feed;
 use crate::intake::limits::Limit;
 use crate::intake::spooled::Spooled;
 use crate::intake::{FEED, HALF_LINE_MAX, Intake, Phase};
-use crate::wire::ctl::CtlLine;
-use crate::wire::job::{Job, Source};
+use crate::wire::ctl::{CtlLine, Request};
+use crate::wire::job::{Job, Source, User};
 use crate::wire::report::{self, ErrorKind, Outcome};
 use crate::wire::shape::Mistaken;
 
@@ -284,7 +284,13 @@ impl Intake {
     }
 
     fn on_control(&mut self, now: Now, id: ClientId, ctl: &CtlLine) {
+        let held = match ctl.request {
+            Ok(Request::Status) => self.held_clients(now, id),
+            Ok(_) | Err(_) => Vec::new(),
+        };
         let situation = control::Situation {
+            held,
+            held_count: self.held.len(),
             progress: self.progress(),
             uptime: now.mono.since(self.started),
             is_draining: self.phase == Phase::Draining,
@@ -314,6 +320,26 @@ impl Intake {
             Order::Letters => self.ask_letters(id, ctl),
             Order::Endpoints { limit } => self.ask_endpoints(now, id, ctl, limit),
         }
+    }
+
+    /// Who is not read from, as `asker` may know it: who may only submit hears of its own user's clients.
+    fn held_clients(&self, now: Now, asker: ClientId) -> Vec<HeldClient> {
+        let asker = &self.clients[asker.0];
+        let may_know =
+            |user: User| matches!(asker.kind, Kind::Socket(Access::Control)) || user == asker.user;
+        let clients = self.held.iter().filter_map(|held| {
+            let client = self.clients.get(held.client.0)?;
+            may_know(client.user).then(|| HeldClient {
+                is_feed: client.kind == Kind::Feed,
+                uid: client.user.uid(self.settings.uid),
+                pid: client.pid,
+                pending: client.pending,
+                unread_bytes: client.unwritten(),
+                by: held.by,
+                time: now.mono.since(held.since),
+            })
+        });
+        clients.take(control::HELD_MAX).collect()
     }
 
     /// Something was written for the client since it had `before` bytes: counts it, and has it fetched.

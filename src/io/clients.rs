@@ -25,6 +25,7 @@ use crate::io::accepting::{Accepting, Failed};
 use crate::io::places::Places;
 use crate::io::socket::{Socket, Users};
 use crate::io::stdio::CHUNK_BYTES;
+use crate::io::sys::Peer;
 use crate::io::turn::Nudge;
 
 /// Connections at the same time, fewer where there are not as many descriptors. Each may hold a line of `maxJobBytes`,
@@ -252,13 +253,15 @@ impl Clients {
                 return;
             };
             match socket.accept() {
-                Ok((stream, uid, None)) => {
+                Ok((stream, Peer { uid, .. }, None)) => {
                     turn_away(stream, ErrorKindOfLine::Policy, &stranger(uid));
                 }
-                Ok((stream, uid, Some(access))) => match self.places.take(uid, socket.own()) {
-                    Ok(()) => self.welcome(now, stream, (uid, access), intake),
-                    Err(full) => turn_away(stream, ErrorKindOfLine::Limit, &full.to_string()),
-                },
+                Ok((stream, peer, Some(access))) => {
+                    match self.places.take(peer.uid, socket.own()) {
+                        Ok(()) => self.welcome(now, stream, (peer, access), intake),
+                        Err(full) => turn_away(stream, ErrorKindOfLine::Limit, &full.to_string()),
+                    }
+                }
                 Err(error) => match self.accepting.handle_error(now.mono, "the socket", &error) {
                     Failed::Again => {}
                     Failed::Dry | Failed::Exhausted => return,
@@ -271,10 +274,10 @@ impl Clients {
         &mut self,
         now: Now,
         mut stream: UnixStream,
-        (uid, access): (u32, Access),
+        (Peer { uid, pid }, access): (Peer, Access),
         intake: &mut Intake,
     ) {
-        let client = intake.open_for(self.user_of(uid), Kind::Socket(access));
+        let client = intake.open_for((self.user_of(uid), pid), Kind::Socket(access));
         let index = client.0.index();
         let token = Token(LISTENER + 1 + index);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -400,7 +403,7 @@ fn stranger(uid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader};
-    use std::os::unix::net::UnixStream as Peer;
+    use std::os::unix::net::UnixStream as Client;
     use std::time::Duration;
 
     use conduit::base::rng::Rng;
@@ -463,8 +466,8 @@ mod tests {
             });
             clients.read(now, intake);
         };
-        let first = Peer::connect(&path).unwrap();
-        let mut second = Peer::connect(&path).unwrap();
+        let first = Client::connect(&path).unwrap();
+        let mut second = Client::connect(&path).unwrap();
         accept(&mut clients, &mut intake);
         perform(&mut clients, &mut intake, 10);
         drop(first);
@@ -472,7 +475,7 @@ mod tests {
         clients.read(now, &mut intake);
         // The turn ends with the job; that the first is to be closed comes with the next turn.
         perform(&mut clients, &mut intake, 1);
-        let _third = Peer::connect(&path).unwrap();
+        let _third = Client::connect(&path).unwrap();
         accept(&mut clients, &mut intake);
         perform(&mut clients, &mut intake, 10);
         assert_eq!((intake.progress().clients, clients.places.taken()), (2, 2));
@@ -492,10 +495,10 @@ mod tests {
         let registry = poll.registry().try_clone().unwrap();
         let mut clients = Clients::open(socket, registry, 10).unwrap();
         let mut intake = intake(now);
-        let peer = Peer::connect(&path).unwrap();
+        let peer = Client::connect(&path).unwrap();
         let patience = Some(Duration::from_secs(10));
         peer.set_read_timeout(patience).unwrap();
-        let other = Peer::connect(&path).unwrap();
+        let other = Client::connect(&path).unwrap();
         clients.handle_nudge(Nudge {
             token: Token(LISTENER),
             is_readable: true,
@@ -568,7 +571,7 @@ mod tests {
         let mut events = mio::Events::with_capacity(16);
         let mut peers = Vec::new();
         for _ in 0..=MOST {
-            peers.push(Peer::connect(&path).unwrap());
+            peers.push(Client::connect(&path).unwrap());
             poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
             let is_new = events.iter().any(|event| event.token().0 == LISTENER);
             assert!(is_new);
@@ -588,6 +591,6 @@ mod tests {
         assert!(line.starts_with("{\"error\":{\"kind\":\"limit\""), "{line}");
         clients.stop();
         assert!(!path.exists());
-        assert!(Peer::connect(&path).is_err());
+        assert!(Client::connect(&path).is_err());
     }
 }

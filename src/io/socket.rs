@@ -136,10 +136,10 @@ impl Socket {
     ///
     /// # Errors
     /// The system's; `WouldBlock` when there is none.
-    pub fn accept(&self) -> io::Result<(UnixStream, u32, Option<Access>)> {
+    pub fn accept(&self) -> io::Result<(UnixStream, sys::Peer, Option<Access>)> {
         let (stream, _) = self.listener.accept()?;
-        let uid = sys::peer_user_id(stream.as_fd())?;
-        Ok((stream, uid, self.access(uid)))
+        let peer = sys::peer(stream.as_fd())?;
+        Ok((stream, peer, self.access(peer.uid)))
     }
 
     /// Conduit's own user.

@@ -395,11 +395,20 @@ pub fn user_id() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Who is at the other end of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The user.
+    pub uid: u32,
+    /// The process, if it can be seen from here.
+    pub pid: Option<u32>,
+}
+
 /// The user who connected (SO_PEERCRED, unix(7)).
 ///
 /// # Errors
 /// The system's.
-pub fn peer_user_id(socket: BorrowedFd<'_>) -> io::Result<u32> {
+pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
     let mut peer = MaybeUninit::<libc::ucred>::uninit();
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the pointer is to writable memory of the type that this option fills, and the length is its length.
@@ -414,7 +423,12 @@ pub fn peer_user_id(socket: BorrowedFd<'_>) -> io::Result<u32> {
     })?;
     assert_eq!(length as usize, size_of::<libc::ucred>(), "it is filled");
     // SAFETY: the call has succeeded and filled all of it.
-    Ok(unsafe { peer.assume_init() }.uid)
+    let peer = unsafe { peer.assume_init() };
+    Ok(Peer {
+        uid: peer.uid,
+        // 0: it is in a namespace that this process does not see.
+        pid: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0),
+    })
 }
 
 /// Sets which rights new files do not get, and gives what was set before. It is the whole process's: other threads'

@@ -52,6 +52,13 @@ pub fn status(data: &Value) -> String {
         let is_shown = name == "outcomes" || STATUS_GROUPS.concat().contains(&name.as_str());
         match value {
             _ if is_shown => {}
+            Value::Array(held) if name == "held" => {
+                groups.push(
+                    held.iter()
+                        .map(|one| ("held".to_owned(), held_row(one)))
+                        .collect(),
+                );
+            }
             Value::Object(_) => groups.push(rows(name, value)),
             value => others.push((printable(name), cell(name, value))),
         }
@@ -61,6 +68,20 @@ pub fn status(data: &Value) -> String {
     let width = groups.iter().flatten().map(|(name, _)| name.len()).max();
     let text = |group: &Vec<(String, String)>| aligned(group, width.unwrap_or(0));
     groups.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// A client that is not read from: who, for how long, and why.
+fn held_row(client: &Value) -> String {
+    let count = |name: &str| client[name].as_u64().unwrap_or(0);
+    let who = match (client["stdin"].as_bool(), client["pid"].as_u64()) {
+        (Some(true), _) => "standard input".to_owned(),
+        (_, Some(pid)) => format!("uid {}, process {pid}", count("uid")),
+        (_, None) => format!("uid {}", count("uid")),
+    };
+    let time = duration(Duration::from_secs(count("seconds")));
+    let (pending, unread) = (count("pending"), size(count("unreadBytes")));
+    let by = plain_text(&client["by"]);
+    format!("{who}, for {time}: {by}; {pending} jobs pending, {unread} unread")
 }
 
 /// The answer to `set`: whose setting it is, and what it is now.
@@ -288,6 +309,8 @@ mod tests {
         let data = json!({
             "outcomes": {"delivered": 12, "rejected": 0},
             "pending": 3, "pendingBytes": 1536, "uptime": 7384, "draining": false, "clients": 1,
+            "held": [{"stdin": false, "uid": 1000, "pid": 77, "pending": 3, "unreadBytes": 2048,
+                "seconds": 7200, "by": "its results are not\u{1b} read"}],
             "n\u{1b}w": "a\u{1b}b", "spool": {"letters": 4, "fileBytes": 100},
         });
         let expected = "\
@@ -300,6 +323,8 @@ pendingBytes     1.5 KiB
 
 delivered        12
 rejected         0
+
+held             uid 1000, process 77, for 2 h: its results are not\\u001b read; 3 jobs pending, 2.0 KiB unread
 
 spool.fileBytes  100 B
 spool.letters    4

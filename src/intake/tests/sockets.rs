@@ -491,7 +491,7 @@ fn questions_are_answered_in_their_place() {
             + ",\"origins\":1,\"originsHeld\":0,\"resultsDropped\":0,\"answersDropped\":0,\
                \"outcomes\":{\"delivered\":0,\"rejected\":0,\
                \"exhausted\":0,\"expired\":0,\"blocked\":0,\"overloaded\":0,\"invalid\":0,\"duplicate\":0,\"kept\":0,\
-               \"cancelled\":0}}}"
+               \"cancelled\":0},\"heldClients\":0,\"held\":[]}}"
     );
     world.says(client, "{\"ctl\":\"dance\"}\n");
     assert_eq!(

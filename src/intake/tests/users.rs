@@ -14,7 +14,9 @@ const SPOOLING: Settings = Settings {
 impl World {
     fn connect_user(&mut self, uid: u32, access: Access) -> ClientId {
         let user = User::of(uid, self.intake.settings.uid);
-        let id = self.intake.open_for(user, Kind::Socket(access));
+        let id = self
+            .intake
+            .open_for((user, Some(uid + 7)), Kind::Socket(access));
         self.settle();
         id
     }
@@ -105,6 +107,38 @@ fn f118_letters_say_whose_they_are_and_are_chosen_by_that() {
     // Replayed, it is the same user's job again.
     let heard = ask(r#"{"ctl":"dead replay","ids":["order-1"],"uid":1000}"#);
     assert!(heard.contains(r#""replayed":0"#), "{heard}");
+}
+
+#[test]
+fn f139_status_says_who_is_held_for_how_long_and_by_what_to_whom_that_concerns() {
+    let mut world = World::new(Settings {
+        serves: true,
+        max_client_pending: 2,
+        ..SETTINGS
+    });
+    let held = world.connect_user(1000, Access::Submit);
+    let jobs: String = ["1", "2", "3"].iter().map(|id| line("a", id)).collect();
+    world.says(held, jobs);
+    world.waits(Duration::from_secs(61));
+    let own = world.connect_user(1000, Access::Submit);
+    let other = world.connect_user(1001, Access::Submit);
+    let master = world.connect(Access::Control);
+    for (client, is_told) in [(own, true), (other, false), (master, true)] {
+        world.says(client, "{\"ctl\":\"status\"}\n");
+        let heard = world.hears(client);
+        assert!(heard.contains("\"heldClients\":1,"), "{heard}");
+        let entry = "{\"stdin\":false,\"uid\":1000,\"pid\":1007,\"pending\":2,\"unreadBytes\":";
+        assert_eq!(heard.contains(entry), is_told, "{heard}");
+        let why = "\"seconds\":61,\"by\":\"none of its 2 jobs has ended (maxClientPending)\"}";
+        assert_eq!(heard.contains(why), is_told, "{heard}");
+    }
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    world.done("a", Outcome::Delivered);
+    world.settle();
+    world.says(master, "{\"ctl\":\"status\"}\n");
+    let heard = world.hears(master);
+    assert!(heard.contains("\"heldClients\":0,\"held\":[]"), "{heard}");
 }
 
 #[test]
