@@ -173,6 +173,10 @@ impl Clients {
             let uid = connection.uid;
             self.connections[client.0.index()] = None;
             self.places.give_back(uid);
+            // Its descriptor is the next one's, which may be waiting for one.
+            if self.accepting.poll_timeout().is_some() {
+                self.accepting.go_on();
+            }
         }
     }
 
