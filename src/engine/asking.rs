@@ -61,7 +61,7 @@ fn row(now: Instant, origin: &Origin) -> EndpointRow {
     EndpointRow {
         origin: Arc::clone(&origin.name),
         state: EndpointState {
-            active: origin.pool.len() as u32 - idle,
+            active: origin.pool.len() as u32 - idle - origin.pool.resolving(),
             idle,
             max: origin.endpoint.max_connections,
             timeout: origin.attempt_limit().lasts(),

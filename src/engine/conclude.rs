@@ -17,7 +17,9 @@ use crate::engine::dial::{Dial, Purpose};
 use crate::engine::event::{Cause, CauseKind, Next, Note, Output};
 use crate::engine::heading;
 use crate::engine::origin::{Origin, Pace};
-use crate::engine::outcome::{self, Accounting, Clock, Happened, Judgement, Verdict, Vote, judge};
+use crate::engine::outcome::{
+    self, Accounting, Clock, Happened, Judgement, Strain, Verdict, Vote, judge,
+};
 use crate::engine::policy::Endpoint;
 use crate::engine::queue::Waiting;
 use crate::engine::{Alarm, Engine, PAUSE_GRACE, Phase, Place, STEPS_A_CALL};
@@ -72,6 +74,11 @@ impl Engine {
             Happened::TimedOut(Clock::Adaptive(limit)) if self.has_outgrown(origin, limit) => {
                 Happened::TimedOut(Clock::Outgrown(limit))
             }
+            Happened::NoAddress { message, told }
+                if self.has_voted(origin, attempt.as_ref(), told) =>
+            {
+                Happened::SameAbsence(message)
+            }
             happened => happened,
         };
         let judged = judge(&happened, &endpoint.retry_statuses);
@@ -85,6 +92,9 @@ impl Engine {
                 strain: happened.strain(judged.verdict),
                 first_byte: job.progress.timings.first_byte,
             };
+            if let Happened::NoAddress { told, .. } = &happened {
+                self.origins[origin].on_absence(*told, attempt.epoch);
+            }
             let hold = asked.filter(|_| happened.holds_others());
             if self.on_attempt_over(now, origin, attempt, judged, hold, pace) {
                 opened = Some(origin);
@@ -233,6 +243,20 @@ impl Engine {
         }
     }
 
+    /// Whether the answer of a name server that this attempt failed of has had its vote: one answer has one, however
+    /// many attempts it ends.
+    fn has_voted(
+        &self,
+        origin: Option<Key>,
+        attempt: Option<&Attempt>,
+        told: Option<Instant>,
+    ) -> bool {
+        let (Some(origin), Some(attempt), Some(told)) = (origin, attempt, told) else {
+            return false;
+        };
+        self.origins[origin].has_voted(told, attempt.epoch)
+    }
+
     /// Whether an attempt that begins now has more time than this: those that were under way together when their
     /// receiver became slower are no row of failures.
     fn has_outgrown(&self, origin: Option<Key>, limit: Duration) -> bool {
@@ -297,6 +321,15 @@ impl Engine {
             }
         }
         matches!(change, Change::Opened(_))
+    }
+
+    /// An attempt has not begun after all.
+    pub(super) fn on_unbegun(&mut self, now: Now, origin: Key, attempt: &Attempt) {
+        let pace = Pace {
+            strain: Strain::Unknown,
+            first_byte: Duration::ZERO,
+        };
+        self.on_attempt_over(now, origin, attempt, Judgement::UNBEGUN, None, pace);
     }
 
     fn hold(&mut self, now: Now, origin: Key, delay: Duration) {
@@ -402,6 +435,7 @@ impl Engine {
     fn wait_for(&mut self, now: Now, origin: Option<Key>, mut job: Box<Job>, wait: Duration) {
         let origin = origin.expect("a job that was tried has an origin");
         job.progress.due = now.mono + wait;
+        job.progress.failed = Some(now.mono);
         self.wait_until_due(now, origin, job);
     }
 
@@ -538,7 +572,7 @@ impl Engine {
         let entry = &self.origins[origin];
         let ttl = ttl(&waiting.job);
         let dial = waiting.dial.and_then(|dial| entry.pool.dial(dial));
-        let is_resolving = dial.is_some_and(Dial::is_resolving);
+        let is_resolving = dial.is_some_and(Dial::is_at_a_loss);
         if let Some(dial) = dial {
             dial.spent_until(now.mono)
                 .enter(&mut waiting.job.progress.timings);

@@ -3,6 +3,9 @@
 //!   Resolving --addresses--> Connecting --connected--> Securing --secured--> Up
 //!                              ^__failed, next address__|
 //!
+//! Addresses may come in two parts, one of each family: what comes late joins those that are tried. A dial has failed
+//! only when all of them have, and no more can come.
+//!
 //! All of it together has `connectTimeout`. A dial is made for one job; when that job leaves on another
 //! connection the dial goes on for nobody, and its failure concerns nobody. A dial has at most two sockets while
 //! its addresses race, and one from then on.
@@ -16,7 +19,7 @@ use std::time::Duration;
 
 use crate::base::slab::Key;
 use crate::base::time::Instant;
-use crate::engine::event::{Cause, SockId};
+use crate::engine::event::{Cause, CauseKind, SockId};
 use crate::engine::outcome::{Clock, Happened};
 use crate::wire::job::Timings;
 use race::{RACERS_MAX, Race};
@@ -101,11 +104,11 @@ impl Dial {
         }
     }
 
-    /// The addresses are known, all of them allowed.
+    /// Addresses are known, all of them allowed; `is_open`: there may be others.
     ///
     /// # Panics
-    /// If there is none, or the dial does not wait for them.
-    pub fn on_addresses(&mut self, now: Instant, addrs: Box<[SocketAddr]>) -> Next {
+    /// If there is none, or the dial has some.
+    pub fn on_addresses(&mut self, now: Instant, addrs: Vec<SocketAddr>, is_open: bool) -> Next {
         let Stage::Resolving { since } = self.stage else {
             panic!("addresses for a dial that has some")
         };
@@ -113,9 +116,32 @@ impl Dial {
         let first = addrs[0];
         self.stage = Stage::Connecting {
             since: now,
-            race: Race::new(addrs),
+            race: Race::new(addrs, is_open),
         };
         Next::Connect(first)
+    }
+
+    /// All addresses are known that are allowed, after some of them; `is_open`: there may be others still. Gives also
+    /// a socket that has to be closed.
+    pub fn on_more(
+        &mut self,
+        now: Instant,
+        addrs: &[SocketAddr],
+        is_open: bool,
+    ) -> (Option<SockId>, Next) {
+        match &mut self.stage {
+            Stage::Connecting { race, .. } => {
+                let closed = race.join(addrs, is_open);
+                let next = match closed {
+                    Some(_) => self.next(),
+                    None if race.len() > 0 => self.on_stagger(now),
+                    None => self.next(),
+                };
+                (closed, next)
+            }
+            Stage::Securing { race, .. } => (race.join(addrs, is_open), Next::Wait),
+            Stage::Resolving { .. } | Stage::Up { .. } => (None, Next::Wait),
+        }
     }
 
     /// The address of a [`Next::Connect`] is begun on this socket.
@@ -181,33 +207,34 @@ impl Dial {
 
     /// An address did not work, in TCP or in TLS.
     pub fn on_failed(&mut self, now: Instant, sock: SockId, cause: Cause) -> Next {
-        let (since, race) =
-            match std::mem::replace(&mut self.stage, Stage::Resolving { since: now }) {
-                Stage::Connecting { since, mut race } => {
-                    race.on_failed(sock, cause);
-                    (since, race)
-                }
-                Stage::Securing {
-                    since, mut race, ..
-                } => {
-                    self.spent.tls = now.since(since);
-                    race.note(cause);
-                    (now, race)
-                }
-                Stage::Resolving { .. } | Stage::Up { .. } => {
-                    return Next::GiveUp(Happened::ConnectFailed(cause));
-                }
-            };
-        let next = match race.next() {
-            Some(addr) => Next::Connect(addr),
-            None if race.len() > 0 => Next::Wait,
-            None => {
-                self.spent.connect += now.since(since);
-                return Next::GiveUp(Happened::ConnectFailed(race.into_failure()));
+        match &mut self.stage {
+            Stage::Connecting { race, .. } => race.on_failed(sock, cause),
+            Stage::Securing { since, race, .. } => {
+                self.spent.tls = now.since(*since);
+                race.note(cause);
+                let race = std::mem::replace(race, Race::new(Vec::new(), false));
+                self.stage = Stage::Connecting { since: now, race };
             }
+            Stage::Resolving { .. } | Stage::Up { .. } => {
+                return Next::GiveUp(Happened::ConnectFailed(cause));
+            }
+        }
+        self.next()
+    }
+
+    /// What follows now that fewer addresses are under way, or more are known.
+    fn next(&self) -> Next {
+        let Stage::Connecting { race, .. } = &self.stage else {
+            return Next::Wait;
         };
-        self.stage = Stage::Connecting { since, race };
-        next
+        match race.next() {
+            Some(addr) => Next::Connect(addr),
+            None if race.is_lost() => {
+                let cause = race.failure().expect("a race is lost by a failure");
+                Next::GiveUp(Happened::ConnectFailed(cause.clone()))
+            }
+            None => Next::Wait,
+        }
     }
 
     /// Its deadline passed while this process stood still: it gets until then, once.
@@ -227,6 +254,11 @@ impl Dial {
             return Happened::Paused;
         }
         Happened::TimedOut(match &self.stage {
+            // What is known has failed, and the name servers have no more to say.
+            Stage::Connecting { race, .. } if race.len() == 0 => match race.failure() {
+                Some(cause) => return Happened::ConnectFailed(cause.clone()),
+                None => Clock::Lookup(self.limit),
+            },
             Stage::Connecting { race, .. } => match race.newest() {
                 Some(addr) => Clock::Connect(self.limit, addr),
                 None => Clock::Lookup(self.limit),
@@ -291,6 +323,30 @@ impl Dial {
     #[must_use]
     pub const fn is_resolving(&self) -> bool {
         matches!(self.stage, Stage::Resolving { .. })
+    }
+
+    /// Whether addresses are of use to it that are not known yet.
+    #[must_use]
+    pub const fn awaits_addresses(&self) -> bool {
+        match &self.stage {
+            Stage::Resolving { .. } => true,
+            Stage::Connecting { race, .. } | Stage::Securing { race, .. } => race.is_open(),
+            Stage::Up { .. } => false,
+        }
+    }
+
+    /// Whether nothing is known so far that says anything of the receiver: no address, or none that this machine has a
+    /// way to.
+    #[must_use]
+    pub fn is_at_a_loss(&self) -> bool {
+        match &self.stage {
+            Stage::Resolving { .. } => true,
+            Stage::Connecting { race, .. } => {
+                let failure = race.failure().map(|cause| cause.kind);
+                race.len() == 0 && race.is_open() && failure == Some(CauseKind::NoNetwork)
+            }
+            Stage::Securing { .. } | Stage::Up { .. } => false,
+        }
     }
 
     /// Whom it was made for; that job may have left.

@@ -1,7 +1,8 @@
 //! How a connection comes up, or does not: look-up, guard, a race of the addresses, TLS.
 //!
 //! A connection that comes up takes the job it was made for, or the first in line if that job has left. A dial
-//! that fails ends the attempt of the job it was made for, and concerns nobody if that job has left.
+//! that fails ends the attempt of the job it was made for, and concerns nobody if that job has left. While it waits for
+//! addresses it is no connection yet and has no place: who looks up names takes nothing from those who know theirs.
 //!
 //! Not here: the stages of a dial (`dial`), when one is made for which job (`dispatch`).
 
@@ -15,9 +16,10 @@ use crate::engine::close_reason::CloseReason;
 use crate::engine::connection::Connection;
 use crate::engine::dial::{Dial, Next, Purpose};
 use crate::engine::event::{Cause, CauseKind, Note, Output, SockId};
+use crate::engine::guard::Rule;
 use crate::engine::origin::Origin;
 use crate::engine::outcome::Happened;
-use crate::engine::resolver::{Lookup, LookupError};
+use crate::engine::resolver::{Ask, Failure, Found, Lookup, Rest};
 use crate::engine::{Alarm, Engine, Owner, Place, STEPS_A_CALL, guard};
 use crate::wire::job::Job;
 use crate::wire::url::Host;
@@ -37,8 +39,9 @@ impl Engine {
             let Some(job) = entry.next_to_dial(now.mono) else {
                 return;
             };
-            if !self.find_place(origin) {
-                return;
+            // Nobody gives way before it is known that there is somebody to connect to.
+            if !self.has_spare_place(origin) {
+                return self.want_place(origin);
             }
             self.origins[origin].queue.set_dialed(job);
             self.dial(now, origin, Purpose::InLine(job));
@@ -87,22 +90,33 @@ impl Engine {
         let timer = self.wheel.arm(attempt.deadline, alarm);
         self.set_timer(origin, purpose.job(), timer);
         match &host.host {
-            Host::Ip(ip) => self.on_addresses(now, place, &[*ip]),
-            Host::Name(name) => match self.resolver.lookup(now, name, origin) {
-                Lookup::Ready(ips) => self.on_addresses(now, place, &ips),
-                Lookup::Failed(error) => self.fail_dial(now, place, unresolved(name, &error)),
-                Lookup::Pending => self.pump_resolver(now),
-            },
+            Host::Ip(ip) => {
+                let (addrs, rest) = ([*ip].into(), Rest::Known);
+                self.on_addresses(now, place, &Found { addrs, rest });
+            }
+            Host::Name(name) => self.look_up(now, place, name, purpose),
         }
     }
 
-    /// A look-up that some dials of this origin wait for has ended.
-    pub(super) fn on_resolved(
-        &mut self,
-        now: Now,
-        origin: Key,
-        result: &Result<Arc<[IpAddr]>, LookupError>,
-    ) {
+    fn look_up(&mut self, now: Now, place: Place, name: &str, purpose: Purpose) {
+        let Origin { pool, queue, .. } = &*self.origins[place.origin];
+        let job = queue.get(purpose.job()).map(|waiting| &waiting.job);
+        let ask = Ask {
+            name,
+            asker: place.origin,
+            until: pool[place.connection].deadline(),
+            failed: job.and_then(|job| job.progress.failed),
+        };
+        match self.resolver.lookup(now, ask) {
+            Lookup::Ready(found) => self.on_addresses(now, place, &found),
+            Lookup::Failed(failure) => self.fail_dial(now, place, unresolved(name, &failure)),
+            Lookup::Pending => {}
+        }
+        self.pump_resolver(now);
+    }
+
+    /// A look-up that some dials of this origin wait for has addresses, or has ended.
+    pub(super) fn on_resolved(&mut self, now: Now, origin: Key, result: &Result<Found, Failure>) {
         let Some(entry) = self.origins.get(origin) else {
             return;
         };
@@ -110,23 +124,85 @@ impl Engine {
         let Host::Name(host) = &name.host else {
             return;
         };
-        let resolving: Vec<Key> = entry
+        let awaits =
+            |connection: &Connection| connection.dial().is_some_and(Dial::awaits_addresses);
+        let awaiting = entry
             .pool
             .iter()
-            .filter(|(_, connection)| connection.dial().is_some_and(Dial::is_resolving))
-            .map(|(key, _)| key)
-            .collect();
-        for connection in resolving {
+            .filter(|(_, connection)| awaits(connection));
+        let awaiting: Vec<Key> = awaiting.map(|(key, _)| key).collect();
+        for connection in awaiting {
             let place = Place { origin, connection };
-            match result {
-                Ok(ips) => self.on_addresses(now, place, ips),
-                Err(error) => self.fail_dial(now, place, unresolved(host, error)),
+            let dial = self.origins[origin].pool.get(connection);
+            match (result, dial.and_then(Connection::dial)) {
+                // One that failed has made this one fail too, or sent it back.
+                (_, None) => {}
+                (Ok(found), Some(dial)) if dial.is_resolving() => {
+                    self.on_addresses(now, place, found);
+                }
+                (Ok(found), Some(_)) => self.on_more(now, place, found),
+                (Err(failure), Some(dial)) if dial.is_resolving() => {
+                    self.fail_dial(now, place, unresolved(host, failure));
+                }
+                (Err(_), Some(_)) => self.join(now, place, &[], false),
             }
         }
     }
 
-    /// The addresses of a dial are known: those that the guard lets pass are tried in turn.
-    pub(super) fn on_addresses(&mut self, now: Now, place: Place, ips: &[IpAddr]) {
+    /// Addresses of a dial are known: those that the guard lets pass are tried in turn. That none may be is known only
+    /// when all are.
+    fn on_addresses(&mut self, now: Now, place: Place, found: &Found) {
+        let (mut allowed, refused) = self.allowed(place, &found.addrs);
+        if allowed.is_empty() {
+            let (ip, rule) = refused.expect("there is an address, and none is allowed");
+            return match found.rest {
+                Rest::Coming => {}
+                Rest::Known => self.refuse_dial(now, place, Some(ip), rule.to_string()),
+                Rest::Unknown(error) => {
+                    let name = &self.origins[place.origin].name.host;
+                    let Host::Name(name) = name else {
+                        unreachable!("an address is no look-up's")
+                    };
+                    let happened = unresolved(name, &Failure { error, told: None });
+                    self.fail_dial(now, place, happened);
+                }
+            };
+        }
+        if !self.has_place(place.origin) {
+            return self.send_back(now, place);
+        }
+        let entry = &mut self.origins[place.origin];
+        entry.preference.sort(now.mono, &mut allowed);
+        entry.pool.on_addresses();
+        let is_open = found.rest == Rest::Coming;
+        let dial = entry.pool[place.connection].dial_mut();
+        let next = dial
+            .expect("it waits for addresses")
+            .on_addresses(now.mono, allowed, is_open);
+        self.enter_share(place.origin);
+        self.follow(now, place, next);
+    }
+
+    /// The other addresses of a dial are known, after some of them: they join.
+    fn on_more(&mut self, now: Now, place: Place, found: &Found) {
+        let (allowed, _) = self.allowed(place, &found.addrs);
+        self.join(now, place, &allowed, found.rest == Rest::Coming);
+    }
+
+    fn join(&mut self, now: Now, place: Place, addrs: &[SocketAddr], is_open: bool) {
+        let dial = self.origins[place.origin].pool[place.connection].dial_mut();
+        let dial = dial.expect("it is on its way up");
+        let (closed, next) = dial.on_more(now.mono, addrs, is_open);
+        if let Some(sock) = closed {
+            self.sockets.remove(sock.0);
+            self.outputs.push_back(Output::Close { sock });
+            self.give_back_racer(place.origin);
+        }
+        self.follow(now, place, next);
+    }
+
+    /// Of these addresses those that the guard lets pass, and one that it does not.
+    fn allowed(&self, place: Place, ips: &[IpAddr]) -> (Vec<SocketAddr>, Option<(IpAddr, Rule)>) {
         let port = self.origins[place.origin].name.port;
         let mut allowed = Vec::with_capacity(ips.len());
         let mut refused = None;
@@ -136,17 +212,35 @@ impl Engine {
                 Err(rule) => refused = Some((*ip, rule)),
             }
         }
-        if allowed.is_empty() {
-            let (ip, rule) = refused.expect("there is an address, and none is allowed");
-            return self.refuse_dial(now, place, Some(ip), rule.to_string());
+        (allowed, refused)
+    }
+
+    /// While a dial waited for addresses the last place has gone: its job waits for one, as if the attempt had not
+    /// begun.
+    fn send_back(&mut self, now: Now, place: Place) {
+        let origin = place.origin;
+        let dial = self.origins[origin].pool[place.connection].dial();
+        let job = dial.expect("it waits for addresses").purpose().job();
+        self.want_place(origin);
+        self.close(place, CloseReason::ConnectFailed);
+        let Some(mut waiting) = self.dequeue(origin, job) else {
+            return;
+        };
+        waiting.dial = None;
+        let (attempt, deadline) = (waiting.attempt, waiting.expires);
+        let queue = &mut self.origins[origin].queue;
+        let (job, is_unbegun) = queue.restore(waiting);
+        let begun = attempt.filter(|_| is_unbegun);
+        let deadline = match attempt {
+            Some(attempt) if !is_unbegun => attempt.deadline,
+            Some(_) | None => deadline,
+        };
+        self.recount(origin);
+        let timer = self.wheel.arm(deadline, Alarm::Waiting { origin, job });
+        self.set_timer(origin, job, timer);
+        if let Some(attempt) = begun {
+            self.on_unbegun(now, origin, &attempt);
         }
-        let entry = &mut self.origins[place.origin];
-        entry.preference.sort(now.mono, &mut allowed);
-        let dial = entry.pool[place.connection].dial_mut();
-        let next = dial
-            .expect("it waits for addresses")
-            .on_addresses(now.mono, allowed.into());
-        self.follow(now, place, next);
     }
 
     /// Does what a dial needs next.
@@ -403,11 +497,12 @@ fn refused_note(job: &Job, addr: Option<IpAddr>, rule: String) -> Note {
     }
 }
 
-fn unresolved(name: &str, error: &LookupError) -> Happened {
+fn unresolved(name: &str, failure: &Failure) -> Happened {
+    let Failure { error, told } = *failure;
     let message = format!("{name}: {error}").into_boxed_str();
     if error.is_local() {
         Happened::Unresolved(message)
     } else {
-        Happened::NoAddress(message)
+        Happened::NoAddress { message, told }
     }
 }

@@ -311,7 +311,7 @@ impl Engine {
         }
         let appetite = Appetite {
             waiting: self.counted.waiting,
-            busy: self.places.busy(),
+            busy: self.places.busy() + self.places.resolving(),
             held: self.counted.held,
             later: self.counted.later,
             next: self.next_due(),
@@ -388,7 +388,7 @@ impl Engine {
             counted.waiting += origin.counted.waiting;
             counted.held += origin.counted.held;
             counted.later += origin.counted.later;
-            connections += origin.pool.len() as u32;
+            connections += origin.pool.len() as u32 - origin.pool.resolving();
             idle += origin.pool.idle_len();
             let mut attempts = origin.queue.begun();
             let mut racing = 0;
@@ -415,7 +415,8 @@ impl Engine {
             let share = origin.share;
             let all = &mut shares[share.standing as usize];
             (all.open, all.racers) = (all.open + share.open, all.racers + share.racers);
-            (all.idle, all.standing) = (all.idle + share.idle, Standing::default());
+            (all.idle, all.resolving) = (all.idle + share.idle, all.resolving + share.resolving);
+            all.standing = Standing::default();
             let max = self.policy.max_connections_total;
             let spare = self.places.has_spare(max, origin.standing);
             let room = origin.pool.len() < origin.endpoint.max_connections as usize;

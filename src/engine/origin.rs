@@ -70,6 +70,8 @@ pub struct Origin {
     open_since: Option<Instant>,
     /// Since when one more retry may be under way.
     retries_since: Instant,
+    /// The last answer of a name server that was a failure's vote, by when it was given, and the breaker's epoch.
+    absence: Option<(Instant, u32)>,
     /// Which of its addresses is tried first.
     pub preference: Preference,
     /// How long its connections may be idle.
@@ -149,6 +151,7 @@ impl Origin {
             is_dry: false,
             open_since: Some(now),
             retries_since: now,
+            absence: None,
             preference: Preference::default(),
             idle_time: IdleTime::default(),
             latency: Latency::default(),
@@ -288,6 +291,19 @@ impl Origin {
                 self.retries_since = now;
             }
             self.retries -= 1;
+        }
+    }
+
+    /// Whether the absence that was told then has had its vote in this epoch of the breaker.
+    #[must_use]
+    pub fn has_voted(&self, told: Instant, epoch: u32) -> bool {
+        self.absence == Some((told, epoch))
+    }
+
+    /// An absence that was told then has its vote, if an attempt of this epoch has one.
+    pub fn on_absence(&mut self, told: Option<Instant>, epoch: u32) {
+        if self.breaker.is_current(epoch) {
+            self.absence = told.map(|told| (told, epoch));
         }
     }
 
@@ -434,9 +450,10 @@ impl Origin {
     pub fn present_share(&self) -> Share {
         Share {
             standing: self.standing,
-            open: self.pool.len() as u32,
+            open: self.pool.len() as u32 - self.pool.resolving(),
             racers: self.racers,
             idle: self.pool.idle_len(),
+            resolving: self.pool.resolving(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::time::Wall;
+use crate::base::time::{Instant, Wall};
 use crate::engine::attempt::Attempt;
 use crate::engine::event::{Cause, CauseKind};
 use crate::engine::policy::{Endpoint, Statuses};
@@ -50,7 +50,14 @@ pub enum Happened {
         waited_for: Option<Box<str>>,
     },
     /// The name does not exist or has no address.
-    NoAddress(Box<str>),
+    NoAddress {
+        /// In words.
+        message: Box<str>,
+        /// When the name servers said so; none if nobody was asked.
+        told: Option<Instant>,
+    },
+    /// The same by an answer that has ended other attempts before, and has had its vote.
+    SameAbsence(Box<str>),
     /// No name server could say.
     Unresolved(Box<str>),
     /// It would have to be signed, and has a dot in its id.
@@ -179,6 +186,16 @@ pub enum Strain {
     Unknown,
 }
 
+impl Judgement {
+    /// Of an attempt that has not begun after all.
+    pub const UNBEGUN: Judgement = Judgement {
+        verdict: Verdict::Deferred,
+        vote: Vote::Neutral,
+        fate: Fate::Close,
+        accounting: Accounting::None,
+    };
+}
+
 /// The table; `again`: the answers that are retried. The numbers are those of the fault list.
 #[must_use]
 pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
@@ -202,7 +219,9 @@ pub fn judge(happened: &Happened, again: &Statuses) -> Judgement {
         // F69.
         Happened::Unresolved(_) => (Deferred, Neutral, Close, None),
         // F68, F70, F74, F85.
-        Happened::NoAddress(_) => (Retry, Failure, Close, Counted),
+        Happened::NoAddress { .. } => (Retry, Failure, Close, Counted),
+        // F121.
+        Happened::SameAbsence(_) => (Retry, Neutral, Close, Counted),
         // F11: a way to none of the addresses, F21.
         Happened::ConnectFailed(cause) if cause.kind == CauseKind::NoNetwork => {
             (Deferred, Neutral, Close, None)
@@ -377,7 +396,9 @@ impl Happened {
                 }
                 (ErrorKind::Ttl, message.into())
             }
-            Happened::NoAddress(message) => (ErrorKind::Dns, String::from(message).into()),
+            Happened::NoAddress { message, .. } | Happened::SameAbsence(message) => {
+                (ErrorKind::Dns, String::from(message).into())
+            }
             Happened::Unresolved(message) => (ErrorKind::Local, String::from(message).into()),
             Happened::Dotted => (ErrorKind::Invalid, JobError::DottedId.to_string().into()),
             Happened::Forbidden => (ErrorKind::Policy, FORBIDDEN.into()),

@@ -50,6 +50,8 @@ pub struct Share {
     pub racers: u32,
     /// Those that are idle.
     pub idle: u32,
+    /// Dials that wait for addresses: no connections yet, they take no place.
+    pub resolving: u32,
 }
 
 /// How an origin that wants a place is filed: by its standing, its connections, and when it came.
@@ -82,10 +84,12 @@ impl Places {
         old.open -= before.open;
         old.racers -= before.racers;
         old.idle -= before.idle;
+        old.resolving -= before.resolving;
         let new = &mut self.taken[now.standing as usize];
         new.open += now.open;
         new.racers += now.racers;
         new.idle += now.idle;
+        new.resolving += now.resolving;
     }
 
     /// An origin has connections that are idle since then at the earliest.
@@ -224,6 +228,12 @@ impl Places {
             .into_iter()
             .map(|standing| self.taken_by(standing))
             .sum()
+    }
+
+    /// Dials that wait for addresses.
+    #[must_use]
+    pub fn resolving(&self) -> u32 {
+        self.taken.iter().map(|share| share.resolving).sum()
     }
 
     /// Connections with a request on them, or on their way up.

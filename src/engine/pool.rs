@@ -1,7 +1,8 @@
 //! The connections of one origin: at most `maxConnections`, the newest idle one first.
 //!
 //! Invariants: an idle connection is in `idle` exactly once; `dials` counts those on their way up for a job in
-//! line (or for one that has left it), not those for a job apart.
+//! line (or for one that has left it), not those for a job apart; `resolving` counts all that wait for addresses, which
+//! are no connections yet and have no place.
 //!
 //! Not here: what a connection does (`connection`), who waits for one (`queue`).
 
@@ -24,6 +25,8 @@ pub struct Pool {
     idle_len: u32,
     dials: u32,
     dials_apart: u32,
+    /// Of the dials those that wait for addresses.
+    resolving: u32,
 }
 
 impl Empty for Pool {
@@ -33,6 +36,7 @@ impl Empty for Pool {
         idle_len: 0,
         dials: 0,
         dials_apart: 0,
+        resolving: 0,
     };
 }
 
@@ -47,7 +51,13 @@ impl Pool {
             Purpose::InLine(_) => self.dials += 1,
             Purpose::Apart(_) => self.dials_apart += 1,
         }
+        self.resolving += 1;
         self.connections.insert(connection)
+    }
+
+    /// A dial has addresses.
+    pub fn on_addresses(&mut self) {
+        self.resolving -= 1;
     }
 
     /// Its dial is over: it is up. It gets a request or is pushed idle next.
@@ -101,6 +111,7 @@ impl Pool {
         let connection = self.connections.remove(key)?;
         if let Some(dial) = connection.dial() {
             self.end_dial(dial.purpose());
+            self.resolving -= u32::from(dial.is_resolving());
         }
         if connection.idle_since().is_some() {
             self.idle_len -= 1;
@@ -149,6 +160,12 @@ impl Pool {
         self.get(connection).and_then(Connection::dial)
     }
 
+    /// Dials that wait for addresses: no connections yet.
+    #[must_use]
+    pub const fn resolving(&self) -> u32 {
+        self.resolving
+    }
+
     /// Panics if the counts do not hold: for tests, after every step.
     pub fn check_invariants(&self) {
         let idle = self
@@ -161,13 +178,15 @@ impl Pool {
             self.idle_len as usize,
             "keys of idle connections"
         );
-        let (mut dials, mut apart) = (0, 0);
+        let (mut dials, mut apart, mut resolving) = (0, 0, 0);
         for dial in self.iter().filter_map(|(_, connection)| connection.dial()) {
             match dial.purpose() {
                 Purpose::InLine(_) => dials += 1,
                 Purpose::Apart(_) => apart += 1,
             }
+            resolving += u32::from(dial.is_resolving());
         }
+        assert_eq!(resolving, self.resolving, "dials without addresses");
         assert_eq!((dials, apart), (self.dials, self.dials_apart), "dials");
     }
 
@@ -200,7 +219,13 @@ mod tests {
 
     fn up(pool: &mut Pool, now: Instant) -> Key {
         let purpose = Purpose::InLine(Key::from_bits(0));
-        let key = pool.insert(Connection::dialing(Dial::new(now, purpose, Duration::MAX)));
+        let mut dial = Dial::new(now, purpose, Duration::MAX);
+        let key = pool.insert(Connection::dialing(dial));
+        let addr = "192.0.2.1:443".parse().unwrap();
+        dial = Dial::new(now, purpose, Duration::MAX);
+        _ = dial.on_addresses(now, vec![addr], false);
+        pool[key] = Connection::dialing(dial);
+        pool.on_addresses();
         pool.on_up(purpose);
         pool[key].on_up(now, Duration::from_secs(300), &Endpoint::default());
         pool.push_idle(now, key, Duration::MAX);

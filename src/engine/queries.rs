@@ -58,6 +58,7 @@ impl Engine {
     pub(super) fn pump_resolver(&mut self, now: Now) {
         while let Some(output) = self.resolver.poll_output() {
             match output {
+                resolver::Output::Query { query, .. } if !self.resolver.is_wanted(query) => {}
                 resolver::Output::Query {
                     query,
                     server,

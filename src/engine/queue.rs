@@ -218,6 +218,20 @@ impl Queue {
         self.append(Line::RESUMED, waiting)
     }
 
+    /// Puts a job back where it stood when it was removed, before the others of its line: its dial has come to nothing.
+    /// Says whether its attempt has not begun for all that.
+    pub fn restore(&mut self, mut waiting: Waiting) -> (Key, bool) {
+        let line = match waiting.place {
+            Place::Apart => Line::RESUMED,
+            Place::Line { line, .. } => line,
+        };
+        if line == Line::RESUMED {
+            return (self.resume(waiting), false);
+        }
+        waiting.attempt = None;
+        (self.prepend(line, waiting), true)
+    }
+
     /// Keeps a job that leaves only with the dial that is made for it.
     pub fn insert_apart(&mut self, mut waiting: Waiting) -> Key {
         waiting.place = Place::Apart;
@@ -499,6 +513,28 @@ impl Queue {
         let ends = &mut self.lines[line.index()];
         ends.last = Some(key);
         ends.undialed.get_or_insert(key);
+        ends.len += 1;
+        self.in_line += u32::from(line != Line::LATER);
+        key
+    }
+
+    fn prepend(&mut self, line: Line, mut waiting: Waiting) -> Key {
+        let first = self.lines[line.index()].first;
+        waiting.place = Place::Line {
+            line,
+            before: None,
+            after: first,
+            has_dial: false,
+        };
+        self.by_priority[waiting.job.priority as usize] += 1;
+        let key = self.entries.insert(waiting);
+        match first {
+            Some(first) => self.link(first).0.replace(key),
+            None => self.lines[line.index()].last.replace(key),
+        };
+        let ends = &mut self.lines[line.index()];
+        ends.first = Some(key);
+        ends.undialed = Some(key);
         ends.len += 1;
         self.in_line += u32::from(line != Line::LATER);
         key

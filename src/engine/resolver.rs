@@ -1,11 +1,18 @@
 //! The stub resolver: turns names into addresses by `/etc/hosts`, its cache and the name servers.
 //!
 //!   lookup --hosts, cache--> Ready, Failed
-//!      \--> Queued --a place is free--> Open --one family has addresses--> Grace --50 ms--> Told
-//!                                         |\____ 1.8 s, and older addresses are known ______/ |
-//!                                          \______ both families have ended ____|____________/--> cache
+//!      \--> Open --one family has addresses--> Grace --50 ms--> Told
+//!              |\____ 1.8 s, or no place, and older addresses are known ____/ |
+//!               \______ both families have ended ____|____________/--> cache
 //!
-//! A look-up asks for AAAA and A side by side; each of the two goes through the servers (`asking`).
+//! A look-up asks for AAAA and A side by side; each of the two goes through the servers (`asking`). Its askers are told
+//! early, if addresses are there ([`Rest::Coming`]), and in any case when both families have ended: so what becomes of
+//! a job does not hang on which of the two answers comes first.
+//!
+//! To begin, a look-up needs a place; places are shared among zones (`line`). One without an answer for [`SLOW_AFTER`]
+//! yields its place where another waits for it, and hears on. Names that nobody answered for the last time have a few
+//! places of their own.
+//!
 //! Invariants: a name has at most one look-up, an asker waits for at most one name, an armed timer has an owner,
 //! what is asked is forgotten (`Output::Forget`) when its family has ended.
 //! Not here: sockets (`io/udp`), messages (`wire/dns`), what may be connected to (`guard`).
@@ -14,6 +21,8 @@ mod asking;
 mod cache;
 mod error;
 mod inquiry;
+mod line;
+mod places;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,12 +38,10 @@ use crate::wire::names::Names;
 use cache::{Cache, Fact};
 pub use cache::{FAILURE_TTL_MAX, NAMES_MAX, STALE_MAX};
 pub use error::{LookupError, ServerTrouble};
-use inquiry::{Half, Inquiry, Plan, Server, Stage, Try, interleave};
+use inquiry::{Half, Inquiry, Plan, Server, Stage, Standing, Try, interleave};
+use places::Places;
+pub use places::{LOOKUPS_MAX, SLOW_AFTER};
 
-/// Look-ups that ask at the same time, two questions each: dnsmasq takes 150 questions before it refuses.
-pub const LOOKUPS_OPEN_MAX: usize = 64;
-/// Look-ups that ask or wait for their turn.
-pub const LOOKUPS_MAX: usize = 65_536;
 /// How long addresses of one family wait for those of the other (RFC 8305 section 3).
 pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// How long a look-up may take before its askers are told addresses whose time is over, if there are any (RFC 8767
@@ -64,22 +71,63 @@ pub struct Resolver {
     inquiries: Slab<Inquiry>,
     by_name: Map<Arc<str>, Key>,
     by_asker: Map<Key, Key>,
-    queued: VecDeque<Key>,
-    open: usize,
+    places: Places,
     tries: Slab<Try>,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
 }
 
+/// A look-up that somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Absolute, in lower case and without the root's dot.
+    pub name: &'a str,
+    /// Is told.
+    pub asker: Key,
+    /// Answers are of use to it until then.
+    pub until: Instant,
+    /// It has failed then: an absence that was told before is no answer.
+    pub failed: Option<Instant>,
+}
+
 /// What a look-up gives at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// The addresses, never none; IPv6 and IPv4 in turn (RFC 8305 section 4).
-    Ready(Arc<[IpAddr]>),
+    /// There are addresses. With [`Rest::Coming`], [`Output::Resolved`] will follow.
+    Ready(Found),
     /// There is nothing to wait for.
-    Failed(LookupError),
+    Failed(Failure),
     /// [`Output::Resolved`] will follow.
     Pending,
+}
+
+/// Addresses of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Never none; IPv6 and IPv4 in turn (RFC 8305 section 4).
+    pub addrs: Arc<[IpAddr]>,
+    /// Whether these are all.
+    pub rest: Rest,
+}
+
+/// What is known of the addresses that are not among those found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There are none.
+    Known,
+    /// There may be: name servers are being asked.
+    Coming,
+    /// There may be: no name server could say.
+    Unknown(LookupError),
+}
+
+/// There is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub error: LookupError,
+    /// When the name servers said so, which tells their answers apart; none if nobody was asked.
+    pub told: Option<Instant>,
 }
 
 /// What a query goes over.
@@ -104,17 +152,17 @@ pub enum Output {
         /// Over which of the two.
         transport: Transport,
     },
-    /// Close that socket; no answer is waited for any more.
+    /// Close that socket; no answer is waited for any more. One that was not opened yet need not be.
     Forget {
         /// Of an [`Output::Query`].
         query: Key,
     },
-    /// The look-up of this asker has ended.
+    /// The look-up of this asker has addresses, or has ended.
     Resolved {
         /// As given to [`Resolver::lookup`].
         asker: Key,
-        /// The addresses as in [`Lookup::Ready`].
-        result: Result<Arc<[IpAddr]>, LookupError>,
+        /// As in [`Lookup`].
+        result: Result<Found, Failure>,
     },
 }
 
@@ -134,8 +182,7 @@ impl Resolver {
             inquiries: Slab::new(),
             by_name: Map::new(seed),
             by_asker: Map::new(seed),
-            queued: VecDeque::new(),
-            open: 0,
+            places: Places::new(seed),
             tries: Slab::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -155,42 +202,68 @@ impl Resolver {
         self.names = names;
     }
 
-    /// Looks up an absolute name, in lower case and without the root's dot. `asker` is given back with the result,
-    /// once, however often it has asked for the name until then.
+    /// Looks up a name. The asker is told how that ends, once, however often it has asked for the name until then;
+    /// before that, once, of addresses that are there early.
     ///
     /// # Panics
     /// If the asker already waits for another name.
-    pub fn lookup(&mut self, now: Now, name: &str, asker: Key) -> Lookup {
+    pub fn lookup(&mut self, now: Now, ask: Ask<'_>) -> Lookup {
+        let name = ask.name;
         if is_under(name, "onion") {
-            return Lookup::Failed(LookupError::Onion);
+            return failed(LookupError::Onion);
         }
         if let Some(addrs) = self.local(name) {
-            return Lookup::Ready(addrs);
+            let rest = Rest::Known;
+            return Lookup::Ready(Found { addrs, rest });
         }
+        let under_way = self.by_name.get(name).copied();
         match self.cache.get(now.mono, name) {
-            Some(Ok(addrs)) => return Lookup::Ready(Arc::clone(addrs)),
-            Some(Err(error)) => return Lookup::Failed(*error),
-            None => {}
-        }
-        let known = self.by_name.get(name).copied();
-        let key = match known {
-            Some(key) => key,
-            None if dns::check_name(name).is_err() => return Lookup::Failed(LookupError::BadName),
-            None if self.inquiries.len() >= LOOKUPS_MAX => {
-                return Lookup::Failed(LookupError::Busy);
+            Some(Ok(found)) => return Lookup::Ready(found.clone()),
+            Some(Err(failure)) if failure.error.is_local() || !is_outdated(failure, ask.failed) => {
+                return Lookup::Failed(*failure);
             }
+            Some(Err(_)) | None => {}
+        }
+        let key = match under_way {
+            Some(key) => key,
+            None if dns::check_name(name).is_err() => return failed(LookupError::BadName),
+            None if self.inquiries.len() >= LOOKUPS_MAX => return failed(LookupError::Busy),
             None => self.enqueue(name),
         };
         let inquiry = &mut self.inquiries[key];
-        if let Stage::Told { addrs } = &inquiry.stage {
-            return Lookup::Ready(Arc::clone(addrs));
-        }
-        match self.by_asker.insert(asker, key) {
-            None => inquiry.askers.push(asker),
+        inquiry.time = inquiry.time.max(ask.until.since(now.mono));
+        match self.by_asker.insert(ask.asker, key) {
+            None => inquiry.askers.push(ask.asker),
             Some(before) => assert_eq!(before, key, "an asker waits for one name at a time"),
         }
         self.open_queued(now);
-        Lookup::Pending
+        match self.early(now, key) {
+            Some(found) => Lookup::Ready(found),
+            None => Lookup::Pending,
+        }
+    }
+
+    /// What an asker who comes now gets of a look-up that has not ended: what the others were told, or something
+    /// better. One that has to wait for its turn makes no one wait for whom older addresses are known.
+    fn early(&mut self, now: Now, key: Key) -> Option<Found> {
+        let inquiry = &mut self.inquiries[key];
+        if inquiry.standing == Standing::Queued
+            && let Some(addrs) = self.cache.stale(now.mono, &inquiry.name)
+        {
+            let addrs = Arc::clone(addrs);
+            inquiry.stage = Stage::Told { addrs };
+        }
+        let Stage::Told { addrs } = &inquiry.stage else {
+            return None;
+        };
+        let newer = inquiry.addresses();
+        let addrs = if newer.is_empty() {
+            Arc::clone(addrs)
+        } else {
+            newer
+        };
+        let rest = Rest::Coming;
+        Some(Found { addrs, rest })
     }
 
     /// The asker has no use for the result any more. Its look-up, once it has begun, goes on for the cache.
@@ -252,6 +325,7 @@ impl Resolver {
                 Timer::Silence { inquiry, family } => self.on_silence(now, inquiry, family),
                 Timer::Grace { inquiry } => self.on_grace(inquiry),
                 Timer::Patience { inquiry } => self.on_patience(now, inquiry),
+                Timer::Slow { inquiry } => self.on_slow(now, inquiry),
             }
         }
     }
@@ -267,6 +341,12 @@ impl Resolver {
         self.outputs.pop_front()
     }
 
+    /// Whether the query of an [`Output::Query`] is still to be asked: it may have been forgotten since.
+    #[must_use]
+    pub fn is_wanted(&self, query: Key) -> bool {
+        self.tries.get(query).is_some()
+    }
+
     /// What of a query is not sent yet; empty if the query has been forgotten. A datagram is shown whole, however
     /// often.
     #[must_use]
@@ -278,7 +358,8 @@ impl Resolver {
 
     /// What needs no query: the hosts file, then the names that are always this machine (RFC 6761 section 6.3).
     fn local(&self, name: &str) -> Option<Arc<[IpAddr]>> {
-        let addrs: Vec<IpAddr> = self.names.hosts.addresses(name).collect();
+        let all = self.names.hosts.addresses(name);
+        let addrs: Vec<IpAddr> = all.take(dns::ADDRESSES_MAX).collect();
         if !addrs.is_empty() {
             let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = addrs.iter().partition(|a| a.is_ipv6());
             return Some(interleave(&v6, &v4));
@@ -289,35 +370,30 @@ impl Resolver {
 
     fn enqueue(&mut self, name: &str) -> Key {
         let name: Arc<str> = name.into();
-        let key = self.inquiries.insert(Inquiry::new(Arc::clone(&name)));
+        let is_suspect = self.cache.was_silent(&name);
+        let inquiry = Inquiry::new(Arc::clone(&name), is_suspect);
+        let key = self.inquiries.insert(inquiry);
+        self.places.line(is_suspect).push(&name, key);
         self.by_name.insert(name, key);
-        self.queued.push_back(key);
         key
     }
 
-    /// Begins look-ups while there are places; those whose askers have gone are dropped.
-    fn open_queued(&mut self, now: Now) {
-        while self.open < LOOKUPS_OPEN_MAX {
-            let Some(key) = self.queued.pop_front() else {
-                return;
+    /// A look-up has its place.
+    fn open(&mut self, now: Now, key: Key) {
+        let plan = self.plan(now);
+        let inquiry = &mut self.inquiries[key];
+        inquiry.plan = plan;
+        inquiry.until = now.mono + inquiry.time;
+        let is_untold = matches!(inquiry.stage, Stage::Open { .. });
+        if is_untold && self.cache.stale(now.mono, &inquiry.name).is_some() {
+            let ends = now.mono + PATIENCE;
+            self.timers.insert((ends, Timer::Patience { inquiry: key }));
+            inquiry.stage = Stage::Open {
+                patience_ends: Some(ends),
             };
-            if self.inquiries[key].askers.is_empty() {
-                self.remove(key);
-                continue;
-            }
-            self.open += 1;
-            let plan = self.plan(now);
-            let inquiry = &mut self.inquiries[key];
-            let is_known = self.cache.stale(now.mono, &inquiry.name).is_some();
-            let patience_ends = is_known.then(|| now.mono + PATIENCE);
-            if let Some(ends) = patience_ends {
-                self.timers.insert((ends, Timer::Patience { inquiry: key }));
-            }
-            inquiry.stage = Stage::Open { patience_ends };
-            inquiry.plan = plan;
-            for family in [Family::V6, Family::V4] {
-                self.ask_next(now, key, family);
-            }
+        }
+        for family in [Family::V6, Family::V4] {
+            self.ask_next(now, key, family);
         }
     }
 
@@ -360,12 +436,20 @@ impl Resolver {
         }
     }
 
-    /// The askers are told; the rest is waited for on behalf of the cache.
+    /// The askers are told of these; what is still to come they are told in the end.
     fn tell_early(&mut self, key: Key, addrs: Arc<[IpAddr]>) {
-        self.inquiries[key].stage = Stage::Told {
-            addrs: Arc::clone(&addrs),
-        };
-        self.tell(key, &Ok(addrs));
+        let inquiry = &mut self.inquiries[key];
+        for asker in &inquiry.askers {
+            let found = Found {
+                addrs: Arc::clone(&addrs),
+                rest: Rest::Coming,
+            };
+            self.outputs.push_back(Output::Resolved {
+                asker: *asker,
+                result: Ok(found),
+            });
+        }
+        inquiry.stage = Stage::Told { addrs };
     }
 
     fn end_half(&mut self, now: Now, key: Key, family: Family, half: Half) {
@@ -416,14 +500,15 @@ impl Resolver {
             Stage::Open {
                 patience_ends: None,
             }
-            | Stage::Queued
             | Stage::Told { .. } => {}
         }
         let (mut fact, expires) = inquiry.conclusion(now.mono);
         if inquiry.plan.epoch == self.epoch {
             let name = Arc::clone(&inquiry.name);
             match (&fact, expires) {
-                (Err(error), None) => fact = self.cache.insert_failure(now.mono, name, *error),
+                (Err(failure), None) => {
+                    fact = self.cache.insert_failure(now.mono, name, failure.error);
+                }
                 (_, expires) => {
                     let expires = expires.unwrap_or(now.mono);
                     self.cache.insert(now.mono, name, fact.clone(), expires);
@@ -431,8 +516,7 @@ impl Resolver {
             }
         }
         self.tell(key, &fact);
-        self.remove(key);
-        self.open -= 1;
+        self.leave(key);
         self.open_queued(now);
     }
 
@@ -441,12 +525,6 @@ impl Resolver {
             self.by_asker.remove(&asker);
             let result = fact.clone();
             self.outputs.push_back(Output::Resolved { asker, result });
-        }
-    }
-
-    fn remove(&mut self, key: Key) {
-        if let Some(inquiry) = self.inquiries.remove(key) {
-            self.by_name.remove(&*inquiry.name);
         }
     }
 
@@ -464,6 +542,22 @@ enum Timer {
     Grace { inquiry: Key },
     /// The askers have waited for [`PATIENCE`].
     Patience { inquiry: Key },
+    /// A look-up has had its place for [`SLOW_AFTER`].
+    Slow { inquiry: Key },
+}
+
+/// Whether an absence was told before the asker failed of it, or of an older one.
+fn is_outdated(absence: &Failure, failed: Option<Instant>) -> bool {
+    match (absence.told, failed) {
+        (Some(told), Some(failed)) => told <= failed,
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// What nobody has to be asked for.
+const fn failed(error: LookupError) -> Lookup {
+    let told = None;
+    Lookup::Failed(Failure { error, told })
 }
 
 /// Whether a name is this one or lies under it.

@@ -73,13 +73,24 @@ impl Engine {
         if self.has_place(origin) {
             return true;
         }
+        self.want_place(origin);
+        false
+    }
+
+    /// Whether there is a place, or one that would be made.
+    pub(super) fn has_spare_place(&self, origin: Key) -> bool {
+        let max = self.policy.max_connections_total;
+        self.places.has_spare(max, self.origins[origin].standing)
+    }
+
+    /// The origin waits for a place.
+    pub(super) fn want_place(&mut self, origin: Key) {
         let wanting = &mut self.origins[origin];
         if wanting.wants_place.is_none() {
             let connections = wanting.pool.len() as u32;
             let wish = self.places.want(origin, wanting.standing, connections);
             wanting.wants_place = Some(wish);
         }
-        false
     }
 
     /// Closes the connection that is idle for longest of those that give way to an origin of this standing; whether

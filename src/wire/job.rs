@@ -145,6 +145,8 @@ pub struct Progress {
     pub attempts: u32,
     /// When the next attempt is due, once the job has been put off.
     pub due: Instant,
+    /// When the last attempt failed, if that was in this process.
+    pub failed: Option<Instant>,
     /// The last attempt's status, 0 if it had none.
     pub status: u16,
     /// Whether the last attempt went out on a connection that had carried another before.

@@ -2,10 +2,12 @@
 //!
 //! In their order, one is begun 250 ms after the one before it if that is not up by then, at once if it has failed.
 //! At most two are under way: a third waits until one of them fails. 250 ms is no limit of an attempt: each goes on
-//! for as long as the dial does.
+//! for as long as the dial does. Addresses that become known later join (RFC 8305 section 3): the order in which name
+//! servers answer decides nothing but time.
 //!
 //! Not here: sockets and clocks (the engine's), what comes after TCP (`dial`).
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,9 +22,11 @@ pub(super) const RACERS_MAX: usize = 2;
 /// Addresses in a race.
 #[derive(Debug)]
 pub(super) struct Race {
-    addrs: Box<[SocketAddr]>,
+    addrs: Vec<SocketAddr>,
     /// So many of them have been begun.
     begun: usize,
+    /// Others may become known.
+    is_open: bool,
     /// The older first.
     racers: Vec<Racer>,
     /// When the next address is tried, should those under way not be up by then.
@@ -40,10 +44,11 @@ struct Racer {
 
 impl Race {
     /// A race that has not begun.
-    pub(super) fn new(addrs: Box<[SocketAddr]>) -> Race {
+    pub(super) fn new(addrs: Vec<SocketAddr>, is_open: bool) -> Race {
         Race {
             addrs,
             begun: 0,
+            is_open,
             racers: Vec::with_capacity(1),
             next_at: Instant::default(),
             failure: None,
@@ -53,11 +58,42 @@ impl Race {
     /// The address that is begun next; none while two are under way, when none is left, or when this machine has
     /// not what another socket needs.
     pub(super) fn next(&self) -> Option<SocketAddr> {
-        let is_local = self.failure.as_ref().is_some_and(Cause::is_local);
-        if self.racers.len() == RACERS_MAX || is_local {
+        if self.racers.len() == RACERS_MAX || self.is_locally_failed() {
             return None;
         }
         self.addrs.get(self.begun).copied()
+    }
+
+    /// Whether it is over: nothing is under way, nothing is left, and nothing can join.
+    pub(super) fn is_lost(&self) -> bool {
+        let may_grow = self.is_open && !self.is_locally_failed();
+        self.racers.is_empty() && self.next().is_none() && !may_grow
+    }
+
+    fn is_locally_failed(&self) -> bool {
+        self.failure.as_ref().is_some_and(Cause::is_local)
+    }
+
+    /// Addresses become known; `is_open`: others may later. Those that are news come before what is left, in turn with
+    /// it. Gives a socket to be closed: where two of one family are under way, and a good one of the other may have to
+    /// wait for one of them to fail, the younger steps back to the end.
+    pub(super) fn join(&mut self, addrs: &[SocketAddr], is_open: bool) -> Option<SockId> {
+        self.is_open = is_open;
+        let news = addrs.iter().filter(|addr| !self.addrs.contains(addr));
+        let mut news: VecDeque<SocketAddr> = news.copied().collect();
+        let mut left: VecDeque<SocketAddr> = self.addrs.split_off(self.begun).into();
+        while !(news.is_empty() && left.is_empty()) {
+            self.addrs.extend(news.pop_front());
+            self.addrs.extend(left.pop_front());
+        }
+        let next = self.addrs.get(self.begun)?;
+        let is_other = |racer: &Racer| racer.addr.is_ipv4() != next.is_ipv4();
+        if self.racers.len() < RACERS_MAX || !self.racers.iter().all(is_other) {
+            return None;
+        }
+        let younger = self.racers.pop()?;
+        self.addrs.push(younger.addr);
+        Some(younger.sock)
     }
 
     /// When the next address is to be begun, if the clock alone decides that.
@@ -100,9 +136,14 @@ impl Race {
         }
     }
 
-    /// Why all of it has failed: the most telling cause.
-    pub(super) fn into_failure(self) -> Cause {
-        self.failure.expect("a race ends with a failure")
+    /// The most telling cause of those addresses' failures that have failed.
+    pub(super) const fn failure(&self) -> Option<&Cause> {
+        self.failure.as_ref()
+    }
+
+    /// Whether others may become known.
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The sockets under way.

@@ -33,9 +33,15 @@ fn dial() -> Dial {
 
 /// A dial whose first address is under way on socket 0 since the beginning.
 fn dialing(addrs: &[&str]) -> Dial {
+    dialing_early(addrs, false)
+}
+
+/// The same; `is_open`: there may be other addresses.
+fn dialing_early(addrs: &[&str], is_open: bool) -> Dial {
     let mut dial = dial();
     let start = Instant::default();
-    let next = dial.on_addresses(start, addrs.iter().map(|text| addr(text)).collect());
+    let addresses = addrs.iter().map(|text| addr(text)).collect();
+    let next = dial.on_addresses(start, addresses, is_open);
     assert_connect(next, addrs[0]);
     dial.on_begun(start, sock(0));
     dial
@@ -196,7 +202,7 @@ fn f10_one_limit_covers_every_stage_and_names_the_one_it_ran_out_in() {
         Happened::TimedOut(Clock::Lookup(_))
     ));
     let four = addr(FOUR);
-    assert_connect(dial.on_addresses(start + SECOND, [four].into()), FOUR);
+    assert_connect(dial.on_addresses(start + SECOND, vec![four], false), FOUR);
     dial.on_begun(start + SECOND, sock(0));
     assert!(matches!(dial.timed_out(), Happened::TimedOut(Clock::Connect(_, a)) if a == four));
     assert_eq!(dial.on_connected(start + SECOND * 2, sock(0), true), None);
@@ -211,4 +217,79 @@ fn f10_one_limit_covers_every_stage_and_names_the_one_it_ran_out_in() {
             tls: SECOND * 2
         }
     );
+}
+
+#[test]
+fn f151_addresses_that_come_late_join_whatever_those_before_them_have_come_to() {
+    let refused = || cause(CauseKind::Refused);
+    // Nothing is left: it waits, for as long as it has, and goes on with what comes.
+    let mut dial = dialing_early(&[SIX], true);
+    assert!(dial.awaits_addresses());
+    assert!(matches!(
+        dial.on_failed(after(1), sock(0), refused()),
+        Next::Wait
+    ));
+    assert_eq!(dial.wakes_at(), dial.deadline);
+    let (closed, next) = dial.on_more(after(900), &[addr(SIX), addr(FOUR)], false);
+    assert_eq!(closed, None);
+    assert_connect(next, FOUR);
+    dial.on_begun(after(900), sock(1));
+    assert!(!dial.awaits_addresses());
+    assert_gives_up(
+        dial.on_failed(after(901), sock(1), refused()),
+        CauseKind::Refused,
+    );
+
+    // Nothing comes: it has failed as the addresses have that were known.
+    let mut dial = dialing_early(&[SIX], true);
+    _ = dial.on_failed(after(1), sock(0), refused());
+    let (_, next) = dial.on_more(after(900), &[addr(SIX)], false);
+    assert_gives_up(next, CauseKind::Refused);
+    let mut dial = dialing_early(&[SIX], true);
+    _ = dial.on_failed(after(1), sock(0), refused());
+    assert!(matches!(dial.timed_out(), Happened::ConnectFailed(_)));
+
+    // One is under way: the next follows when it would have.
+    let mut dial = dialing_early(&[SIX], true);
+    let (_, next) = dial.on_more(after(60), &[addr(SIX), addr(FOUR)], false);
+    assert!(matches!(next, Next::Wait));
+    assert_eq!(dial.wakes_at(), after(250));
+    assert_connect(dial.on_stagger(after(250)), FOUR);
+
+    // It is up, and fails in TLS.
+    let mut dial = dialing_early(&[SIX], true);
+    assert_eq!(dial.on_connected(after(5), sock(0), true), None);
+    let (_, next) = dial.on_more(after(60), &[addr(SIX), addr(FOUR)], false);
+    assert!(matches!(next, Next::Wait));
+    assert_connect(
+        dial.on_failed(after(70), sock(0), cause(CauseKind::Tls)),
+        FOUR,
+    );
+}
+
+#[test]
+fn f151_where_two_of_one_family_are_under_way_a_late_one_of_the_other_takes_the_youngers_turn() {
+    let mut dial = dialing_early(&[FOUR, FOUR_TOO], true);
+    assert_connect(dial.on_stagger(after(250)), FOUR_TOO);
+    dial.on_begun(after(250), sock(1));
+    let all = [addr(SIX), addr(FOUR), addr(FOUR_TOO)];
+    let (closed, next) = dial.on_more(after(900), &all, false);
+    assert_eq!(closed, Some(sock(1)));
+    assert_connect(next, SIX);
+    dial.on_begun(after(900), sock(2));
+    // It has its turn again when one of the two has failed.
+    let refused = cause(CauseKind::Refused);
+    assert_connect(dial.on_failed(after(950), sock(2), refused), FOUR_TOO);
+}
+
+#[test]
+fn f151_what_says_nothing_of_the_receiver_is_known_as_such() {
+    let dial = dial();
+    assert!(dial.is_at_a_loss());
+    for (kind, expected) in [(CauseKind::NoNetwork, true), (CauseKind::Refused, false)] {
+        let mut dial = dialing_early(&[SIX], true);
+        assert!(!dial.is_at_a_loss(), "it is tried");
+        _ = dial.on_failed(after(1), sock(0), cause(kind));
+        assert_eq!(dial.is_at_a_loss(), expected, "{kind:?}");
+    }
 }

@@ -118,7 +118,21 @@ fn failures() {
             Neutral,
             Accounting::None,
         ),
-        (Happened::NoAddress("x".into()), Verdict::Retry, F, Counted),
+        (
+            Happened::NoAddress {
+                message: "x".into(),
+                told: None,
+            },
+            Verdict::Retry,
+            F,
+            Counted,
+        ),
+        (
+            Happened::SameAbsence("x".into()),
+            Verdict::Retry,
+            Neutral,
+            Counted,
+        ),
         (
             Happened::Unresolved("x".into()),
             Verdict::Deferred,

@@ -4,6 +4,9 @@
 //!     |  \--failure--> the next        --FORMERR, NOTIMP--> the same server without EDNS
 //!     \--timeout--> the next as well: an answer of the first still counts
 //!
+//! When all have been asked as often as they are, answers are waited for as long as an asker has use for them
+//! ([`super::Ask::until`]): the time of a connection is longer than one server may take before the next is asked.
+//!
 //! Not here: which servers and in which order (`resolver`, `inquiry`), what both families amount to.
 
 use std::net::SocketAddr;
@@ -72,7 +75,7 @@ impl Resolver {
         self.end_half(now, key, family, half);
     }
 
-    /// Asks the next server; if none is left, the family has failed.
+    /// Asks the next server; if none is left, and no answer can come in time, the family has failed.
     pub(super) fn ask_next(&mut self, now: Now, key: Key, family: Family) {
         let inquiry = &mut self.inquiries[key];
         let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
@@ -83,11 +86,29 @@ impl Resolver {
                 let transport = inquiry.plan.transport;
                 self.ask(now, key, family, server, transport);
             }
+            None if now.mono < inquiry.until && !asking.tries.is_empty() => {
+                let until = inquiry.until;
+                self.wait_for_silence(key, family, until);
+            }
             None => {
                 let error = LookupError::Servers(asking.trouble);
                 self.end_half(now, key, family, Half::Failed(error));
             }
         }
+    }
+
+    /// Those who have been asked have until then.
+    fn wait_for_silence(&mut self, key: Key, family: Family, until: Instant) {
+        let Half::Asking(asking) = &mut self.inquiries[key].halves[family as usize] else {
+            unreachable!("a family that has ended waits for nothing")
+        };
+        let timer = Timer::Silence {
+            inquiry: key,
+            family,
+        };
+        self.timers.remove(&(asking.deadline, timer));
+        asking.deadline = until;
+        self.timers.insert((until, timer));
     }
 
     fn ask(
@@ -123,14 +144,9 @@ impl Resolver {
         let Half::Asking(asking) = &mut inquiry.halves[family as usize] else {
             unreachable!("only a family that is asked for asks on")
         };
-        let timer = Timer::Silence {
-            inquiry: key,
-            family,
-        };
-        self.timers.remove(&(asking.deadline, timer));
-        asking.deadline = now.mono + inquiry.plan.timeout;
-        self.timers.insert((asking.deadline, timer));
         asking.tries.push(query);
+        let until = now.mono + inquiry.plan.timeout;
+        self.wait_for_silence(key, family, until);
         self.outputs.push_back(Output::Query {
             query,
             server,

@@ -51,6 +51,12 @@ impl LookupError {
             | LookupError::Onion => false,
         }
     }
+
+    /// Whether the name servers kept silent.
+    #[must_use]
+    pub const fn is_silence(self) -> bool {
+        matches!(self, LookupError::Servers(ServerTrouble::Silent))
+    }
 }
 
 impl fmt::Display for LookupError {
@@ -126,7 +132,7 @@ mod tests {
             ),
             (
                 (LookupError::Busy, true),
-                "more than 65536 names are being looked up",
+                "more than 131072 names are being looked up",
             ),
             (
                 servers(ServerTrouble::Silent),

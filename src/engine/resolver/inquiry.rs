@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{FAILURE_TTL_MAX, Fact};
-use super::{LookupError, SUSPICION, ServerTrouble, Transport};
+use super::{Failure, Found, LookupError, Rest, SUSPICION, ServerTrouble, Transport};
 use crate::base::slab::Key;
 use crate::base::time::Instant;
 use crate::wire::dns::Family;
@@ -18,24 +18,43 @@ use crate::wire::names::Names;
 #[derive(Debug)]
 pub(super) struct Inquiry {
     pub(super) name: Arc<str>,
-    /// Who waits, in the order in which they came; nobody once they have been told.
+    /// Who is told how it ends, in the order in which they came.
     pub(super) askers: Vec<Key>,
+    /// How long an answer is of use to those who asked before it began.
+    pub(super) time: Duration,
+    /// Answers are waited for until then, whichever query they answer. Who asks later makes it no longer: with a server
+    /// that has lost the questions it would go on for as long as somebody asks.
+    pub(super) until: Instant,
+    pub(super) standing: Standing,
+    /// The last look-up of this name ended in silence: it has one of the places that are for such names.
+    pub(super) is_suspect: bool,
     pub(super) stage: Stage,
     pub(super) plan: Plan,
     /// IPv4, IPv6: indexed by [`Family`].
     pub(super) halves: [Half; 2],
 }
 
+/// Whether it has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It waits for one.
+    Queued,
+    /// It has one, until then for itself.
+    Placed { slow_at: Instant },
+    /// It has one, which is another's as soon as one waits for it.
+    Slow,
+    /// It has given it up, and hears on.
+    Yielded,
+}
+
 /// How far the whole is.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Waits for its turn.
-    Queued,
     /// Neither family has addresses yet; the askers' patience ends then, if there are older addresses for them.
     Open { patience_ends: Option<Instant> },
     /// One family has addresses; the other has until then to bring its own.
     Grace { ends: Instant },
-    /// The askers have been told these; the other family is waited for on behalf of the cache.
+    /// The askers have been told these, and will be told how it ends.
     Told { addrs: Arc<[IpAddr]> },
 }
 
@@ -116,11 +135,17 @@ pub(super) struct Server {
 }
 
 impl Inquiry {
-    pub(super) fn new(name: Arc<str>) -> Inquiry {
+    pub(super) fn new(name: Arc<str>, is_suspect: bool) -> Inquiry {
         Inquiry {
             name,
             askers: Vec::new(),
-            stage: Stage::Queued,
+            time: Duration::ZERO,
+            until: Instant::default(),
+            standing: Standing::Queued,
+            is_suspect,
+            stage: Stage::Open {
+                patience_ends: None,
+            },
             plan: Plan::none(),
             halves: [Half::Asking(Asking::new()), Half::Asking(Asking::new())],
         }
@@ -139,30 +164,41 @@ impl Inquiry {
     /// section 4.2).
     pub(super) fn conclusion(&self, now: Instant) -> (Fact, Option<Instant>) {
         let [v4, v6] = &self.halves;
+        let found = |rest, expires| {
+            let addrs = self.addresses();
+            (Ok(Found { addrs, rest }), Some(expires))
+        };
+        let absent = |error, expires| {
+            let told = Some(now);
+            (Err(Failure { error, told }), expires)
+        };
         match (v4, v6) {
             (Half::Addresses { expires: one, .. }, Half::Addresses { expires: other, .. }) => {
-                (Ok(self.addresses()), Some(*one.min(other)))
+                found(Rest::Known, *one.min(other))
             }
             // What the failed family would have said is worth asking again soon.
-            (Half::Addresses { expires, .. }, Half::Failed(_))
-            | (Half::Failed(_), Half::Addresses { expires, .. }) => {
-                let expires = (*expires).min(now + FAILURE_TTL_MAX);
-                (Ok(self.addresses()), Some(expires))
+            (Half::Addresses { expires, .. }, Half::Failed(error))
+            | (Half::Failed(error), Half::Addresses { expires, .. }) => {
+                let rest = match error.is_local() {
+                    true => Rest::Unknown(*error),
+                    false => Rest::Known,
+                };
+                found(rest, (*expires).min(now + FAILURE_TTL_MAX))
             }
             (Half::Addresses { expires, .. }, _) | (_, Half::Addresses { expires, .. }) => {
-                (Ok(self.addresses()), Some(*expires))
+                found(Rest::Known, *expires)
             }
             (Half::Failed(one), Half::Failed(other)) => {
-                (Err(if one.is_local() { *one } else { *other }), None)
+                absent(if one.is_local() { *one } else { *other }, None)
             }
-            (Half::Failed(error), _) | (_, Half::Failed(error)) => (Err(*error), None),
+            (Half::Failed(error), _) | (_, Half::Failed(error)) => absent(*error, None),
             (Half::NoSuchName { expires: one }, Half::NoSuchName { expires: other }) => {
-                (Err(LookupError::NoSuchName), Some(*one.min(other)))
+                absent(LookupError::NoSuchName, Some(*one.min(other)))
             }
             (
                 Half::NoAddress { expires: one } | Half::NoSuchName { expires: one },
                 Half::NoAddress { expires: other } | Half::NoSuchName { expires: other },
-            ) => (Err(LookupError::NoAddress), Some(*one.min(other))),
+            ) => absent(LookupError::NoAddress, Some(*one.min(other))),
             (Half::Asking(_), _) | (_, Half::Asking(_)) => {
                 unreachable!("both families have ended")
             }

@@ -1,6 +1,7 @@
 //! The resolver between a virtual clock and scripted servers; time jumps to whatever comes next.
 
 mod answers;
+mod fairness;
 mod servers;
 mod stale;
 mod tcp;
@@ -54,6 +55,8 @@ struct World {
     events: BTreeMap<(Instant, usize), (Key, Event)>,
     sockets: Vec<Key>,
     sockets_peak: usize,
+    /// Those that were forgotten before they could be opened.
+    unopened: Vec<Key>,
     askers: Slab<()>,
     results: Vec<(u64, Key, Fact)>,
 }
@@ -74,6 +77,7 @@ impl World {
             events: BTreeMap::new(),
             sockets: Vec::new(),
             sockets_peak: 0,
+            unopened: Vec::new(),
             askers: Slab::new(),
             results: Vec::new(),
         }
@@ -85,28 +89,46 @@ impl World {
 
     fn lookup(&mut self, name: &str) -> Lookup {
         let asker = self.askers.insert(());
-        let lookup = self.resolver.lookup(self.now, name, asker);
+        let lookup = self.ask(name, asker, None);
         self.drain();
         lookup
     }
 
-    /// Looks up, waits, and gives the result; `at` is told in `results`.
-    fn resolve(&mut self, name: &str) -> Fact {
+    fn ask(&mut self, name: &str, asker: Key, failed: Option<Instant>) -> Lookup {
+        let until = self.now.mono + CONNECT_TIMEOUT;
+        let ask = Ask {
+            name,
+            asker,
+            until,
+            failed,
+        };
+        self.resolver.lookup(self.now, ask)
+    }
+
+    /// Looks up, waits, and gives what it is told first; when that was is told in `results`.
+    fn resolve(&mut self, name: &str) -> Outcome {
         match self.lookup(name) {
-            Lookup::Ready(addrs) => Ok(addrs),
-            Lookup::Failed(error) => Err(error),
+            Lookup::Ready(found) => Ok(found.addrs),
+            Lookup::Failed(failure) => Err(failure.error),
             Lookup::Pending => {
                 let before = self.results.len();
                 self.drive();
-                assert_eq!(self.results.len(), before + 1);
-                self.results[before].2.clone()
+                assert!(self.results.len() > before);
+                self.result(before)
             }
         }
+    }
+
+    fn result(&self, index: usize) -> Outcome {
+        outcome(&self.results[index].2)
     }
 
     fn drain(&mut self) {
         while let Some(output) = self.resolver.poll_output() {
             match output {
+                Output::Query { query, .. } if !self.resolver.is_wanted(query) => {
+                    self.unopened.push(query);
+                }
                 Output::Query {
                     query,
                     server,
@@ -190,6 +212,9 @@ impl World {
     }
 
     fn close(&mut self, query: Key) {
+        if self.unopened.contains(&query) {
+            return;
+        }
         let before = self.sockets.len();
         self.sockets.retain(|other| *other != query);
         assert_eq!(self.sockets.len() + 1, before, "a socket is closed once");
@@ -236,7 +261,7 @@ impl World {
         assert!(self.resolver.inquiries.is_empty());
         assert!(self.resolver.by_name.is_empty());
         assert!(self.resolver.by_asker.is_empty());
-        assert_eq!(self.resolver.open, 0);
+        assert!(self.resolver.places.is_empty());
     }
 
     fn sleep(&mut self, duration: Duration) {
@@ -279,6 +304,14 @@ fn answer(query: &[u8], flags: u8, rcode: u8, records: &[(u16, u32, &[u8])]) -> 
     message
 }
 
+/// The data of an SOA record with this minimum.
+fn soa(minimum: u32) -> Vec<u8> {
+    let mut data = vec![0, 0];
+    data.extend([0; 16]);
+    data.extend(minimum.to_be_bytes());
+    data
+}
+
 /// One address of the asked family, after 5 ms.
 fn address(asked: &Asked, ttl: u32) -> Reply {
     let record: (u16, u32, &[u8]) = match asked.family {
@@ -296,9 +329,49 @@ fn ips(texts: &[&str]) -> Arc<[IpAddr]> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn both() -> Fact {
+fn both() -> Outcome {
     Ok(ips(&["2001:db8::1", "192.0.2.1"]))
 }
 
-const SERVFAIL: Fact = Err(LookupError::Servers(ServerTrouble::Code(2)));
-const SILENT: Fact = Err(LookupError::Servers(ServerTrouble::Silent));
+fn outcome(result: &Fact) -> Outcome {
+    match result {
+        Ok(found) => Ok(Arc::clone(&found.addrs)),
+        Err(failure) => Err(failure.error),
+    }
+}
+
+/// These are all.
+fn known(addrs: Outcome) -> Lookup {
+    let addrs = addrs.expect("addresses");
+    let rest = Rest::Known;
+    Lookup::Ready(Found { addrs, rest })
+}
+
+fn error_of(lookup: Lookup) -> Option<LookupError> {
+    match lookup {
+        Lookup::Failed(failure) => Some(failure.error),
+        Lookup::Ready(_) | Lookup::Pending => None,
+    }
+}
+
+fn addrs_of(lookup: Lookup) -> Option<Arc<[IpAddr]>> {
+    match lookup {
+        Lookup::Ready(found) => Some(found.addrs),
+        Lookup::Failed(_) | Lookup::Pending => None,
+    }
+}
+
+/// More may come.
+fn early(addrs: Outcome) -> Lookup {
+    let addrs = addrs.expect("addresses");
+    let rest = Rest::Coming;
+    Lookup::Ready(Found { addrs, rest })
+}
+
+/// What a look-up comes to, whatever the rest.
+type Outcome = Result<Arc<[IpAddr]>, LookupError>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SERVFAIL: Outcome = Err(LookupError::Servers(ServerTrouble::Code(2)));
+const SILENT: Outcome = Err(LookupError::Servers(ServerTrouble::Silent));
