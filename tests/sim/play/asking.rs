@@ -74,8 +74,16 @@ impl World {
             messages.push(other);
         }
         messages.push(answer);
+        let asked = dns::read(query);
+        let known = asked.origin.filter(|of| *of < self.plan.origins.len());
+        let late = known.map_or(Duration::ZERO, |of| {
+            self.plan.lateness(of, asked.wants_v6, at)
+        });
+        if late > Duration::ZERO {
+            self.model.see("wire", "late half");
+        }
         for index in 0..messages.len() {
-            let after = NAME_SERVER_TAKES * (1 + index as u32);
+            let after = late + NAME_SERVER_TAKES * (1 + index as u32);
             let index = index as u8;
             self.events
                 .push(self.mono + after, Event::Datagram { end, index });
@@ -115,6 +123,11 @@ impl World {
             "answer",
             [end.bits, message.len() as u64],
         );
+        if let Some((origin, is_v6)) = dns::absence(&message)
+            && let Some(breaker) = self.model.breakers.get_mut(origin)
+        {
+            breaker.on_absent_half(is_v6);
+        }
         let input = Input::Answer {
             sock: end.sock(),
             message: &message,

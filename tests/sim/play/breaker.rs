@@ -32,6 +32,10 @@ pub struct Breaker {
     told: Option<(Instant, Option<Duration>)>,
     /// No request begins before, unless something begun earlier brings it.
     held: Option<(Instant, Instant)>,
+    /// Families of which name servers have said, since an absence last had its vote, that the name has no address.
+    absent: [bool; 2],
+    /// The epoch in which the last absence had its vote.
+    voted: Option<Option<Instant>>,
     /// When it opened.
     pub trips: Vec<Instant>,
 }
@@ -61,6 +65,8 @@ impl Breaker {
             is_reset: false,
             told: None,
             held: None,
+            absent: [false; 2],
+            voted: None,
             trips: Vec::new(),
         }
     }
@@ -108,6 +114,27 @@ impl Breaker {
     /// A receiver asks to be left alone.
     pub fn on_held(&mut self, now: Instant, delay: Duration) {
         self.held = Some((now, now + delay));
+    }
+
+    /// A name server says that the name has no address of one family.
+    pub fn on_absent_half(&mut self, is_v6: bool) {
+        self.absent[usize::from(is_v6)] = true;
+    }
+
+    /// What an attempt votes that began at `started` and failed because there is no address: one answer has one vote in
+    /// an epoch, however many attempts it ends (F121).
+    pub fn vote_of_absence(&mut self, started: Instant) -> Vote {
+        if self.absent == [true; 2] {
+            self.absent = [false; 2];
+            self.voted = None;
+        }
+        if self.voted == Some(self.epoch) {
+            return Vote::Neutral;
+        }
+        if self.epoch.is_none_or(|epoch| started > epoch) {
+            self.voted = Some(self.epoch);
+        }
+        Vote::Failure
     }
 
     /// An attempt has ended that began at `started`; `is_vague`: or perhaps later.

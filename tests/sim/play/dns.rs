@@ -47,6 +47,20 @@ const TYPE_AAAA: u16 = 28;
 pub fn read(query: &[u8]) -> Asked<'_> {
     assert!(query.len() > 16, "a query has a header and a question");
     assert_eq!(query[2..6], [1, 0, 0, 1], "recursion desired, one question");
+    read_question(query)
+}
+
+/// Whose absence of addresses of which family an answer tells, if it tells one; it has a question.
+pub fn absence(answer: &[u8]) -> Option<(usize, bool)> {
+    let is_whole = answer.len() > 16 && answer[2] & 2 == 0;
+    if !is_whole || !matches!(answer[3] & 15, 0 | 3) || answer[6..8] != [0, 0] {
+        return None;
+    }
+    let asked = read_question(answer);
+    Some((asked.origin?, asked.wants_v6))
+}
+
+fn read_question(query: &[u8]) -> Asked<'_> {
     let mut at = 12;
     let first = &query[at + 1..at + 1 + usize::from(query[at])];
     let name = std::str::from_utf8(first).expect("a label is text");

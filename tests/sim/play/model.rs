@@ -570,6 +570,7 @@ impl Model {
             Next::Ended(Outcome::Expired) => {}
             Next::Ended(outcome) => panic!("j{number} ends {outcome:?} of a failed attempt"),
         }
+        let origin = book.origin;
         let vote = match (failed.status, failed.kind) {
             (429, _) | (_, ErrorKind::Local) => Vote::Neutral,
             (0, ErrorKind::Timeout) if failed.is_outgrown => Vote::Neutral,
@@ -577,9 +578,9 @@ impl Model {
                 Vote::Neutral
             }
             _ if is_final => Vote::Success,
+            (0, ErrorKind::Dns) => self.breakers[origin].vote_of_absence(started),
             _ => Vote::Failure,
         };
-        let origin = self.books[number as usize].origin;
         self.vote(now, origin, started, vote);
     }
 

@@ -339,15 +339,42 @@ impl Scenario {
             if plan.v6.is_some() && plan.denied != Denied::Only {
                 addrs.push(v6_of(origin));
             }
+            if self.is_v6_forbidden(origin) {
+                addrs.push(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, origin as u16).into());
+            }
             return addrs;
         }
-        if plan.denied != Denied::No {
+        if plan.denied != Denied::No && !self.is_v6_forbidden(origin) {
             addrs.push(Ipv4Addr::new(10, 0, (origin >> 8) as u8, origin as u8).into());
         }
         if plan.denied != Denied::Only {
             addrs.push(v4_of(origin));
         }
         addrs
+    }
+
+    /// Whether what is forbidden beside something allowed is the whole of a family.
+    fn is_v6_forbidden(&self, origin: usize) -> bool {
+        let plan = &self.origins[origin];
+        plan.denied == Denied::Mixed && plan.v6.is_none() && origin.is_multiple_of(2)
+    }
+
+    /// By how much the answer about one family of an origin's name is later than that about the other: that must decide
+    /// nothing but time (F151), of which an attempt has enough.
+    pub fn lateness(&self, origin: usize, wants_v6: bool, at: Duration) -> Duration {
+        let is_late = wants_v6 == origin.is_multiple_of(4) && at < self.faults_end;
+        if !is_late {
+            return Duration::ZERO;
+        }
+        let url = self.url(origin);
+        let url = Url::parse(&url).expect("origins have URLs");
+        let name = url.to_origin();
+        let clocks = self.policies().flat_map(|policy| {
+            let endpoint = policy.endpoint_of(&name);
+            [endpoint.timeout, endpoint.connect_timeout]
+        });
+        let most = clocks.min().unwrap_or_default() / 4;
+        Duration::from_millis([0, 0, 60, 700, 1_500][origin % 5]).min(most)
     }
 
     /// The origin that has this address, and whether it is its IPv6 one.
