@@ -164,8 +164,8 @@ fn counters_agree_with_a_receiver_that_reads_whole_requests() {
     counters_agree_after_whole_requests(2_000, Duration::from_secs(2));
 }
 
-/// Names of each kind that a name server fails for: a resolver asks for 64 at once, and some of these are never
-/// answered.
+/// Names of each kind that a name server fails for: a resolver asks for few of a zone at once, and some of these are
+/// never answered.
 const NAMES: usize = 20;
 
 /// Names that don't exist, at most: origins beyond 1,000 would share their counts.
@@ -176,8 +176,8 @@ const GONE_NAMES_MAX: usize = 500;
 /// What can't be equal by nature: a connection that is reset as soon as it is accepted may be so before conduit has
 /// seen it come up, so of those only the attempts are compared; and whether a connection that its receiver closes is
 /// idle then or has a request on it that nobody reads only conduit knows, so both together are. Of look-ups conduit
-/// counts none, but here they are as many as the attempts or the names: a name that does not exist is not asked for
-/// again while that holds, and every other name has one job and one attempt.
+/// counts none, but here they follow from the attempts or the names: a name that does not exist is asked for again by
+/// who has failed of that, and every other name has one job and one attempt.
 pub(crate) fn counters_agree_without_whole_requests(jobs: usize) {
     let Some(world) = World::new() else {
         return;
@@ -262,7 +262,12 @@ pub(crate) fn counters_agree_without_whole_requests(jobs: usize) {
     let of_names = |kind: &str| Tally::of(&metrics, &format!(".{kind}.example:"));
     let queries = |kind: &str| of("queries", kind);
     let gone = of_names("gone");
-    assert_eq!(queries("gone"), 2 * gone_names as u64);
+    // Asked for anew by the first retry, at the latest, and no more often than somebody fails of it.
+    let asked = queries("gone") / 2;
+    assert!(
+        (2 * gone_names as u64..=gone.errors).contains(&asked),
+        "{asked}: {gone:?}"
+    );
     assert_eq!(gone, failed(gone.errors, 0));
     for kind in ["broken", "silent"] {
         assert_eq!(of_names(kind), failed(names, 0), "{kind}");

@@ -1,4 +1,5 @@
-//! Name servers that others wrote, each in a world of its own, and each with a configuration of its own.
+//! Name servers that others wrote, each in a world of its own, and each with a configuration of its own; and one that
+//! does what a test wants of it.
 
 use std::process::Stdio;
 
@@ -13,6 +14,24 @@ pub(crate) struct NameServer {
 }
 
 impl NameServer {
+    /// One that answers as this function body of `name`, `type` and `since` says (`names.js`); none without node.
+    pub(crate) fn scripted(world: &World, rule: &str) -> Option<NameServer> {
+        if !is_installed("node", "nodejs") {
+            return None;
+        }
+        let dir = TempDir::new();
+        let script = include_str!("names.js").replace("{ RULE }", &format!("{{ {rule} }}"));
+        let script = dir.write("names.js", &script);
+        let mut command = world.command("node");
+        command.arg(script).stdin(Stdio::null());
+        let process = Process::spawn(&mut command);
+        world.wait_for_udp(53);
+        Some(NameServer {
+            _process: process,
+            _dir: dir,
+        })
+    }
+
     /// unbound on port 53 of `addr` with these lines in its `server:` clause (more clauses may follow); none where
     /// it is not installed.
     pub(crate) fn unbound(world: &World, addr: &str, lines: &str) -> Option<NameServer> {
