@@ -7,7 +7,7 @@
 //!
 //! Not here: limits of what an operator chooses (the configuration's own size).
 
-use conduit::engine::resolver::{LOOKUPS_MAX, LOOKUPS_OPEN_MAX, NAMES_MAX};
+use conduit::engine::resolver::{LOOKUPS_MAX, NAMES_MAX, PLACES_MAX, YIELDED_MAX};
 use conduit::engine::{EXCERPT_BYTES_MAX, LATENCY_RESTING_MAX};
 use conduit::intake::client::RESULT_BYTES_MAX;
 use conduit::intake::survey::ENDPOINTS_MAX;
@@ -175,16 +175,24 @@ pub const QUANTITIES: &[Quantity] = &[
         whose: Whose::Submitter,
         limit: Limit::Each(NAMES_MAX, "loop"),
         counted_in: "src/engine/resolver/cache.rs",
-        beyond: "one of them gives way",
+        beyond: "one of them gives way, and none of them to a name without an address",
         test: "no_more_names_are_remembered_than_the_limit",
     },
     Quantity {
         what: "look-ups under way",
         whose: Whose::Submitter,
-        limit: Limit::Each(LOOKUPS_OPEN_MAX, "loop"),
-        counted_in: "src/engine/resolver.rs",
-        beyond: "the others wait",
+        limit: Limit::Each(PLACES_MAX, "loop"),
+        counted_in: "src/engine/resolver/places.rs",
+        beyond: "the others wait, each parent domain in its turn",
         test: "only_so_many_names_are_asked_for_at_a_time",
+    },
+    Quantity {
+        what: "look-ups that are slow, and have left their place to others",
+        whose: Whose::NameServer,
+        limit: Limit::Each(YIELDED_MAX, "loop"),
+        counted_in: "src/engine/resolver/places.rs",
+        beyond: "the longest ends as silence of the name servers",
+        test: "f113_names_come_as_fast_as_they_may_and_none_waits_for_ever",
     },
     Quantity {
         what: "look-ups that wait",

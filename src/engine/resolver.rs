@@ -40,7 +40,7 @@ pub use cache::{FAILURE_TTL_MAX, NAMES_MAX, STALE_MAX};
 pub use error::{LookupError, ServerTrouble};
 use inquiry::{Half, Inquiry, Plan, Server, Stage, Standing, Try, interleave};
 use places::Places;
-pub use places::{LOOKUPS_MAX, SLOW_AFTER};
+pub use places::{LOOKUPS_MAX, PLACES_MAX, SLOW_AFTER, YIELDED_MAX};
 
 /// How long addresses of one family wait for those of the other (RFC 8305 section 3).
 pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);

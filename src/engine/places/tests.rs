@@ -19,6 +19,7 @@ fn share(standing: Standing, open: u32, idle: u32) -> Share {
         open,
         racers: 0,
         idle,
+        resolving: 0,
     }
 }
 

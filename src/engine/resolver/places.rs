@@ -32,8 +32,10 @@ const SUSPECT: Limits = Limits {
     places: 16,
     places_a_zone: 8,
 };
+/// Look-ups that have a place.
+pub const PLACES_MAX: usize = USUAL.places + SUSPECT.places;
 /// Look-ups that have yielded their places and still hear.
-const YIELDED_MAX: usize = 64;
+pub const YIELDED_MAX: usize = 64;
 
 /// Who has a place, and who waits for one.
 #[derive(Debug)]
