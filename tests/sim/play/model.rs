@@ -617,7 +617,7 @@ impl Model {
             .sum()
     }
 
-    fn origin_of(&self, plan: &Scenario, origin: &Origin) -> usize {
+    pub(super) fn origin_of(&self, plan: &Scenario, origin: &Origin) -> usize {
         (0..plan.origins.len())
             .find(|index| plan.url(*index) == *origin.text)
             .unwrap_or_else(|| panic!("nobody is called {}", origin.text))

@@ -425,6 +425,8 @@ impl World {
                 tally,
             } => {
                 self.trace.note(now, engine, "retired", [0, 0]);
+                let known = self.model.origin_of(&self.plan, &origin);
+                self.owners[known].take_if(|owner| *owner == engine);
                 let engine = EngineId(engine as u16);
                 let retired = IntakeInput::OriginRetired {
                     engine,
