@@ -498,7 +498,7 @@ fn add(list: &mut OsString, text: &OsStr) {
 fn cramped(settings: &Settings) -> Option<String> {
     let (max, kept) = (settings.max_dead_bytes, settings.journal().dead_bytes());
     (settings.spool.is_some() && kept < max).then(|| {
-        format!("maxDeadBytes is {max}, but dead letters get a quarter of maxSpoolBytes: {kept} bytes of them are kept")
+        format!("maxDeadBytes is {max}, but dead letters get an eighth of maxSpoolBytes: {kept} bytes of them are kept")
     })
 }
 

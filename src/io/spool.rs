@@ -308,7 +308,7 @@ impl Spool {
             Output::LettersDropped { letters } => {
                 self.letters_dropped += u64::from(letters);
                 log::warn!(
-                    "spool: the oldest {letters} dead letters were dropped (maxDeadBytes, or a quarter of the spool)"
+                    "spool: the oldest {letters} dead letters were dropped (maxDeadBytes, or an eighth of the spool)"
                 );
             }
             Output::Corrupt(corruption) => {

@@ -152,8 +152,10 @@ pub(super) struct Found {
     pub(super) head: Option<(u32, u64, u64)>,
     /// Files with nothing but room, newer than all segments, the oldest first.
     pub(super) adopt: VecDeque<u32>,
-    /// Files that hold nothing, the oldest first.
+    /// Files that hold a header and nothing else, the oldest first.
     pub(super) scrap: VecDeque<u32>,
+    /// Files that hold not even that.
+    pub(super) failed: Vec<u32>,
 }
 
 /// The writing end.
@@ -218,6 +220,7 @@ impl Appender {
             head,
             adopt,
             scrap,
+            failed,
         } = found;
         let head = head.map(|(number, end, size)| Head { number, end, size });
         let newest = adopt.front().copied().unwrap_or(setup.next_number);
@@ -238,7 +241,7 @@ impl Appender {
             making: None,
             adopt,
             scrap,
-            failed: Vec::new(),
+            failed,
             made: setup.made,
             has_made: false,
             is_allocated: false,
@@ -324,7 +327,7 @@ impl Appender {
             });
         }
         // The newest file says which keys were given out, be it empty otherwise: the next one comes first.
-        let may_scrap = self.is_ready() || self.scrap.len() > 1;
+        let may_scrap = self.is_ready() && self.has_made || self.scrap.len() > 1;
         let scrap = match self.failed.pop() {
             None if may_scrap => self.scrap.pop_front(),
             failed => failed,
@@ -431,6 +434,19 @@ impl Appender {
     pub(super) fn spare_bytes(&self) -> u64 {
         let files = self.spares.len() + self.adopt.len() + usize::from(self.making.is_some());
         self.setup.segment_bytes * files as u64
+    }
+
+    /// Whether what is queued fits no segment that is there.
+    pub(super) fn is_held_up(&self) -> bool {
+        let first = self.queue.front().map_or(0, |batch| batch.records.len());
+        let needed = (BATCH_BYTES + first) as u64;
+        let fits = |head: Head| head.end + needed <= head.size || head.end == HEADER_BYTES as u64;
+        first > 0 && self.flight.is_none() && self.spares.is_empty() && !self.head.is_some_and(fits)
+    }
+
+    /// Whether a batch has begun to be written.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// Bytes that are not safe yet.

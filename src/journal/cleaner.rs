@@ -230,7 +230,8 @@ impl Journal {
 
     /// The oldest dead letters go if there are too many.
     fn choose_dead(&mut self) -> bool {
-        if self.settings.dead_bytes() == 0 {
+        let is_held_up = !self.may_write_letters() && self.dead.appender.unsynced_bytes() > 0;
+        if self.settings.dead_bytes() == 0 || is_held_up {
             self.dead.appender.leave_head();
         }
         let head = self.dead.appender.head();
@@ -271,6 +272,11 @@ impl Journal {
     fn has_too_many_letters(&self) -> bool {
         let unsynced = self.dead.appender.unsynced_bytes() as u64;
         self.dead.shelf.bytes() + unsynced > self.settings.dead_bytes()
+    }
+
+    /// While there are more than may be kept, those that come wait for the oldest to go: a disk has room for no more.
+    pub(super) fn may_write_letters(&self) -> bool {
+        self.dead.shelf.bytes() <= self.settings.dead_bytes()
     }
 
     fn drop_letters(&mut self, segment: Segment) {
@@ -324,7 +330,12 @@ impl Journal {
         let oldest = self.jobs.shelf.oldest();
         let live = oldest.map_or(0, |oldest| oldest.live_bytes);
         let needed = self.room_for_ends() + self.room_lost() + live.min(u64::from(bytes));
-        if log.unsynced_bytes() >= LAZY_BYTES_MAX || log.room() < needed {
+        if log.unsynced_bytes() >= LAZY_BYTES_MAX {
+            return;
+        }
+        if log.room() < needed {
+            // It may come otherwise meanwhile: its last job may end, or letters may go.
+            self.cleaner.task = Task::Idle;
             return;
         }
         let action = Action::Read {

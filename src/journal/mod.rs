@@ -78,7 +78,7 @@ const SEGMENTS_MIN: u64 = 16;
 const SEGMENT_BYTES_MIN: u64 = 16 * 1024;
 
 /// Dead letters take one byte in so many of what a spool may take, at most.
-pub const DEAD_PART: u64 = 4;
+pub const DEAD_PART: u64 = 8;
 
 /// Room kept for what is neither a job nor its end.
 const ROOM_MIN: u64 = 4096;
@@ -149,7 +149,8 @@ impl Settings {
     fn job_bytes(&self, dead: u64) -> Option<u64> {
         let reserved = match self.dead_bytes() {
             0 => 0,
-            bytes => bytes + 2 * self.dead_segment_bytes(),
+            // What comes is written before the oldest go.
+            bytes => 2 * (bytes + self.dead_segment_bytes()),
         };
         let all = self.all_bytes()?;
         Some(all.saturating_sub(reserved.max(dead)))
@@ -221,6 +222,8 @@ pub struct Journal {
     now: Instant,
     is_stale: bool,
     last_submit: Instant,
+    /// The most room that a submission wanted for itself: so much is made ahead.
+    longest_taken: u64,
     status: Status,
 }
 
@@ -256,6 +259,11 @@ impl Journal {
                 known: Known::Delivered,
                 same_payload: payload == submission.payload,
             };
+        }
+        let room = self.room_taken(submission.line.len());
+        if room > self.longest_taken {
+            self.longest_taken = room;
+            self.is_stale = true;
         }
         if let Some(refusal) = self.refusal(submission.line.len()) {
             return Verdict::Refused(refusal);
@@ -294,9 +302,7 @@ impl Journal {
         if log.unsynced_bytes() >= UNSYNCED_BYTES_MAX {
             return Some(Refusal::Behind);
         }
-        // A line longer than that may make its segment grow.
-        let line = (line_bytes as u64).min(self.settings.segment_bytes / 4);
-        if log.room() >= self.room_kept() + line {
+        if log.room() >= self.room_kept() + self.room_taken(line_bytes) {
             return None;
         }
         Some(match log.trouble() {
@@ -620,7 +626,9 @@ impl Journal {
         self.clean();
         let (wanted, may_make) = (self.room_wanted(), self.may_make());
         self.poll_log(Stream::Jobs, wanted, may_make);
-        self.poll_log(Stream::Dead, 0, true);
+        if self.dead.appender.is_under_way() || self.may_write_letters() {
+            self.poll_log(Stream::Dead, 0, true);
+        }
     }
 
     fn write_attempts(&mut self) {
@@ -690,13 +698,26 @@ impl Journal {
         self.index.len() as u64 * record::DONE_BYTES as u64
     }
 
+    /// Room that a line may take. A long one may not fit the segment that is written, whose end is lost then; one that
+    /// is longer than a segment makes its own grow.
+    fn room_taken(&self, line_bytes: usize) -> u64 {
+        let (line, segment) = (line_bytes as u64, self.settings.segment_bytes);
+        match line_bytes {
+            // Any line: what is told to be open takes each that came so far, or one that it does not take would be
+            // offered again and again.
+            usize::MAX => self.longest_taken.max(segment / 4),
+            _ if line <= segment / 4 => line,
+            _ => 2 * line.min(segment),
+        }
+    }
+
     /// Room at a segment's end that the next batch may not fit.
     const fn room_lost(&self) -> u64 {
         self.settings.segment_bytes / 4
     }
 
     fn room_wanted(&self) -> u64 {
-        self.room_kept() + self.settings.segment_bytes / 2
+        self.room_kept() + self.longest_taken.max(self.settings.segment_bytes / 2)
     }
 
     fn may_make(&self) -> bool {
@@ -705,7 +726,9 @@ impl Journal {
         };
         let bytes = self.jobs.shelf.bytes() + self.jobs.appender.spare_bytes();
         // One there must be, or nothing could be said to have ended.
-        !self.is_ready() || bytes + self.settings.segment_bytes <= max
+        !self.is_ready()
+            || self.jobs.appender.is_held_up()
+            || bytes + self.settings.segment_bytes <= max
     }
 
     fn log_mut(&mut self, stream: Stream) -> &mut Log {

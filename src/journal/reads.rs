@@ -128,10 +128,22 @@ impl Journal {
             self.end_dying(key);
             return;
         };
+        if self.is_too_long_to_keep(job.line.len()) {
+            self.outputs
+                .push_back(Output::LettersDropped { letters: 1 });
+            self.end_dying(key);
+            return;
+        }
         let record = Record::Letter { letter, job };
         let purpose = Some(Purpose::Letter(key));
         let log = &mut self.dead.appender;
         log.push(self.now, Haste::Lazy, &record, purpose);
+    }
+
+    /// Whether a letter alone would take more than all may, where there is no more room.
+    fn is_too_long_to_keep(&self, line_bytes: usize) -> bool {
+        let is_limited = self.settings.all_bytes().is_some();
+        is_limited && line_bytes as u64 > self.settings.dead_bytes()
     }
 
     fn hand_out(&mut self, key: JobKey, record: Option<Record<'_>>) {

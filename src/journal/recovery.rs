@@ -592,6 +592,7 @@ impl Books {
             now: now.mono,
             is_stale: true,
             last_submit: now.mono,
+            longest_taken: 0,
             status: Status::default(),
         };
         journal.settle(&self.forgotten);
@@ -606,8 +607,11 @@ impl Books {
     }
 
     fn appender(&mut self, stream: Stream, segment_bytes: u64, seeds: Seeds) -> Appender {
-        let mut made = self.headers.keys().rev();
-        let made = made.find(|file| file.stream == stream);
+        // One that was cut when it was being made was never made.
+        let mut made = self.headers.iter().rev();
+        let made = made
+            .find(|(file, header)| file.stream == stream && self.size(**file) >= header.bytes)
+            .map(|(file, _)| *file);
         let setup = Setup {
             stream,
             segment_bytes,
@@ -646,6 +650,9 @@ impl Books {
         let (adopt, scrap): (Vec<FileId>, Vec<FileId>) = empty
             .into_iter()
             .partition(|file| file.number > newest && rooms.contains(file));
+        let (scrap, failed): (Vec<FileId>, Vec<FileId>) = scrap
+            .into_iter()
+            .partition(|file| self.headers.contains_key(file));
         Appender::new(
             setup,
             appender::Found {
@@ -653,6 +660,7 @@ impl Books {
                 head,
                 adopt: adopt.iter().map(|file| file.number).collect(),
                 scrap: scrap.iter().map(|file| file.number).collect(),
+                failed: failed.iter().map(|file| file.number).collect(),
             },
         )
     }

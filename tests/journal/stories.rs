@@ -307,7 +307,7 @@ fn a_small_disk_takes_jobs_in() {
         let mut world = World::calm(settings.fitting(disk_bytes));
         world.disk.faults.capacity = Some(disk_bytes);
         let jobs = submit_until_full(&mut world);
-        // Of 1 MiB: 359 bytes each, a quarter for dead letters, one segment and a quarter kept free, and one byte in so
+        // Of 1 MiB: 359 bytes each, an eighth for dead letters and as much for more to come, one segment and a quarter kept free, and one byte in so
         // many is a header.
         assert!(jobs > 1_300, "{jobs}");
         assert!(world.disk.peak_bytes <= 1 << 20);

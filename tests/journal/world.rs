@@ -189,7 +189,7 @@ impl World {
             is_small: settings.max_spool_bytes.or(disk.faults.capacity).is_some(),
             rng,
             settings,
-            dead_bytes: (settings.max_dead_bytes, settings.max_dead_bytes),
+            dead_bytes: (settings.dead_bytes(), settings.dead_bytes()),
             disk,
             journal,
             model: Model::default(),
@@ -247,7 +247,8 @@ impl World {
     pub(crate) fn limit_letters(&mut self, max: u64) {
         self.settings.max_dead_bytes = max;
         let (least, most) = self.dead_bytes;
-        self.dead_bytes = (least.min(max), most.max(max));
+        let kept = self.settings.dead_bytes();
+        self.dead_bytes = (least.min(kept), most.max(kept));
         self.journal
             .handle_input(self.now, Input::MaxDeadBytes(max));
     }
@@ -376,7 +377,10 @@ impl World {
                         .expect("it was delivered"),
                 };
                 assert_eq!(job.id, id);
-                assert_eq!(same_payload, job.payload == payload);
+                // Where the last delivery of an id was forgotten, one before may be what is known.
+                if known != Known::Delivered || !self.is_small {
+                    assert_eq!(same_payload, job.payload == payload);
+                }
             }
             Verdict::Refused(Refusal::Full) => self.totals.full += 1,
             Verdict::Refused(Refusal::Trouble | Refusal::Behind) => {}

@@ -121,7 +121,9 @@ impl Appender {
         if number >= self.first_number {
             self.failed.push(number);
         } else {
-            self.scrap.push_back(number);
+            // The newest stays last.
+            let at = self.scrap.partition_point(|other| *other < number);
+            self.scrap.insert(at, number);
         }
         Progress::Failed {
             error,
