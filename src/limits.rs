@@ -223,7 +223,7 @@ pub const QUANTITIES: &[Quantity] = &[
         whose: Whose::Client,
         limit: Limit::PartOf("maxPendingBytes", 4),
         counted_in: "src/intake/reading.rs",
-        beyond: "a line beyond the next row's bytes ends `overloaded`, unless it is the only one",
+        beyond: "who has a line beyond the next row's bytes is told so (`limit`) and closed, unless it is the only one",
         test: "f145_half_lines_are_counted_and_take_no_more_than_their_part",
     },
     Quantity {

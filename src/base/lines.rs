@@ -139,14 +139,6 @@ impl LineBuffer {
         }
     }
 
-    /// Discards the line whose end has not come yet, as if it were too long.
-    pub fn discard_half(&mut self) {
-        if self.half_bytes() > 0 {
-            self.discarded = Some(Discarded::of(&self.carry));
-            self.drop_carry();
-        }
-    }
-
     /// How many bytes are held for lines that were not given out yet.
     #[must_use]
     pub fn buffered(&self) -> usize {

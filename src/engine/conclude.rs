@@ -35,6 +35,9 @@ const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Excerpts of answers that are kept for jobs which wait for another attempt, in all.
 pub const EXCERPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What an origin remembers of the words of the failure that has opened its breaker.
+const OPENED_BY_BYTES_MAX: usize = 256;
+
 /// A job of the spool whose next attempt is further away leaves the engine, and its memory, until then.
 const POSTPONED_FROM: Duration = Duration::from_secs(60);
 
@@ -68,47 +71,14 @@ impl Engine {
             // Its job may go out again: by the newest settings.
             self.catch_up(now, origin);
         }
-        let endpoint = self.endpoint(origin);
-        let happened = self.in_context(happened, attempt.as_ref(), &job, endpoint);
-        let mut happened = match happened {
-            Happened::TimedOut(Clock::Adaptive(limit)) if self.has_outgrown(origin, limit) => {
-                Happened::TimedOut(Clock::Outgrown(limit))
-            }
-            Happened::NoAddress { message, told }
-                if self.has_voted(origin, attempt.as_ref(), told) =>
-            {
-                Happened::SameAbsence(message)
-            }
-            happened => happened,
-        };
-        let judged = judge(&happened, &endpoint.retry_statuses);
+        let happened = self.seen_from_its_origin(origin, &job, attempt.as_ref(), happened);
+        let judged = judge(&happened, &self.endpoint(origin).retry_statuses);
         if judged.verdict == Verdict::Resend {
             return self.resend(now, origin, job, attempt, &happened);
         }
-        let asked = happened.retry_after(now.wall);
-        let mut opened = None;
+        let mut has_opened = false;
         if let (Some(origin), Some(attempt)) = (origin, &attempt) {
-            let pace = Pace {
-                strain: happened.strain(judged.verdict),
-                first_byte: job.progress.timings.first_byte,
-            };
-            if let Happened::NoAddress { told, .. } = &happened {
-                self.origins[origin].on_absence(*told, attempt.epoch);
-            }
-            let hold = asked.filter(|_| happened.holds_others());
-            if self.on_attempt_over(now, origin, attempt, judged, hold, pace) {
-                opened = Some(origin);
-            }
-            if judged.accounting == Accounting::Counted {
-                let end = happened.attempt_end(attempt);
-                let Origin {
-                    tally, endpoint, ..
-                } = &mut *self.origins[origin];
-                tally.on_attempt(end, attempt.is_retry);
-                if let (AttemptEnd::Status(_, took), Some(region)) = (end, &endpoint.region) {
-                    self.totals.on_answered(region, took);
-                }
-            }
+            has_opened = self.teach(now, origin, &job, attempt, judged, &happened);
         }
         if judged.verdict == Verdict::Delivered {
             job.progress.attempts += 1;
@@ -118,13 +88,7 @@ impl Engine {
         if judged.verdict == Verdict::Deferred
             && let Some(wait) = self.local_wait(now, origin, &mut job)
         {
-            self.note_put_off(now, &happened);
-            let is_dials = matches!(happened, Happened::ConnectFailed(_));
-            self.tell_trouble(now, &job, happened);
-            return match origin.filter(|_| is_dials) {
-                Some(origin) => self.put_back(now, origin, job),
-                None => self.wait_for(now, origin, job, wait),
-            };
+            return self.put_off(now, origin, job, wait, happened);
         }
         let put_off_for_long = judged.verdict == Verdict::Deferred && self.phase == Phase::Running;
         let counted = judged.accounting == Accounting::Counted || put_off_for_long;
@@ -137,18 +101,14 @@ impl Engine {
             job.progress.status = happened.status();
             job.progress.trouble = None;
         }
+        let asked = happened.retry_after(now.wall);
         let (next, too_late) = self.next(now, origin, &job, judged.verdict, asked);
-        let sent_with = match &mut happened {
-            Happened::Answered { sent_with, .. } => sent_with.take(),
-            _ => None,
-        };
         let is_abandoned = matches!(happened, Happened::Abandoned);
-        let mut failure = Box::new(happened.into_failure());
-        let present = self.endpoint(origin);
-        let endpoints = sent_with.as_deref().into_iter().chain([present]);
-        mask(&mut failure, &job, endpoints);
-        if let Some(origin) = opened {
-            self.origins[origin].opened_by = Some(failure.message.as_ref().into());
+        let mut failure = self.failure_of(origin, &job, happened);
+        if let (true, Some(origin)) = (has_opened, origin) {
+            let words: &str = failure.message.as_ref();
+            let end = words.floor_char_boundary(OPENED_BY_BYTES_MAX);
+            self.origins[origin].opened_by = Some(words[..end].into());
         }
         if let Some(wait) = too_late {
             let attempts = job.progress.attempts;
@@ -157,19 +117,7 @@ impl Engine {
             failure.message = outcome::too_late(&failure.message, wait, asked).into();
         }
         if let Some(attempt) = attempt.filter(|_| counted) {
-            let note = Note::AttemptFailed {
-                id: job.id.clone(),
-                origin: Arc::clone(&job.origin),
-                attempt: job.progress.attempts,
-                kind: failure.kind,
-                message: failure.message.clone().into(),
-                status: job.progress.status,
-                elapsed: now.mono.since(attempt.started),
-                next,
-                is_dead: job.spooled.is_some()
-                    && matches!(next, Next::Ended(outcome) if outcome != Outcome::Cancelled),
-            };
-            self.outputs.push_back(Output::Note(Box::new(note)));
+            self.note_failed(now, &job, &attempt, &failure, next);
         }
         match next {
             Next::Retry(wait) => {
@@ -189,6 +137,112 @@ impl Engine {
                 self.done(now, job, outcome, Some(failure));
             }
         }
+    }
+
+    /// What happened, as what is known of the origin has it.
+    fn seen_from_its_origin(
+        &self,
+        origin: Option<Key>,
+        job: &Job,
+        attempt: Option<&Attempt>,
+        happened: Happened,
+    ) -> Happened {
+        match self.in_context(happened, attempt, job, self.endpoint(origin)) {
+            Happened::TimedOut(Clock::Adaptive(limit)) if self.has_outgrown(origin, limit) => {
+                Happened::TimedOut(Clock::Outgrown(limit))
+            }
+            Happened::NoAddress { message, told } if self.has_voted(origin, attempt, told) => {
+                Happened::SameAbsence(message)
+            }
+            happened => happened,
+        }
+    }
+
+    /// Has the origin learn of an attempt's end. Whether its breaker has opened.
+    fn teach(
+        &mut self,
+        now: Now,
+        origin: Key,
+        job: &Job,
+        attempt: &Attempt,
+        judged: Judgement,
+        happened: &Happened,
+    ) -> bool {
+        if let Happened::NoAddress { told, .. } = happened {
+            self.origins[origin].on_absence(*told, attempt.epoch);
+        }
+        let pace = Pace {
+            strain: happened.strain(judged.verdict),
+            first_byte: job.progress.timings.first_byte,
+        };
+        let hold = happened.retry_after(now.wall);
+        let hold = hold.filter(|_| happened.holds_others());
+        let has_opened = self.on_attempt_over(now, origin, attempt, judged, hold, pace);
+        if judged.accounting == Accounting::Counted {
+            let end = happened.attempt_end(attempt);
+            let Origin {
+                tally, endpoint, ..
+            } = &mut *self.origins[origin];
+            tally.on_attempt(end, attempt.is_retry);
+            if let (AttemptEnd::Status(_, took), Some(region)) = (end, &endpoint.region) {
+                self.totals.on_answered(region, took);
+            }
+        }
+        has_opened
+    }
+
+    /// This machine's own trouble: the job waits for so long, or in line where only dials are in vain.
+    fn put_off(
+        &mut self,
+        now: Now,
+        origin: Option<Key>,
+        job: Box<Job>,
+        wait: Duration,
+        happened: Happened,
+    ) {
+        self.note_put_off(now, &happened);
+        let is_dials = matches!(happened, Happened::ConnectFailed(_));
+        self.tell_trouble(now, &job, happened);
+        match origin.filter(|_| is_dials) {
+            Some(origin) => self.put_back(now, origin, job),
+            None => self.wait_for(now, origin, job, wait),
+        }
+    }
+
+    /// What happened in words that may be told: nothing of what the request was sent with, nor of what it would be now.
+    fn failure_of(&self, origin: Option<Key>, job: &Job, mut happened: Happened) -> Box<Failure> {
+        let sent_with = match &mut happened {
+            Happened::Answered { sent_with, .. } => sent_with.take(),
+            _ => None,
+        };
+        let mut failure = Box::new(happened.into_failure());
+        let present = self.endpoint(origin);
+        let endpoints = sent_with.as_deref().into_iter().chain([present]);
+        mask(&mut failure, job, endpoints);
+        failure
+    }
+
+    fn note_failed(
+        &mut self,
+        now: Now,
+        job: &Job,
+        attempt: &Attempt,
+        failure: &Failure,
+        next: Next,
+    ) {
+        let note = Note::AttemptFailed {
+            id: job.id.clone(),
+            origin: Arc::clone(&job.origin),
+            attempt: job.progress.attempts,
+            kind: failure.kind,
+            message: failure.message.clone().into(),
+            status: job.progress.status,
+            elapsed: now.mono.since(attempt.started),
+            next,
+            is_dead: job.spooled.is_some()
+                && matches!(next, Next::Ended(outcome) if outcome != Outcome::Cancelled),
+        };
+        self.outputs.push_back(Output::Note(Box::new(note)));
     }
 
     /// Keeps what a job's attempt failed of while it waits for another. The excerpt is dropped where too much of them

@@ -57,8 +57,6 @@ pub(super) struct Situation {
     pub(super) kind: Kind,
     /// Bytes that count in `maxPendingBytes` beside those of jobs.
     pub(super) bytes_beside: usize,
-    /// There was no room for the line while its end had not come.
-    pub(super) half_limit: Option<Limit>,
     pub(super) is_draining: bool,
     pub(super) storage: Storage,
     /// The lines before say that it is no line by itself.
@@ -96,9 +94,6 @@ impl Admission {
                 return Admitted::Blank;
             }
             Line::Whole(line) => line,
-            Line::TooLong { .. } if let Some(limit) = situation.half_limit => {
-                return overloaded(None, source, limit, None, results);
-            }
             Line::TooLong { bytes } => {
                 let max = self.max_job_bytes;
                 let message =
@@ -157,7 +152,12 @@ impl Admission {
         parsed.ttl.get_or_insert(at_origin.ttl);
         parsed.endpoint_head_bytes = at_origin.head_bytes;
         if let Some(limit) = limit {
-            return overloaded(Some(&id), source, limit, Some(&origin.text), results);
+            let failure = limit.to_failure();
+            let outcome = Outcome::Overloaded;
+            let report = Report::of_line(Some(&id), source.line, outcome, &failure);
+            let origin = Some(&*origin.text);
+            Report { origin, ..report }.write(results);
+            return Admitted::Refused(outcome);
         }
         let kept: Box<[u8]> = match situation.storage {
             Storage::None => Box::default(),
@@ -175,19 +175,6 @@ impl Admission {
     pub(super) fn next_id(&mut self, now: Now) -> Box<str> {
         self.ids.next_id(now.wall)
     }
-}
-
-fn overloaded(
-    id: Option<&str>,
-    source: Source,
-    limit: Limit,
-    origin: Option<&str>,
-    results: &mut Vec<u8>,
-) -> Admitted {
-    let failure = limit.to_failure();
-    let report = Report::of_line(id, source.line, Outcome::Overloaded, &failure);
-    Report { origin, ..report }.write(results);
-    Admitted::Refused(Outcome::Overloaded)
 }
 
 fn invalid(id: Option<&str>, source: Source, message: String, results: &mut Vec<u8>) -> Admitted {

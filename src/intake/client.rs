@@ -49,8 +49,6 @@ pub(super) struct Client {
     pub(super) held: Option<Candidate>,
     /// What the line that it has sent a part of takes, as it was last counted.
     pub(super) half_bytes: usize,
-    /// There was no room for that line: the rest of it is discarded, and then it is refused.
-    pub(super) is_half_refused: bool,
     /// Since when it is not read from, if so (`held`).
     pub(super) held_since: Option<Instant>,
     /// Since when half a line has waited for its other half.
@@ -115,7 +113,6 @@ impl Client {
             pending: 0,
             held: None,
             half_bytes: 0,
-            is_half_refused: false,
             held_since: None,
             half_since: None,
             is_watched: false,
@@ -268,12 +265,6 @@ impl Client {
             Kind::Feed => 0,
             Kind::Socket(_) => self.lines.half_bytes(),
         }
-    }
-
-    /// There is no room for the line that it has sent a part of.
-    pub(super) fn refuse_half(&mut self) {
-        self.is_half_refused = true;
-        self.lines.discard_half();
     }
 
     /// Answers and results that wait, are to be taken or are being written, in bytes.

@@ -76,8 +76,6 @@ pub(super) enum Limit {
     PendingBytes(usize),
     /// What is left of those two is for jobs of higher priority.
     LowPriority,
-    /// The lines of which parts have come take so many bytes, all that they may.
-    HalfLines(usize),
     /// So many jobs wait at its origin.
     Queued(usize),
     /// No job is taken in any more.
@@ -94,7 +92,6 @@ impl Limit {
             Limit::Pending(_)
             | Limit::PendingBytes(_)
             | Limit::LowPriority
-            | Limit::HalfLines(_)
             | Limit::Queued(_)
             | Limit::Draining => ErrorKind::Limit,
         };
@@ -115,10 +112,6 @@ impl fmt::Display for Limit {
             }
             Limit::LowPriority => f.write_str(
                 "80 % of maxPending or maxPendingBytes are taken: no more jobs of low priority",
-            ),
-            Limit::HalfLines(max) => write!(
-                f,
-                "lines that have not come whole take {max} bytes already (a quarter of maxPendingBytes)"
             ),
             Limit::Queued(max) => {
                 write!(f, "{max} jobs wait at this origin already (maxQueued)")

@@ -10,7 +10,6 @@ use crate::intake::control::{self, HeldClient, Order};
 use crate::intake::event::{Access, ClientId, Kind, Output};
 use crate::intake::held::{Held, HeldBy};
 use crate::intake::ledger::Feed;
-use crate::intake::limits::Limit;
 use crate::intake::spooled::Spooled;
 use crate::intake::{FEED, HALF_LINE_MAX, Intake, Phase};
 use crate::wire::ctl::{CtlLine, Request};
@@ -63,6 +62,13 @@ impl Intake {
                 return self.take_in(id, held);
             }
             let Some(admitted) = self.read_line(now, id) else {
+                if self.has_too_long_a_half(id) {
+                    let max = self.ledger.half_lines_max();
+                    self.end_half(id, &format!(
+                        "lines that have not come whole take {max} bytes already (a quarter of maxPendingBytes)"
+                    ));
+                    continue;
+                }
                 // A line longer than all its chunks has used them up: then it asks for more.
                 if let Some(buffer) = self.clients[id.0].ask() {
                     return Served::Output(Output::Read { client: id, buffer });
@@ -159,18 +165,22 @@ impl Intake {
             client.half_since = half_since;
             match half_since {
                 None => {}
-                Some(begun) if begun == since => self.end_half(id),
+                Some(begun) if begun == since => {
+                    let seconds = HALF_LINE_MAX.as_secs();
+                    self.end_half(
+                        id,
+                        &format!("the other half of a line did not come for {seconds} s"),
+                    );
+                }
                 Some(_) => self.watch_half(now, id),
             }
         }
     }
 
-    fn end_half(&mut self, id: ClientId) {
+    /// The line of which the client has sent a part is not waited for, nor read what comes after it.
+    fn end_half(&mut self, id: ClientId, why: &str) {
         let client = &mut self.clients[id.0];
-        let seconds = HALF_LINE_MAX.as_secs();
-        let message = format!(
-            "the other half of a line did not come for {seconds} s: the connection is closed"
-        );
+        let message = format!("{why}: the connection is closed");
         let before = client.unwritten();
         client.answer(client.line() + 1, |out| {
             report::write_error(out, ErrorKind::Limit, &message);
@@ -192,7 +202,6 @@ impl Intake {
         // What this client has of a line is about to be one: it does not keep itself out.
         let half_bytes = self.clients.get(id.0)?.half_bytes;
         let bytes_beside = self.bytes_beside() - half_bytes;
-        let half_max = self.ledger.half_lines_max();
         let spool = self.spool.as_deref();
         let storage = spool.map_or(Storage::None, Spooled::storage);
         let Intake {
@@ -205,8 +214,6 @@ impl Intake {
         let client = clients.get_mut(id.0)?;
         let before = client.unwritten();
         let (kind, user) = (client.kind, client.user);
-        let was_refused = client.is_half_refused;
-        let half_limit = was_refused.then_some(Limit::HalfLines(half_max));
         let (mut shape, mut mistaken) = (client.shape, None);
         let admitted = client.next_line(|number, line, results| {
             let situation = admission::Situation {
@@ -217,7 +224,6 @@ impl Intake {
                 },
                 kind,
                 bytes_beside,
-                half_limit,
                 is_draining,
                 storage,
                 is_part: shape.expects_part(),
@@ -236,7 +242,6 @@ impl Intake {
             admitted
         });
         client.shape = shape;
-        client.is_half_refused &= admitted.is_none();
         *seen = seen.or(mistaken);
         self.count_half(id);
         let admitted = admitted?;
@@ -249,17 +254,21 @@ impl Intake {
         Some(admitted)
     }
 
-    /// Counts what the client has of a line whose end has not come. If all such lines together take too much, this one
-    /// is refused, unless it is a short one: who sends whole lines has one cut now and then.
-    pub(super) fn count_half(&mut self, id: ClientId) {
+    /// Counts what the client has of a line whose end has not come.
+    fn count_half(&mut self, id: ClientId) {
         let client = &mut self.clients[id.0];
-        let others = self.progress.half_line_bytes - client.half_bytes;
-        let own = client.half_line();
-        if own > HALF_LINE_KEPT && others > 0 && others + own > self.ledger.half_lines_max() {
-            client.refuse_half();
-        }
-        client.half_bytes = client.half_line();
-        self.progress.half_line_bytes = others + client.half_bytes;
+        let now = client.half_line();
+        let before = std::mem::replace(&mut client.half_bytes, now);
+        self.progress.half_line_bytes += now;
+        self.progress.half_line_bytes -= before;
+    }
+
+    /// Whether all such lines together take too much, and this one not little: who sends whole lines has one cut now
+    /// and then.
+    fn has_too_long_a_half(&self, id: ClientId) -> bool {
+        let own = self.clients[id.0].half_bytes;
+        let all = self.progress.half_line_bytes;
+        own > HALF_LINE_KEPT && all > own && all > self.ledger.half_lines_max()
     }
 
     /// The job is accepted: from here on it is in the books, and its client is told. With a spool it is safe by now;
